@@ -1,0 +1,1 @@
+"""Differentiable PDE solver with learned stencils."""

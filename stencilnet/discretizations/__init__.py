@@ -1,0 +1,1 @@
+"""Discretizations: methods that turn an equation into `u -> u_t` on a grid."""

@@ -1,0 +1,154 @@
+"""What every discretization offers, and what stencil methods share."""
+
+import abc
+import math
+from collections.abc import Mapping, Sequence
+from typing import final
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from stencilnet.equations import Equation
+from stencilnet.grid import Grid
+from stencilnet.integrators import RungeKutta
+
+
+class Discretization(nn.Module, abc.ABC):
+    """The semi-discrete right-hand side `u -> u_t` of an equation on a grid.
+
+    Forcing is not part of it: `rollout` adds it.
+
+    Attributes:
+        equation: what is discretized.
+        grid: where.
+    """
+
+    def __init__(self, equation: Equation, grid: Grid) -> None:
+        super().__init__()
+        self.equation = equation
+        self.grid = grid
+
+    @abc.abstractmethod
+    def forward(self, u: Float[Tensor, "*batch x"]) -> Float[Tensor, "*batch x"]:
+        """`u_t` without forcing."""
+
+    def stable_step(
+        self,
+        u: Float[Tensor, "*batch x"],
+        integrator: RungeKutta,
+        *,
+        states: int = 9,
+        growth: float = 1e-3,
+    ) -> float:
+        """The largest stable step for fields with the range of `u`.
+
+        The method is linearized about constant states between the extremes of `u`,
+        where it commutes with translation: the response to a unit pulse gives all its
+        eigenvalues `lambda` at once, and the step is the largest `dt` with
+        `|R(lambda dt)| <= 1`, `R` the integrator's stability function. A mode that the
+        method itself amplifies is held to its own growth `exp(Re(lambda) dt)`.
+
+        Frozen coefficients say nothing of nonlinear stability: take 0.8 of the limit
+        or so.
+
+        Args:
+            u: any fields; only their extremes count.
+            integrator: the method that will advance them.
+            states: number of constant states.
+            growth: excess over 1 that counts as rounding.
+
+        Returns:
+            The step in units of time, infinite if nothing limits it.
+
+        Raises:
+            ValueError: if `u` is not finite.
+        """
+        low, high = float(u.min()), float(u.max())
+        if not (math.isfinite(low) and math.isfinite(high)):
+            raise ValueError(
+                "No step is stable for a field with NaN or infinite values: look for "
+                "the blow-up before."
+            )
+        eigenvalues = self._eigenvalues(torch.linspace(low, high, states).to(u))
+        allowed = eigenvalues.real.clamp(min=0)
+
+        def stable(dt: float) -> bool:
+            factor = integrator.amplification(eigenvalues * dt).abs()
+            return bool((factor <= torch.exp(allowed * dt) + growth * dt).all())
+
+        scale = float(eigenvalues.abs().max())
+        if scale == 0:
+            return math.inf
+        # The stable steps need not form an interval: walk up in small steps first,
+        # then bisect across the first failure.
+        stride = 0.02 / scale
+        longest = 100 / stride * stride
+        steps = 1
+        while stable(steps * stride):
+            steps += 1
+            if steps * stride > longest or steps > 2000:
+                return steps * stride
+        good, bad = (steps - 1) * stride, steps * stride
+        for _ in range(20):
+            middle = (good + bad) / 2
+            good, bad = (middle, bad) if stable(middle) else (good, middle)
+        return good
+
+    def _eigenvalues(self, levels: Float[Tensor, " state"]) -> Tensor:
+        """Eigenvalues of the method linearized about constant `levels`."""
+        points = self.grid.shape[-1]
+        state = levels.unsqueeze(-1).expand(-1, points).contiguous()
+        pulse = torch.zeros_like(state)
+        pulse[:, 0] = 1.0
+        with torch.no_grad():
+            _, response = torch.func.jvp(self.forward, (state,), (pulse,))
+        return torch.fft.fft(response.double(), dim=-1)
+
+
+class StencilMethod(Discretization):
+    """A discretization that supplies derivatives, which the equation combines."""
+
+    @abc.abstractmethod
+    def derivatives(
+        self, u: Float[Tensor, "*batch x"]
+    ) -> dict[str, Float[Tensor, "*batch x"]]:
+        """The derivatives that `equation.requires` names."""
+
+    @final
+    def forward(self, u: Float[Tensor, "*batch x"]) -> Float[Tensor, "*batch x"]:
+        return self.equation.time_derivative(u, self.derivatives(u), self.grid)
+
+
+def patches(
+    u: Float[Tensor, "*batch x"], indices: Sequence[int]
+) -> Float[Tensor, "*batch x points"]:
+    """The values `u[i + j]` around each point `i`, for consecutive `j` in `indices`.
+
+    Raises:
+        ValueError: if the stencil reaches further than the grid is long.
+    """
+    before, after = max(-indices[0], 0), max(indices[-1], 0)
+    points = u.shape[-1]
+    if max(before, after) > points:
+        raise ValueError(
+            f"A stencil over the cells {indices[0]} to {indices[-1]} does not fit a "
+            f"grid of {points} points: refine the grid or narrow the stencil."
+        )
+    padded = torch.cat([u[..., points - before :], u, u[..., :after]], dim=-1)
+    windows = padded.unfold(-1, len(indices), 1)
+    start = indices[0] + before
+    return windows[..., start : start + points, :]
+
+
+def check_requirements(
+    method: str, equation: Equation, allowed: Mapping[str, object]
+) -> None:
+    """Refuses an equation whose requirements a method does not supply."""
+    missing = [name for name in equation.requires if name not in allowed]
+    if missing:
+        raise ValueError(
+            f"{method} supplies {', '.join(allowed)}, but {type(equation).__name__} "
+            f"also requires {', '.join(missing)}: choose a form with one-sided face "
+            f"values, such as GodunovBurgers."
+        )

@@ -1,0 +1,190 @@
+"""Random forcing as a value: a sum of travelling sine waves per sample."""
+
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Complex, Float
+from torch import Tensor
+
+from stencilnet.grid import Grid
+
+
+@dataclass(frozen=True)
+class RandomForcing:
+    """Forcing of the paper's Eq. (13), one row of parameters per sample.
+
+        f(x, t) = sum_i A_i sin(w_i t + 2 pi l_i x / L + phi_i)
+
+    `L` is the period of the grid on which the forcing is evaluated.
+
+    Attributes:
+        amplitude: `A`, shape `(sample, mode)`.
+        frequency: `w`, in radians per unit of time.
+        wavenumber: `l`, whole numbers of periods in the domain.
+        phase: `phi`, in radians.
+    """
+
+    amplitude: Float[Tensor, "sample mode"]
+    frequency: Float[Tensor, "sample mode"]
+    wavenumber: Float[Tensor, "sample mode"]
+    phase: Float[Tensor, "sample mode"]
+
+    def __post_init__(self) -> None:
+        shapes = {tuple(value.shape) for value in vars(self).values()}
+        if len(shapes) > 1:
+            raise ValueError(
+                f"Forcing parameters need one shape (sample, mode), not "
+                f"{sorted(shapes)}."
+            )
+        if (self.wavenumber != self.wavenumber.round()).any():
+            raise ValueError(
+                "Forcing wavenumbers must be whole numbers, or the forcing would not "
+                "be periodic: round them."
+            )
+
+    @classmethod
+    def sample(
+        cls,
+        samples: int,
+        *,
+        modes: int = 20,
+        amplitude: float = 0.1,
+        frequency: float = 0.4,
+        wavenumbers: Sequence[int] = (2, 3, 4, 5),
+        seed: int | np.random.SeedSequence,
+    ) -> "RandomForcing":
+        """Independent uniform draws, in float64.
+
+        Each sample has a stream of its own, so the first rows do not depend on how
+        many are drawn.
+
+        Args:
+            samples: number of rows.
+            modes: number of waves in each row.
+            amplitude: `A` is uniform in `[-amplitude, amplitude]`.
+            frequency: `w` is uniform in `[-frequency, frequency]`.
+            wavenumbers: `l` is one of these, equally likely.
+            seed: fixes the draw.
+
+        Raises:
+            ValueError: if `samples` or `modes` is below 1, a bound is negative, or
+                there are no wavenumbers.
+        """
+        if samples < 1 or modes < 1:
+            raise ValueError(
+                f"A forcing needs at least 1 sample and 1 mode, not {samples} and "
+                f"{modes}."
+            )
+        if not (amplitude >= 0 and frequency >= 0):
+            raise ValueError(
+                f"Bounds of amplitude and frequency cannot be negative, but are "
+                f"{amplitude} and {frequency}."
+            )
+        if not wavenumbers:
+            raise ValueError("A forcing needs at least one wavenumber to draw from.")
+        if not isinstance(seed, np.random.SeedSequence):
+            seed = np.random.SeedSequence(seed)
+        streams = [
+            np.random.default_rng(np.random.SeedSequence(
+                seed.entropy, spawn_key=(*seed.spawn_key, row)
+            ))
+            for row in range(samples)
+        ]
+        draws = [
+            (
+                stream.uniform(-amplitude, amplitude, modes),
+                stream.uniform(-frequency, frequency, modes),
+                stream.choice(np.asarray(wavenumbers, dtype=float), modes),
+                stream.uniform(0, 2 * math.pi, modes),
+            )
+            for stream in streams
+        ]
+        return cls(*(torch.from_numpy(np.stack(row)) for row in zip(*draws, strict=True)))
+
+    def __len__(self) -> int:
+        """Number of samples."""
+        return self.amplitude.shape[0]
+
+    def select(self, rows: slice | Sequence[int] | Tensor) -> "RandomForcing":
+        """The forcing of some of the samples, in the order given."""
+        return RandomForcing(*(value[rows] for value in vars(self).values()))
+
+    def starting_at(self, t0: float | Float[Tensor, " sample"]) -> "RandomForcing":
+        """The same forcing on a clock that reads 0 at `t0`, which may differ by row."""
+        shift = torch.as_tensor(t0).to(self.phase).reshape(-1, 1)
+        return dataclasses.replace(self, phase=self.phase + self.frequency * shift)
+
+    def to(
+        self, device: torch.device | str | None = None, dtype: torch.dtype | None = None
+    ) -> "RandomForcing":
+        """The same forcing on another device or in another precision."""
+        return RandomForcing(
+            *(value.to(device=device, dtype=dtype) for value in vars(self).values())
+        )
+
+    def on(self, grid: Grid, *, averages: bool = False) -> Callable[..., Tensor]:
+        """The forcing on a grid, as a function `f(t)` of shape `(sample, x)`.
+
+        Args:
+            grid: where to evaluate.
+            averages: whether to return exact cell averages, which multiply each wave
+                by `sinc(k dx / 2)`, instead of point values.
+        """
+        k = self.wavenumber * (2 * math.pi / grid.extent[-1])
+        angle = k.unsqueeze(-1) * grid.points().to(k)
+        amplitude = self.amplitude
+        if averages:
+            amplitude = amplitude * torch.sinc(k * grid.spacing[-1] / (2 * math.pi))
+        # sin(w t + phi + k x) separates, so that each call is one small product.
+        waves = torch.cat([angle.cos(), angle.sin()], dim=-2)
+        amplitudes = torch.cat([amplitude, amplitude], dim=-1)
+        frequency, phase = self.frequency, self.phase
+
+        def force(t: float | Tensor) -> Float[Tensor, "sample x"]:
+            clock = frequency * t + phase
+            factors = amplitudes * torch.cat([clock.sin(), clock.cos()], dim=-1)
+            return (factors.unsqueeze(-2) @ waves).squeeze(-2)
+
+        return force
+
+    def spectrum(self, points: int) -> Callable[..., Tensor]:
+        """The forcing's Fourier coefficients, as a function of `t`.
+
+        Args:
+            points: size `N` of the transform; coefficients are scaled as those of
+                `torch.fft.rfft` on a grid of `N` points.
+
+        Returns:
+            A function `t -> f` of shape `(sample, m)` for the wavenumbers
+            `0, ..., max |l|`; those above are zero.
+
+        Raises:
+            ValueError: if a wave is not resolved by `points` points.
+        """
+        highest = int(self.wavenumber.abs().max())
+        if 2 * highest >= points:
+            raise ValueError(
+                f"A forcing with wavenumber {highest} needs more than {2 * highest} "
+                f"points, not {points}: refine the grid."
+            )
+        # A sin(q + l x) = (A / 2i) (e^(iq) e^(ilx) - e^(-iq) e^(-ilx)); a real
+        # transform keeps the term whose wavenumber is not negative, and both at 0.
+        sign = torch.where(self.wavenumber < 0, -1.0, 1.0).to(self.phase)
+        scale = torch.where(self.wavenumber == 0, 2.0, 1.0).to(self.phase)
+        modes = torch.arange(highest + 1).to(self.wavenumber)
+        onto = (self.wavenumber.abs().unsqueeze(-1) == modes).to(self.phase)
+        weight = onto * (self.amplitude * scale * points / 2).unsqueeze(-1)
+        frequency, phase = self.frequency, self.phase
+        mean = (modes == 0).to(self.phase)
+
+        def coefficients(t: float | Tensor) -> Complex[Tensor, "sample m"]:
+            clock = (frequency * t + phase).unsqueeze(-2)
+            real = (clock.sin() @ weight).squeeze(-2)
+            imaginary = ((-sign.unsqueeze(-2) * clock.cos()) @ weight).squeeze(-2)
+            return torch.complex(real, imaginary * (1 - mean))
+
+        return coefficients
