@@ -105,6 +105,16 @@ class RandomForcing:
         ]
         return cls(*(torch.from_numpy(np.stack(row)) for row in zip(*draws, strict=True)))
 
+    @classmethod
+    def join(cls, forcings: Sequence["RandomForcing"]) -> "RandomForcing":
+        """The rows of several forcings with equally many modes, one after another."""
+        return cls(
+            *(
+                torch.cat([getattr(forcing, field.name) for forcing in forcings])
+                for field in dataclasses.fields(cls)
+            )
+        )
+
     def __len__(self) -> int:
         """Number of samples."""
         return self.amplitude.shape[0]
@@ -155,12 +165,12 @@ class RandomForcing:
         """The forcing's Fourier coefficients, as a function of `t`.
 
         Args:
-            points: size `N` of the transform; coefficients are scaled as those of
-                `torch.fft.rfft` on a grid of `N` points.
+            points: of the grid that has to resolve the forcing.
 
         Returns:
-            A function `t -> f` of shape `(sample, m)` for the wavenumbers
-            `0, ..., max |l|`; those above are zero.
+            A function `t -> f` of shape `(sample, m)`: the coefficients of
+            `f(x) = sum_k f_k exp(i k x)` for the wavenumbers `0, ..., max |l|` in
+            units of `2 pi / L`; those above are zero.
 
         Raises:
             ValueError: if a wave is not resolved by `points` points.
@@ -177,7 +187,7 @@ class RandomForcing:
         scale = torch.where(self.wavenumber == 0, 2.0, 1.0).to(self.phase)
         modes = torch.arange(highest + 1).to(self.wavenumber)
         onto = (self.wavenumber.abs().unsqueeze(-1) == modes).to(self.phase)
-        weight = onto * (self.amplitude * scale * points / 2).unsqueeze(-1)
+        weight = onto * (self.amplitude * scale / 2).unsqueeze(-1)
         frequency, phase = self.frequency, self.phase
         mean = (modes == 0).to(self.phase)
 

@@ -55,13 +55,13 @@ class FiniteDifference(StencilMethod):
             )
             scaled = coefficients / grid.spacing[-1] ** derivative.order
             self.stencils[name] = indices
-            self.register_buffer(name, scaled, persistent=False)
+            self.register_constant(name, scaled)
 
     def derivatives(
         self, u: Float[Tensor, "*batch x"]
     ) -> dict[str, Float[Tensor, "*batch x"]]:
         return {
-            name: patches(u, indices) @ self.get_buffer(name).to(u)
+            name: patches(u, indices) @ self.get_constant(name, u)
             for name, indices in self.stencils.items()
         }
 

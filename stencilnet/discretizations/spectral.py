@@ -36,17 +36,18 @@ class PseudoSpectral(Discretization):
         self.modes = (points - 1) // 2 + 1
         k = grid.wavenumbers()[: self.modes]
         averaging = torch.sinc(k * grid.spacing[-1] / (2 * torch.pi))
-        self.register_buffer("k", k, persistent=False)
-        self.register_buffer("averaging", averaging, persistent=False)
+        self.register_constant("k", k)
+        self.register_constant("averaging", averaging)
 
     def to_modes(
         self, u: Float[Tensor, "*batch x"]
     ) -> Complex[Tensor, "*batch modes"]:
-        """Fourier coefficients of point values or averages, scaled as `rfft`'s.
+        """Fourier coefficients of the solution whose point values or averages are `u`.
 
+        They are those of `u(x) = sum_k u_k exp(i k x)`, whatever the number of points.
         The Nyquist mode of an even number of points, which has no phase, is dropped.
         """
-        u_hat = torch.fft.rfft(u)[..., : self.modes]
+        u_hat = torch.fft.rfft(u, norm="forward")[..., : self.modes]
         return u_hat / self._averaging_of(u) if self.equation.averages else u_hat
 
     def to_values(
@@ -55,7 +56,7 @@ class PseudoSpectral(Discretization):
         """Point values or averages, as the equation says; inverse of `to_modes`."""
         if self.equation.averages:
             u_hat = u_hat * self._averaging_of(u_hat.real)
-        return torch.fft.irfft(u_hat, n=self.grid.shape[-1])
+        return torch.fft.irfft(u_hat, n=self.grid.shape[-1], norm="forward")
 
     def symbol(self) -> Tensor:
         """The linear part of the equation, per mode."""
@@ -65,14 +66,12 @@ class PseudoSpectral(Discretization):
         self, u_hat: Complex[Tensor, "*batch modes"]
     ) -> Complex[Tensor, "*batch modes"]:
         """`-F(u)_x` in Fourier space, dealiased."""
-        points, padded = self.grid.shape[-1], self.padded_points
-        u = torch.fft.irfft(u_hat, n=padded)
-        # Coefficients carry the size of their transform.
-        flux = self.equation.flux(u * (padded / points))
+        u = torch.fft.irfft(u_hat, n=self.padded_points, norm="forward")
+        flux = self.equation.flux(u)
         if flux is None:
             return torch.zeros_like(u_hat)
-        k = self.get_buffer("k").to(u)
-        return torch.fft.rfft(flux)[..., : self.modes] * (k * (-1j * points / padded))
+        flux_hat = torch.fft.rfft(flux, norm="forward")[..., : self.modes]
+        return flux_hat * (-1j * self.get_constant("k", u))
 
     def forward(self, u: Float[Tensor, "*batch x"]) -> Float[Tensor, "*batch x"]:
         u_hat = self.to_modes(u)
@@ -81,4 +80,4 @@ class PseudoSpectral(Discretization):
         return self.to_values(self.nonlinear(u_hat) + symbol.to(u.device) * u_hat)
 
     def _averaging_of(self, like: Tensor) -> Tensor:
-        return self.get_buffer("averaging").to(like)
+        return self.get_constant("averaging", like)

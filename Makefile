@@ -1,0 +1,42 @@
+# `make demo` and `make test` set everything up first; a machine needs Python 3.11 or
+# newer and make. PYTHON chooses the interpreter, THREADS how many cores to use.
+PYTHON ?= python3
+THREADS ?= 2
+VENV := .venv
+BIN := $(VENV)/bin
+SOURCES := $(shell find stencilnet configs -name '*.py' -o -name '*.yaml' -o -name py.typed)
+
+export OMP_NUM_THREADS := $(THREADS)
+export MKL_NUM_THREADS := $(THREADS)
+
+.PHONY: demo test lint clean
+
+demo: $(VENV)/package
+	$(BIN)/stencilnet demo --overwrite
+
+test: $(VENV)/package
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/package
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+
+# The package is installed as a user has it, not linked to this folder, so that the
+# tests see what a wheel would hold.
+$(VENV)/package: $(VENV)/dependencies README.md $(SOURCES)
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation --force-reinstall .
+	@touch $@
+
+# torch goes first: a range would take the newest build, with gigabytes for graphics
+# cards.
+$(VENV)/dependencies: pyproject.toml constraints.txt
+	$(PYTHON) -c "import sys; sys.version_info >= (3, 11) or sys.exit('stencilnet needs Python 3.11 or newer: make PYTHON=python3.11')"
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt pip
+	$(BIN)/pip install --quiet --constraint constraints.txt torch
+	$(BIN)/pip install --quiet --constraint constraints.txt --group dev .
+	@touch $@

@@ -1,0 +1,107 @@
+"""Methods by name: the classical ones, and learned operators kept in stores."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from stencilnet.config import nearest
+from stencilnet.discretizations import (
+    Discretization,
+    FiniteDifference,
+    LearnedStencil,
+    PseudoSpectral,
+    Weno,
+)
+from stencilnet.equations import (
+    ConservativeBurgers,
+    ConvectiveBurgers,
+    GodunovBurgers,
+)
+from stencilnet.grid import Grid
+from stencilnet.storage import StoredOperator, read_operator
+
+
+def _central(viscosity: float, grid: Grid, *, order: int) -> Discretization:
+    return FiniteDifference(ConservativeBurgers(viscosity), grid, order=order)
+
+
+def _upwind(viscosity: float, grid: Grid, *, order: int) -> Discretization:
+    return FiniteDifference(GodunovBurgers(viscosity), grid, order=order)
+
+
+def _weno_z(viscosity: float, grid: Grid) -> Discretization:
+    return Weno(GodunovBurgers(viscosity), grid, weights="Z")
+
+
+def _weno_js(viscosity: float, grid: Grid) -> Discretization:
+    return Weno(GodunovBurgers(viscosity), grid, weights="JS")
+
+
+def _spectral(viscosity: float, grid: Grid) -> Discretization:
+    return PseudoSpectral(ConvectiveBurgers(viscosity), grid)
+
+
+CLASSICAL: dict[str, Callable[[float, Grid], Discretization]] = {
+    "central_2": partial(_central, order=2),
+    "central_4": partial(_central, order=4),
+    "central_6": partial(_central, order=6),
+    "upwind_1": partial(_upwind, order=1),
+    "upwind_3": partial(_upwind, order=3),
+    "weno_js": _weno_js,
+    "weno_z": _weno_z,
+    "spectral": _spectral,
+}
+"""Classical methods for Burgers' equation, made from a viscosity and a grid.
+
+Central and upwind ones are finite volumes of the order in their name, the central ones
+of the flux form and the upwind ones with Godunov's flux."""
+
+
+def classical(name: str, viscosity: float, grid: Grid) -> Discretization:
+    """The classical method of a name.
+
+    Raises:
+        ValueError: if there is none, naming the nearest one.
+    """
+    if name not in CLASSICAL:
+        raise ValueError(
+            f"There is no method {name!r}, {nearest(name, list(CLASSICAL))}."
+        )
+    return CLASSICAL[name](viscosity, grid)
+
+
+def load_operator(path: Path) -> tuple[LearnedStencil, StoredOperator]:
+    """A learned operator and the store it comes from, weights bit for bit.
+
+    Raises:
+        FileNotFoundError: if there is nothing at `path`.
+        ValueError: if it is no operator store, or its arrays do not fit its spec.
+    """
+    stored = read_operator(path)
+    operator = LearnedStencil.from_spec(stored.spec)
+    set_weights(operator, stored, path)
+    return operator, stored
+
+
+def set_weights(operator: LearnedStencil, stored: StoredOperator, path: Path) -> None:
+    """Gives an operator the weights of a store.
+
+    Raises:
+        ValueError: if they do not fit it.
+    """
+    expected = operator.state_dict()
+    weights = {
+        name: torch.tensor(stored.arrays[name])
+        for name in expected
+        if name in stored.arrays
+    }
+    for name, value in expected.items():
+        found = weights.get(name)
+        if found is None or found.shape != value.shape or found.dtype != value.dtype:
+            raise ValueError(
+                f"{path} has no weights {name!r} of shape {tuple(value.shape)} and "
+                f"{value.dtype}: its spec and its arrays do not belong together."
+            )
+    operator.load_state_dict(weights)

@@ -1,0 +1,135 @@
+"""Learned operators and checkpoints in zarr: named arrays beside a JSON spec.
+
+Nothing is pickled. An operator store is a zarr group of format 3 with one array per
+parameter under `arrays/`, bit for bit, one per recorded quantity of the training under
+`history/`, and the attributes `schema`, `spec` (JSON), `content_hash`, `versions`,
+`git_commit`, `created`, and what the writer adds, such as the config and the hash of
+the data.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from zarr.codecs import ZstdCodec
+
+from stencilnet.storage.atomic import new_store
+from stencilnet.storage.provenance import (
+    CIRCUMSTANCES,
+    check_hash,
+    check_schema,
+    content_hash,
+    open_attributes,
+    provenance,
+)
+
+SCHEMA = "stencilnet.operator/1"
+
+
+@dataclass(frozen=True)
+class StoredOperator:
+    """What an operator store holds.
+
+    Attributes:
+        spec: the operator without its weights, as plain values.
+        arrays: weights and, in a checkpoint, the optimizer's state, by name.
+        history: recorded quantities of the training, each with one entry per record.
+        attributes: plain values, such as the config and the hash of the data.
+    """
+
+    spec: Mapping[str, Any]
+    arrays: Mapping[str, np.ndarray]
+    history: Mapping[str, np.ndarray] = field(default_factory=dict)
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+
+def write_operator(
+    stored: StoredOperator, path: Path, *, overwrite: bool = False
+) -> Path:
+    """Writes an operator as a store that appears when complete.
+
+    Raises:
+        FileExistsError: if `path` exists and `overwrite` is false.
+        ValueError: if the spec or an attribute is no plain value.
+    """
+    arrays = _flatten(stored)
+    try:
+        spec = json.dumps(stored.spec)
+        attributes = json.loads(json.dumps(dict(stored.attributes)))
+    except TypeError as error:
+        raise ValueError(
+            f"A spec and its attributes are plain values, but: {error}."
+        ) from None
+    attributes["spec"] = spec
+    digest = content_hash(arrays, attributes)
+    with new_store(Path(path), overwrite=overwrite) as partial:
+        group = zarr.open_group(partial, mode="w", zarr_format=3)
+        for name, values in arrays.items():
+            array = group.create_array(
+                name,
+                shape=values.shape,
+                dtype=values.dtype,
+                chunks=tuple(max(size, 1) for size in values.shape),
+                compressors=ZstdCodec(level=3, checksum=True),
+            )
+            array[...] = values
+        group.attrs.update(
+            {"schema": SCHEMA, "content_hash": digest, **attributes, **provenance()}
+        )
+    return Path(path)
+
+
+def read_operator(path: Path) -> StoredOperator:
+    """Reads what `write_operator` wrote, after checking that it is all there.
+
+    Raises:
+        FileNotFoundError: if there is nothing at `path`.
+        ValueError: if it is no operator store, has another schema, or is damaged.
+    """
+    path = Path(path)
+    attributes = open_attributes(path)
+    check_schema(path, attributes, SCHEMA)
+    try:
+        group = zarr.open_group(path, mode="r")
+        arrays = {
+            f"{folder}/{name}": np.asarray(array[...])
+            for folder, members in group.groups()
+            for name, array in members.arrays()
+        }
+    except (KeyError, OSError, RuntimeError, ValueError) as error:
+        raise ValueError(
+            f"{path} is damaged or half-written and cannot be read: make it again."
+        ) from error
+    content = {
+        key: value
+        for key, value in attributes.items()
+        if key not in ("schema", *CIRCUMSTANCES)
+    }
+    check_hash(path, attributes.get("content_hash"), content_hash(arrays, content))
+    spec = json.loads(attributes.pop("spec"))
+    return StoredOperator(
+        spec=spec,
+        arrays=_folder(arrays, "arrays"),
+        history=_folder(arrays, "history"),
+        attributes=attributes,
+    )
+
+
+def _flatten(stored: StoredOperator) -> dict[str, np.ndarray]:
+    return {
+        **{f"arrays/{name}": np.asarray(a) for name, a in stored.arrays.items()},
+        **{f"history/{name}": np.asarray(a) for name, a in stored.history.items()},
+    }
+
+
+def _folder(arrays: Mapping[str, np.ndarray], folder: str) -> dict[str, np.ndarray]:
+    prefix = f"{folder}/"
+    return {
+        name.removeprefix(prefix): values
+        for name, values in arrays.items()
+        if name.startswith(prefix)
+    }

@@ -1,0 +1,99 @@
+"""What a store says about where it comes from, and whether it is what was written."""
+
+import hashlib
+import importlib.metadata
+import json
+import subprocess
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+
+CIRCUMSTANCES = ("versions", "git_commit", "created", "content_hash")
+"""Attributes that tell when and by what a store was written, not what it holds."""
+
+_LIBRARIES = ("stencilnet", "torch", "numpy", "xarray", "zarr")
+
+
+def provenance() -> dict[str, str]:
+    """Library versions, git commit of the working folder, and time of creation."""
+    versions = {}
+    for name in _LIBRARIES:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            versions[name] = "unknown"
+    return {
+        "versions": json.dumps(versions),
+        "git_commit": _git_commit(),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def content_hash(arrays: Mapping[str, Any], attributes: Mapping[str, Any]) -> str:
+    """SHA-256 of named arrays, with dtypes and shapes, and of attributes."""
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        values = np.ascontiguousarray(arrays[name])
+        digest.update(f"{name}|{values.dtype.str}|{values.shape}|".encode())
+        digest.update(values.tobytes())
+    digest.update(json.dumps(dict(attributes), sort_keys=True).encode())
+    return digest.hexdigest()
+
+
+def open_attributes(path: Path) -> dict[str, Any]:
+    """The attributes of any zarr group.
+
+    Raises:
+        FileNotFoundError: if there is nothing at `path`.
+        ValueError: if what is there is no zarr group.
+    """
+    if not path.exists():
+        raise FileNotFoundError(f"There is no store at {path}: make it first.")
+    try:
+        return dict(zarr.open_group(path, mode="r").attrs)
+    except Exception as error:
+        raise ValueError(
+            f"{path} is not a readable zarr store: give a store that stencilnet wrote."
+        ) from error
+
+
+def check_schema(path: Path, attributes: Mapping[str, Any], schema: str) -> None:
+    """Refuses attributes of a store that is not of `schema`.
+
+    Raises:
+        ValueError: naming the schema found.
+    """
+    found = attributes.get("schema")
+    if found != schema:
+        raise ValueError(
+            f"{path} has the schema {found!r} instead of {schema!r}: give a store that "
+            f"this version of stencilnet wrote."
+        )
+
+
+def check_hash(path: Path, expected: Any, found: str) -> None:
+    """Refuses content that is not what was written.
+
+    Raises:
+        ValueError: if the hashes differ.
+    """
+    if expected != found:
+        raise ValueError(
+            f"{path} is damaged or half-written, its content does not match its "
+            f"checksum: make it again."
+        )
+
+
+def _git_commit() -> str:
+    """The commit that is checked out in the working folder, empty outside of git."""
+    try:
+        answer = subprocess.run(
+            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False
+        )
+    except OSError:
+        return ""
+    return answer.stdout.strip() if answer.returncode == 0 else ""

@@ -1,0 +1,179 @@
+"""Trajectories in zarr, through xarray.
+
+A trajectory store is one xarray dataset in zarr format 3, without consolidated
+metadata, every chunk compressed with a checksum:
+
+    u                   (sample, time, x)  solution; attribute `averages` tells cell
+                                           averages (1) from point values (0)
+    forcing_amplitude, forcing_frequency, forcing_wavenumber, forcing_phase
+                        (sample, mode)     forcing on a clock that starts with `time`
+    time, x             coordinates; `x` has the attribute `period`
+
+    attributes          schema, content_hash, versions, git_commit, created, and what
+                        the writer adds: config (JSON), viscosity, seed, ...
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+from jaxtyping import Float
+from torch import Tensor
+from zarr.codecs import ZstdCodec
+
+from stencilnet.forcing import RandomForcing
+from stencilnet.grid import Grid
+from stencilnet.storage.atomic import new_store
+from stencilnet.storage.provenance import (
+    CIRCUMSTANCES,
+    check_hash,
+    check_schema,
+    content_hash,
+    open_attributes,
+    provenance,
+)
+
+SCHEMA = "stencilnet.trajectories/1"
+_FORCING = ("amplitude", "frequency", "wavenumber", "phase")
+_CHUNK_BYTES = 8 * 2**20
+
+
+def trajectories(
+    u: Float[Tensor, "sample time x"],
+    times: Float[Tensor, " time"],
+    grid: Grid,
+    forcing: RandomForcing,
+    *,
+    averages: bool,
+    attributes: Mapping[str, str | float | int] | None = None,
+) -> xr.Dataset:
+    """A dataset in the schema of a trajectory store.
+
+    Args:
+        u: solution.
+        times: when; the clock of `forcing`.
+        grid: where; one axis.
+        forcing: one row per sample.
+        averages: whether `u` holds cell averages.
+        attributes: further attributes of the dataset, plain values.
+
+    Raises:
+        ValueError: if the sizes do not fit each other.
+    """
+    expected = (len(forcing), len(times), grid.shape[-1])
+    if tuple(u.shape) != expected:
+        raise ValueError(
+            f"The solution has the shape {tuple(u.shape)}, but forcing, times and grid "
+            f"make {expected}: give one forcing row per sample."
+        )
+    variables: dict[str, Any] = {
+        "u": (("sample", "time", "x"), u.detach().cpu().numpy()),
+        **{
+            f"forcing_{name}": (
+                ("sample", "mode"),
+                getattr(forcing, name).detach().cpu().numpy(),
+            )
+            for name in _FORCING
+        },
+    }
+    dataset = xr.Dataset(
+        variables,
+        coords={"time": times.cpu().numpy(), "x": grid.points().numpy()},
+        attrs={"schema": SCHEMA, **(attributes or {})},
+    )
+    dataset["u"].attrs.update(
+        long_name="solution", units="length/time", averages=int(averages)
+    )
+    dataset["time"].attrs.update(long_name="time", units="time")
+    dataset["x"].attrs.update(
+        long_name="position", units="length", period=grid.extent[-1]
+    )
+    return dataset
+
+
+def write_trajectories(
+    dataset: xr.Dataset, path: Path, *, overwrite: bool = False
+) -> Path:
+    """Writes a dataset of `trajectories` as a store that appears when complete.
+
+    Raises:
+        FileExistsError: if `path` exists and `overwrite` is false.
+    """
+    dataset = dataset.assign_attrs(provenance())
+    dataset.attrs["content_hash"] = _hash(dataset)
+    compressor = ZstdCodec(level=3, checksum=True)
+    encoding: dict[str, Any] = {
+        str(name): {"compressors": (compressor,)} for name in dataset.variables
+    }
+    for name, variable in dataset.data_vars.items():
+        if variable.dims[:1] == ("sample",):
+            row = max(variable[0].nbytes, 1)
+            samples = max(1, min(_CHUNK_BYTES // row, variable.shape[0]))
+            encoding[str(name)]["chunks"] = (samples, *variable.shape[1:])
+    with new_store(Path(path), overwrite=overwrite) as partial:
+        dataset.to_zarr(
+            partial, mode="w", zarr_format=3, consolidated=False, encoding=encoding
+        )
+    return Path(path)
+
+
+def read_trajectories(path: Path, *, finite: bool = True) -> xr.Dataset:
+    """Reads a trajectory store whole, after checking that it is one.
+
+    Args:
+        path: of the store.
+        finite: whether to refuse NaN and infinities in `u`.
+
+    Raises:
+        FileNotFoundError: if there is nothing at `path`.
+        ValueError: if it is no trajectory store, has another schema, is half-written
+            or damaged, or holds a value that is not finite.
+    """
+    path = Path(path)
+    attributes = open_attributes(path)
+    check_schema(path, attributes, SCHEMA)
+    try:
+        with xr.open_zarr(path, consolidated=False, chunks=None) as opened:
+            dataset = opened.load()
+    except (KeyError, OSError, RuntimeError, ValueError) as error:
+        raise ValueError(
+            f"{path} is damaged or half-written and cannot be read: make it again."
+        ) from error
+    check_hash(path, attributes.get("content_hash"), _hash(dataset))
+    if finite:
+        _check_finite(path, dataset["u"])
+    return dataset
+
+
+def forcing_of(dataset: xr.Dataset) -> RandomForcing:
+    """The forcing under which the trajectories ran, in the dtype it was stored in."""
+    return RandomForcing(
+        *(torch.tensor(dataset[f"forcing_{name}"].values) for name in _FORCING)
+    )
+
+
+def grid_of(dataset: xr.Dataset) -> Grid:
+    """The grid that the trajectories live on."""
+    return Grid.line(dataset.sizes["x"], float(dataset["x"].attrs["period"]))
+
+
+def _hash(dataset: xr.Dataset) -> str:
+    attributes = {
+        key: value for key, value in dataset.attrs.items() if key not in CIRCUMSTANCES
+    }
+    arrays = {str(name): array.values for name, array in dataset.variables.items()}
+    return content_hash(arrays, attributes)
+
+
+def _check_finite(path: Path, u: xr.DataArray) -> None:
+    bad = np.argwhere(~np.isfinite(u.values))
+    if len(bad):
+        sample, time, x = bad[0]
+        raise ValueError(
+            f"{path} holds {len(bad)} values of u that are NaN or infinite, the first "
+            f"in sample {sample} at time {float(u.time[time]):g}, cell {x}: remove "
+            f"these samples or make the store again."
+        )
