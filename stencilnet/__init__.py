@@ -1,1 +1,90 @@
-"""Differentiable PDE solver with learned stencils."""
+"""Differentiable PDE solver with learned stencils.
+
+An equation says which spatial derivatives it needs, a discretization supplies them on a
+grid, an integrator advances the result, and `rollout` repeats it, differentiably:
+
+    grid = Grid.line(64)
+    equation = ConservativeBurgers(viscosity=0.02)
+    learned = LearnedStencil(equation, grid, width=6, order=1)
+    forcing = RandomForcing.sample(16, seed=0).on(grid, averages=True)
+    u = rollout(learned, u0, times, forcing)
+"""
+
+from stencilnet.coefficients import NullSpace, Projection
+from stencilnet.config import Config, load_config
+from stencilnet.discretizations import (
+    Discretization,
+    FiniteDifference,
+    LearnedStencil,
+    PseudoSpectral,
+    Weno,
+)
+from stencilnet.equations import (
+    Advection,
+    ConservativeBurgers,
+    ConvectiveBurgers,
+    Equation,
+    GodunovBurgers,
+    UpwindAdvection,
+)
+from stencilnet.evaluation import compare
+from stencilnet.forcing import RandomForcing
+from stencilnet.generate import generate
+from stencilnet.grid import Grid
+from stencilnet.integrators import (
+    RK4,
+    SSPRK3,
+    Euler,
+    Heun,
+    IntegratingFactor,
+    Kutta3,
+    RungeKutta,
+)
+from stencilnet.methods import load_operator
+from stencilnet.moments import (
+    Derivative,
+    MomentConditions,
+    finite_difference_coefficients,
+)
+from stencilnet.simulate import simulate
+from stencilnet.solve import rollout
+from stencilnet.storage import read_trajectories, write_trajectories
+from stencilnet.training import train
+
+__all__ = [
+    "RK4",
+    "SSPRK3",
+    "Advection",
+    "Config",
+    "ConservativeBurgers",
+    "ConvectiveBurgers",
+    "Derivative",
+    "Discretization",
+    "Equation",
+    "Euler",
+    "FiniteDifference",
+    "GodunovBurgers",
+    "Grid",
+    "Heun",
+    "IntegratingFactor",
+    "Kutta3",
+    "LearnedStencil",
+    "MomentConditions",
+    "NullSpace",
+    "Projection",
+    "PseudoSpectral",
+    "RandomForcing",
+    "RungeKutta",
+    "UpwindAdvection",
+    "Weno",
+    "compare",
+    "finite_difference_coefficients",
+    "generate",
+    "load_config",
+    "load_operator",
+    "read_trajectories",
+    "rollout",
+    "simulate",
+    "train",
+    "write_trajectories",
+]

@@ -374,14 +374,14 @@ def _update(
         saved = _last_checkpoint(checkpoints)
         kept = f"the last good checkpoint is {saved}" if saved else "there is none yet"
         raise FloatingPointError(
-            f"The loss turned {float(loss):g} with a gradient of {float(norm):g} in "
+            f"The loss turned {loss.item():g} with a gradient of {norm.item():g} in "
             f"update {state.iteration + 1}; {kept}: lower training.learning_rate or "
             f"shorten training.horizon, then use --resume."
         )
     state.optimizer.step()
     state.iteration += 1
     state.record(
-        loss=float(loss), gradient_norm=float(norm), learning_rate=rate, horizon=horizon
+        loss=loss.item(), gradient_norm=norm.item(), learning_rate=rate, horizon=horizon
     )
 
 

@@ -1,0 +1,269 @@
+"""The command `stencilnet`: one verb per stage."""
+
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.progress import Progress as Bars
+
+from stencilnet.config import Config, load_config
+from stencilnet.demo import demo as run_demo
+from stencilnet.evaluation import compare_study
+from stencilnet.generate import Progress
+from stencilnet.generate import generate as generate_data
+from stencilnet.report import screen_table, summarize, write_report
+from stencilnet.simulate import simulate as run_simulation
+from stencilnet.training import train as train_operator
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Simulate Burgers' equation with learned stencils, train them through the "
+    "solver, and compare them with classical schemes.",
+)
+_console = Console(stderr=True)
+_output = Console()
+
+ConfigArgument = Annotated[
+    str, typer.Argument(help="YAML file, or a built-in config: p1, p2, demo.")
+]
+OverridesArgument = Annotated[
+    list[str] | None, typer.Argument(help="Overrides, as in training.batch=32.")
+]
+RunOption = Annotated[
+    Path | None, typer.Option("--run", help="Folder of the run [runs/NAME].")
+]
+OverwriteOption = Annotated[
+    bool, typer.Option("--overwrite", help="Replace results that exist.")
+]
+DryRunOption = Annotated[
+    bool, typer.Option("--dry-run", help="Say what would run, and stop.")
+]
+
+
+@app.command()
+def generate(
+    config: ConfigArgument,
+    overrides: OverridesArgument = None,
+    run: RunOption = None,
+    overwrite: OverwriteOption = False,
+    dry_run: DryRunOption = False,
+) -> None:
+    """Solve for reference trajectories and keep them on coarse grids."""
+    study, folder = _study(config, overrides, run)
+    if dry_run:
+        _describe(study, folder)
+        return
+    with _bar("Generating") as progress:
+        paths = generate_data(study, folder, overwrite=overwrite, progress=progress)
+    _say(paths)
+
+
+@app.command()
+def train(
+    config: ConfigArgument,
+    overrides: OverridesArgument = None,
+    run: RunOption = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue from the last checkpoint.")
+    ] = False,
+    overwrite: OverwriteOption = False,
+    dry_run: DryRunOption = False,
+) -> None:
+    """Train a learned stencil through the solver on a run's trajectories."""
+    study, folder = _study(config, overrides, run)
+    if dry_run:
+        _describe(study, folder)
+        return
+    with _bar("Training") as progress:
+        path = train_operator(
+            study, folder, resume=resume, overwrite=overwrite, progress=progress
+        )
+    _say([path])
+
+
+@app.command()
+def simulate(
+    method: Annotated[
+        str, typer.Argument(help="Operator store, or a classical method: weno_z, ...")
+    ],
+    out: Annotated[Path, typer.Argument(help="Trajectory store to write.")],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(help="Overrides of the config.")
+    ] = None,
+    config: Annotated[
+        str | None,
+        typer.Option("--config", help="Problem [the one an operator was trained on]."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the forcings.", min=0)] = 0,
+    samples: Annotated[int, typer.Option(help="Number of forcings.")] = 1,
+    duration: Annotated[
+        float | None, typer.Option(help="Time to simulate [the problem's].")
+    ] = None,
+    points: Annotated[
+        int | None, typer.Option(help="Grid of a classical method.")
+    ] = None,
+    substeps: Annotated[
+        int | None, typer.Option(help="Steps per kept state [chosen for stability].")
+    ] = None,
+    overwrite: OverwriteOption = False,
+) -> None:
+    """Roll out a stored operator or a classical method for new forcings."""
+    if overrides and config is None:
+        raise ValueError("Overrides change a config: name one with --config.")
+    study = load_config(config, overrides or []) if config else None
+    path = run_simulation(
+        method,
+        out,
+        config=study,
+        seed=seed,
+        samples=samples,
+        duration=duration,
+        points=points,
+        substeps=substeps,
+        overwrite=overwrite,
+    )
+    _say([path])
+
+
+@app.command()
+def compare(
+    config: ConfigArgument,
+    overrides: OverridesArgument = None,
+    run: RunOption = None,
+    operator: Annotated[
+        Path | None, typer.Option("--operator", help="Operator store [the run's].")
+    ] = None,
+    overwrite: OverwriteOption = False,
+    dry_run: DryRunOption = False,
+) -> None:
+    """Compare learned and classical methods on a run's test trajectories."""
+    study, folder = _study(config, overrides, run)
+    if dry_run:
+        _describe(study, folder)
+        return
+    with _bar("Comparing") as progress:
+        comparisons = compare_study(study, folder, operator=operator, progress=progress)
+    paths = write_report(comparisons, folder / "comparison", overwrite=overwrite)
+    _output.print(screen_table(summarize(comparisons)))
+    _say(paths)
+
+
+@app.command()
+def demo(
+    overrides: OverridesArgument = None,
+    config: Annotated[str, typer.Option("--config", help="Study to run.")] = "demo",
+    run: RunOption = None,
+    overwrite: OverwriteOption = False,
+    dry_run: DryRunOption = False,
+) -> None:
+    """Generate, train, compare and draw within minutes."""
+    study, folder = _study(config, overrides, run)
+    if dry_run:
+        _describe(study, folder)
+        return
+    with _bars() as bar:
+        result = run_demo(study, folder, overwrite=overwrite, progress=bar)
+    _output.print(screen_table(result.rows))
+    _say([*result.paths, result.result])
+
+
+def main() -> None:
+    """Runs a command; a user's mistake ends it with one sentence and exit code 2."""
+    warnings.showwarning = _show_warning
+    try:
+        app()
+    except (ValueError, TypeError, OSError, FloatingPointError) as error:
+        if os.environ.get("STENCILNET_TRACEBACK"):
+            raise
+        _console.print(f"Error: {error}", style="red", markup=False, highlight=False)
+        sys.exit(2)
+
+
+def _study(
+    config: str, overrides: list[str] | None, run: Path | None
+) -> tuple[Config, Path]:
+    study = load_config(config, overrides or [])
+    return study, run or Path("runs") / study.name
+
+
+def _describe(study: Config, folder: Path) -> None:
+    """Prints what a study would do, and how much it would keep."""
+    data, problem = study.data, study.problem
+    states = round(problem.duration / problem.interval) + 1
+    samples = data.training + data.validation + data.test
+    points = sum(data.averages) + sum(data.values)
+    size = samples * states * points * 8 / 2**20
+    _output.print(
+        f"{study.name}: {samples} trajectories of {states} states from a reference of "
+        f"{study.reference.points} points; kept on {data.averages} (averages) and "
+        f"{data.values} (values), {size:.0f} MiB before compression.\n"
+        f"Training: {study.training.iterations} updates of {study.training.batch} "
+        f"windows over {study.training.horizon} intervals on {study.operator.points} "
+        f"points.\n"
+        f"Comparison: {', '.join(study.comparison.methods)} on "
+        f"{study.comparison.points} points.\n"
+        f"Everything goes to {folder}.",
+        highlight=False,
+    )
+
+
+@contextmanager
+def _bars() -> Iterator[Callable[[str], Progress]]:
+    """Progress bars, one for each stage that asks for it."""
+    with Bars(
+        TextColumn("{task.description:<11}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(elapsed_when_finished=True),
+        TextColumn("{task.fields[note]}"),
+        console=_console,
+    ) as bars:
+
+        def bar(stage: str) -> Progress:
+            task = bars.add_task(stage, total=None, note="")
+
+            def progress(done: int, total: int, note: str) -> None:
+                bars.update(task, completed=done, total=total, note=note)
+
+            return progress
+
+        yield bar
+
+
+@contextmanager
+def _bar(stage: str) -> Iterator[Progress]:
+    with _bars() as bar:
+        yield bar(stage)
+
+
+def _say(paths: list[Path]) -> None:
+    for path in paths:
+        _output.print(f"wrote {path}", highlight=False, soft_wrap=True, markup=False)
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    _filename: str,
+    _lineno: int,
+    *_rest: Any,
+) -> None:
+    """A warning in one sentence, without the line of code it came from."""
+    label = "Warning" if category is UserWarning else category.__name__
+    _console.print(f"{label}: {message}", style="yellow", markup=False, highlight=False)

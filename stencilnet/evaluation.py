@@ -1,0 +1,254 @@
+"""Comparison of methods under the same forcing, on the same grid."""
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+import xarray as xr
+from jaxtyping import Float
+from torch import Tensor
+
+from stencilnet.config import Config, validate_config
+from stencilnet.discretizations import Discretization
+from stencilnet.generate import Progress, no_progress, store_path
+from stencilnet.integrators import INTEGRATORS, SSPRK3, RungeKutta
+from stencilnet.methods import classical, load_operator
+from stencilnet.solve import rollout
+from stencilnet.storage import forcing_of, grid_of, read_trajectories
+
+
+def compare(
+    methods: Mapping[str, Discretization],
+    reference: xr.Dataset,
+    *,
+    values: xr.Dataset | None = None,
+    integrators: Mapping[str, RungeKutta] | None = None,
+    steps: Mapping[str, float] | None = None,
+    safety: float = 0.5,
+    threshold: float = 0.2,
+    progress: Progress = no_progress,
+) -> xr.Dataset:
+    """Rolls out methods from the same states under the same forcing, in float64.
+
+    A method that holds cell averages is compared with `reference`, one that holds point
+    values with `values`. A method with an entry in `steps` keeps that step; any other
+    takes equal steps of at most `safety` times its stable one for the range of the
+    reference. What blows up stays in the result as infinities.
+
+    Args:
+        methods: by name, on the grid of the reference.
+        reference: trajectories of cell averages, as `read_trajectories` gives them, or
+            of point values if all methods hold those.
+        values: the same trajectories as point values, where a method holds them.
+        integrators: methods that do not use SSPRK3.
+        steps: fixed steps in units of time.
+        safety: share of the stable step that classical methods take.
+        threshold: relative error at which the valid time ends.
+        progress: told about the methods.
+
+    Returns:
+        A dataset over method, sample, time, x and wavenumber k:
+
+        - `u` and `reference`, the trajectories; the latter per method, as averages or
+          point values;
+        - `relative_l2` (method, sample) over the rollout, `mean_absolute_error`;
+        - `error` (method, sample, time), the relative L2 error at each time;
+        - `valid_time` (method, sample): when `error` first exceeds the threshold;
+        - `mean_drift` (method, sample): largest departure of the spatial mean from
+          that of the reference, which the forcing alone moves;
+        - `spectrum`, `reference_spectrum` (method, k): energy `|u_k|**2`, averaged over
+          time and samples that stayed finite;
+        - `blow_up` (method, sample);
+        - `step` and `stable_step` (method).
+
+    Raises:
+        ValueError: if there are no methods, one lives on another grid, or one holds
+            point values and there are none to compare with.
+    """
+    if not methods:
+        raise ValueError("There is nothing to compare: name at least one method.")
+    integrators, steps = integrators or {}, steps or {}
+    grid, forcing = grid_of(reference), forcing_of(reference)
+    times = torch.tensor(reference["time"].values)
+    columns = []
+    for done, (name, method) in enumerate(methods.items()):
+        if method.grid != grid:
+            raise ValueError(
+                f"{name} lives on {method.grid.shape[-1]} points over "
+                f"{method.grid.extent[-1]:g}, the reference on {grid.shape[-1]} over "
+                f"{grid.extent[-1]:g}: use one grid."
+            )
+        known = _matching(name, method, reference, values)
+        truth = torch.tensor(known["u"].values, dtype=torch.float64)
+        method = method.double()
+        integrator = integrators.get(name, SSPRK3)
+        stable = method.stable_step(truth, integrator)
+        interval = float(times.diff().max())
+        if name in steps:
+            substeps = max(1, round(interval / steps[name]))
+            method.warn_if_unstable(truth, integrator, interval / substeps)
+        else:
+            substeps = max(1, math.ceil(interval / (safety * stable)))
+        with torch.no_grad():
+            u = rollout(
+                method,
+                truth[:, 0],
+                times,
+                forcing.on(grid, averages=method.equation.averages),
+                integrator=integrator,
+                substeps=substeps,
+            )
+        column = _measure(u, truth, times, threshold)
+        column["step"] = ((), interval / substeps)
+        column["stable_step"] = ((), stable)
+        columns.append(column)
+        progress(done + 1, len(methods), name)
+    result = xr.concat(columns, dim="method", join="override")
+    return result.assign_coords(
+        method=list(methods),
+        time=reference["time"],
+        x=reference["x"],
+        k=grid.wavenumbers().numpy(),
+    ).assign_attrs(
+        points=grid.shape[-1],
+        period=grid.extent[-1],
+        threshold=threshold,
+        safety=safety,
+        reference_hash=reference.attrs.get("content_hash", ""),
+    )
+
+
+def compare_study(
+    config: Config,
+    run: Path,
+    *,
+    operator: Path | None = None,
+    progress: Progress = no_progress,
+) -> list[xr.Dataset]:
+    """Compares the learned operator and the classical methods of a config.
+
+    Args:
+        config: the study; its section comparison names methods and grids.
+        run: folder with the test trajectories that `generate` wrote.
+        operator: store of the learned operator, the run's own by default. It may have
+            been trained elsewhere: equation and domain follow the test trajectories.
+        progress: told about the methods.
+
+    Returns:
+        A dataset of `compare` per grid, finest last.
+
+    Raises:
+        FileNotFoundError: if the run lacks test trajectories or the operator.
+        ValueError: if a method does not exist, or if the operator's own grid is not
+            among those of the comparison.
+    """
+    comparison, problem = config.comparison, config.problem
+    learned, stored = load_operator(operator or run / "operator.zarr")
+    own = learned.grid.shape[-1] / learned.grid.extent[-1]
+    results = []
+    for points in sorted(set(comparison.points)):
+        reference = _test_trajectories(run, points, averages=True)
+        grid = grid_of(reference)
+        methods: dict[str, Discretization] = {}
+        steps, integrators = {}, {}
+        if math.isclose(points / grid.extent[-1], own, rel_tol=1e-9):
+            equation = type(learned.equation)(problem.viscosity)  # type: ignore[call-arg]
+            methods["learned"] = learned.on(grid, equation)
+            steps["learned"] = float(stored.attributes["step"])
+            integrators["learned"] = INTEGRATORS[stored.attributes["integrator"]]
+        for name in comparison.methods:
+            methods[name] = classical(name, problem.viscosity, grid)
+        needs_values = any(not method.equation.averages for method in methods.values())
+        results.append(
+            compare(
+                methods,
+                reference,
+                values=_test_trajectories(run, points, averages=False)
+                if needs_values
+                else None,
+                integrators=integrators,
+                steps=steps,
+                safety=comparison.safety,
+                threshold=comparison.threshold,
+                progress=progress,
+            ).assign_attrs(config=config.model_dump_json())
+        )
+    if not any("learned" in result["method"] for result in results):
+        raise ValueError(
+            f"The operator was learned at {own:.4g} points per unit of length, which "
+            f"none of the grids {sorted(set(comparison.points))} has: add its grid to "
+            f"comparison.points."
+        )
+    return results
+
+
+def stored_config(attributes: Mapping[str, object], path: Path) -> Config:
+    """The config that a store carries."""
+    return validate_config(json.loads(str(attributes["config"])), f"config in {path}")
+
+
+def _test_trajectories(run: Path, points: int, *, averages: bool) -> xr.Dataset:
+    return read_trajectories(store_path(run, "test", points, averages=averages))
+
+
+def _matching(
+    name: str, method: Discretization, reference: xr.Dataset, values: xr.Dataset | None
+) -> xr.Dataset:
+    """The trajectories that hold what the method holds."""
+    for known in (reference, values):
+        if known is not None and (
+            bool(known["u"].attrs["averages"]) == method.equation.averages
+        ):
+            return known
+    kind = "cell averages" if method.equation.averages else "point values"
+    raise ValueError(
+        f"{name} holds {kind}, but the reference does not: generate these too."
+    )
+
+
+def _measure(
+    u: Float[Tensor, "sample time x"],
+    reference: Float[Tensor, "sample time x"],
+    times: Float[Tensor, " time"],
+    threshold: float,
+) -> xr.Dataset:
+    """The metrics of one method, see `compare`."""
+    finite = torch.isfinite(u).all(-1).all(-1)
+    difference = torch.where(torch.isfinite(u), u - reference, math.inf)
+    norm = reference.square().sum(-1).sqrt()
+    floor = norm.amax(-1, keepdim=True).clamp(min=torch.finfo(norm.dtype).tiny) * 1e-12
+    error = difference.square().sum(-1).sqrt() / norm.clamp(min=floor)
+    whole = difference.square().sum((-2, -1)) / reference.square().sum((-2, -1))
+    wrong = error > threshold
+    first = torch.where(wrong.any(-1), wrong.int().argmax(-1), len(times) - 1)
+    drift = torch.where(
+        finite, (u - reference).mean(-1).abs().amax(-1), torch.tensor(math.inf)
+    )
+    field = ("sample", "time", "x")
+    return xr.Dataset(
+        {
+            "u": (field, u.numpy()),
+            "reference": (field, reference.numpy()),
+            "relative_l2": ("sample", whole.sqrt().numpy()),
+            "mean_absolute_error": ("sample", difference.abs().mean((-2, -1)).numpy()),
+            "error": (("sample", "time"), error.numpy()),
+            "valid_time": ("sample", (times[first] - times[0]).numpy()),
+            "mean_drift": ("sample", drift.numpy()),
+            "spectrum": ("k", _spectrum(u[finite])),
+            "reference_spectrum": ("k", _spectrum(reference)),
+            "blow_up": ("sample", (~finite).numpy()),
+        }
+    )
+
+
+def _spectrum(u: Tensor) -> np.ndarray:
+    """Energy per wavenumber, averaged over samples and times; NaN without any."""
+    if not len(u):
+        return np.full(u.shape[-1] // 2 + 1, np.nan)
+    energy: np.ndarray = (
+        torch.fft.rfft(u, norm="forward").abs().square().mean((0, 1)).numpy()
+    )
+    return energy

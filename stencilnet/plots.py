@@ -1,0 +1,274 @@
+"""Figures of comparisons and trainings; they draw what datasets hold."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+
+LABELS = {
+    "reference": "reference",
+    "learned": "learned",
+    "weno_z": "WENO-Z",
+    "weno_js": "WENO-JS",
+    "central_2": "central 2",
+    "central_4": "central 4",
+    "central_6": "central 6",
+    "upwind_1": "upwind 1",
+    "upwind_3": "upwind 3",
+    "spectral": "pseudo-spectral",
+}
+"""How figures and tables write the names of methods."""
+
+# Okabe and Ito's palette, which colour-blind readers can tell apart.
+_COLOURS = {
+    "reference": "#000000",
+    "learned": "#D55E00",
+    "weno_z": "#0072B2",
+    "weno_js": "#56B4E9",
+    "central_2": "#E69F00",
+    "central_4": "#009E73",
+    "central_6": "#CC79A7",
+    "upwind_1": "#999999",
+    "upwind_3": "#666666",
+    "spectral": "#B8A800",
+}
+_STYLE: dict[str, Any] = {
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.labelsize": 8,
+    "legend.fontsize": 7,
+    "legend.frameon": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "lines.linewidth": 1.2,
+    "savefig.dpi": 200,
+    # Text stays text in a PDF.
+    "pdf.fonttype": 42,
+}
+_WIDTH = 6.9  # inches, both columns of a journal's page
+
+
+def save(figure: Figure, path: Path) -> list[Path]:
+    """Writes a figure as PNG and PDF.
+
+    Args:
+        figure: to write.
+        path: without a suffix.
+    """
+    paths = [path.with_name(f"{path.name}.{kind}") for kind in ("png", "pdf")]
+    with rc_context(_STYLE):
+        for target in paths:
+            # A fixed date keeps the same figure the same file.
+            metadata = {"CreationDate": None} if target.suffix == ".pdf" else None
+            figure.savefig(target, metadata=metadata)
+    return paths
+
+
+def space_time(
+    comparison: xr.Dataset, *, methods: Sequence[str], sample: int = 0
+) -> Figure:
+    """Space-time diagrams of the reference and methods, and of their errors.
+
+    The lower left panel shows the relative L2 error at each time instead of the error
+    of the reference, which has none.
+
+    Args:
+        comparison: from `evaluation.compare`.
+        methods: at least one of its methods, from left to right.
+        sample: which trajectory.
+    """
+    with rc_context(_STYLE):
+        columns = len(methods) + 1
+        figure = Figure(figsize=(_WIDTH, 3.9), layout="constrained")
+        axes = figure.subplots(2, columns, squeeze=False)
+        chosen = comparison.isel(sample=sample)
+        reference = chosen["reference"].sel(method=methods[0])
+        limit = float(np.abs(reference).max())
+        errors = [
+            chosen["u"].sel(method=name) - chosen["reference"].sel(method=name)
+            for name in methods
+        ]
+        finite = [np.abs(error.where(np.isfinite(error))).max() for error in errors]
+        largest = max(float(value) for value in finite)
+        extent = _extent(comparison)
+        for axis, field, name in zip(
+            axes[0],
+            (reference, *(chosen["u"].sel(method=name) for name in methods)),
+            ("reference", *methods),
+            strict=True,
+        ):
+            image = _image(axis, field, limit, "RdBu_r", extent)
+            axis.set_title(_label(name))
+        figure.colorbar(image, ax=axes[0].tolist(), label="$u$", pad=0.01)
+        for axis, error, name in zip(axes[1, 1:], errors, methods, strict=True):
+            image = _image(axis, error, largest, "PuOr_r", extent)
+            axis.set_title(f"error of {_label(name)}")
+        figure.colorbar(image, ax=axes[1].tolist(), label="error", pad=0.01)
+        for name in methods:
+            _line(axes[1, 0], comparison["time"], chosen["error"].sel(method=name), name)
+        axes[1, 0].set_yscale("log")
+        axes[1, 0].set_title("relative error")
+        axes[1, 0].legend()
+        for axis in axes[-1]:
+            axis.set_xlabel("$t$")
+        for row in axes:
+            row[0].set_ylabel("$x$")
+        axes[1, 0].set_ylabel("")
+        for axis in axes[:, 1:].flat:
+            axis.set_yticklabels([])
+    return figure
+
+
+def error_against_time(comparison: xr.Dataset) -> Figure:
+    """Mean relative L2 error at each time, with the range over the samples."""
+    with rc_context(_STYLE):
+        figure = Figure(figsize=(_WIDTH / 2 * 1.2, 2.9), layout="constrained")
+        axis = figure.subplots()
+        for name in comparison["method"].values:
+            error = comparison["error"].sel(method=name)
+            error = error.where(np.isfinite(error))
+            _line(axis, error["time"], error.mean("sample"), str(name))
+            if name in ("learned", "weno_z"):
+                axis.fill_between(
+                    error["time"],
+                    error.min("sample"),
+                    error.max("sample"),
+                    color=_colour(str(name)),
+                    alpha=0.15,
+                    linewidth=0,
+                )
+        axis.set_yscale("log")
+        axis.set_xlabel("$t$")
+        axis.set_ylabel("relative $L^2$ error")
+        axis.legend(ncols=2)
+    return figure
+
+
+def snapshots(comparison: xr.Dataset, *, methods: Sequence[str]) -> Figure:
+    """The solution before, at and after the moment of the steepest reference.
+
+    Args:
+        comparison: from `evaluation.compare`.
+        methods: which to draw beside the reference.
+    """
+    with rc_context(_STYLE):
+        figure = Figure(figsize=(_WIDTH, 2.4), layout="constrained")
+        axes = figure.subplots(1, 3, sharey=True)
+        reference = comparison["reference"].sel(method=methods[0])
+        jump = (reference - reference.roll(x=1)).transpose("sample", "time", "x")
+        where = np.unravel_index(int(np.abs(jump.values).argmax()), jump.shape)
+        sample, moment = int(where[0]), int(where[1])
+        last = comparison.sizes["time"] - 1
+        gap = max(1, min(10, last // 4))
+        middle = min(max(moment, gap), last - gap)
+        for axis, index in zip(
+            axes, (middle - gap, middle, middle + gap), strict=True
+        ):
+            chosen = comparison.isel(sample=sample, time=index)
+            axis.plot(
+                chosen["x"],
+                chosen["reference"].sel(method=methods[0]),
+                color=_COLOURS["reference"],
+                label=LABELS["reference"],
+            )
+            for name, marker in zip(methods, "osd^v", strict=False):
+                axis.plot(
+                    chosen["x"],
+                    chosen["u"].sel(method=name),
+                    marker,
+                    color=_colour(name),
+                    markersize=3,
+                    markerfacecolor="none",
+                    label=_label(name),
+                )
+            axis.set_title(f"$t = {float(chosen['time']):.1f}$")
+            axis.set_xlabel("$x$")
+        axes[0].set_ylabel("$u$")
+        axes[0].legend()
+    return figure
+
+
+def spectra(comparison: xr.Dataset) -> Figure:
+    """Energy spectra of the methods and the reference, averaged over time."""
+    with rc_context(_STYLE):
+        figure = Figure(figsize=(_WIDTH / 2 * 1.2, 2.9), layout="constrained")
+        axis = figure.subplots()
+        k = comparison["k"][1:]
+        first = comparison["reference_spectrum"].isel(method=0)[1:]
+        axis.loglog(k, first, "k.-", label=LABELS["reference"], zorder=3)
+        for name in comparison["method"].values:
+            spectrum = comparison["spectrum"].sel(method=name)[1:]
+            if np.isfinite(spectrum).any():
+                _line(axis, k, spectrum, str(name))
+        axis.set_xlabel("$k$")
+        axis.set_ylabel("energy $|u_k|^2$")
+        axis.legend()
+    return figure
+
+
+def training_history(history: Mapping[str, np.ndarray]) -> Figure:
+    """Loss of each update and error of each validation.
+
+    Args:
+        history: of an operator store.
+    """
+    with rc_context(_STYLE):
+        figure = Figure(figsize=(_WIDTH, 2.4), layout="constrained")
+        left, right = figure.subplots(1, 2)
+        left.semilogy(history["loss"], color="#999999", linewidth=0.5)
+        left.set_xlabel("update")
+        left.set_ylabel("loss")
+        grown = np.flatnonzero(np.diff(history["horizon"])) + 1
+        for start in grown:
+            left.axvline(start, color="#009E73", linewidth=0.6, linestyle=":")
+        right.semilogy(
+            history["validation_iteration"],
+            history["validation_relative_l2"],
+            ".-",
+            color=_COLOURS["learned"],
+        )
+        right.set_xlabel("update")
+        right.set_ylabel("relative $L^2$ error, validation")
+    return figure
+
+
+def _extent(comparison: xr.Dataset) -> tuple[float, float, float, float]:
+    time = comparison["time"].values
+    return float(time[0]), float(time[-1]), 0.0, float(comparison.attrs["period"])
+
+
+def _image(
+    axis: Any,
+    field: xr.DataArray,
+    limit: float,
+    colours: str,
+    extent: tuple[float, float, float, float],
+) -> Any:
+    return axis.imshow(
+        field.transpose("x", "time").values,
+        origin="lower",
+        aspect="auto",
+        extent=extent,
+        cmap=colours,
+        vmin=-limit,
+        vmax=limit,
+        interpolation="nearest",
+        rasterized=True,
+    )
+
+
+def _line(axis: Any, x: xr.DataArray, y: xr.DataArray, name: str) -> None:
+    positive = y.where(np.isfinite(y) & (y > 0))
+    axis.plot(x, positive, color=_colour(name), label=_label(name))
+
+
+def _label(name: str) -> str:
+    return LABELS.get(name, name)
+
+
+def _colour(name: str) -> str:
+    return _COLOURS.get(name, "#444444")
