@@ -187,7 +187,7 @@ def main() -> None:
     warnings.showwarning = _show_warning
     try:
         app()
-    except (ValueError, TypeError, OSError, FloatingPointError) as error:
+    except (ValueError, OSError, FloatingPointError) as error:
         if os.environ.get("STENCILNET_TRACEBACK"):
             raise
         _console.print(f"Error: {error}", style="red", markup=False, highlight=False)

@@ -89,9 +89,9 @@ class RandomForcing:
         if not isinstance(seed, np.random.SeedSequence):
             seed = np.random.SeedSequence(seed)
         streams = [
-            np.random.default_rng(np.random.SeedSequence(
-                seed.entropy, spawn_key=(*seed.spawn_key, row)
-            ))
+            np.random.default_rng(
+                np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, row))
+            )
             for row in range(samples)
         ]
         draws = [
@@ -103,7 +103,9 @@ class RandomForcing:
             )
             for stream in streams
         ]
-        return cls(*(torch.from_numpy(np.stack(row)) for row in zip(*draws, strict=True)))
+        return cls(
+            *(torch.from_numpy(np.stack(row)) for row in zip(*draws, strict=True))
+        )
 
     @classmethod
     def join(cls, forcings: Sequence["RandomForcing"]) -> "RandomForcing":
@@ -160,6 +162,21 @@ class RandomForcing:
             return (factors.unsqueeze(-2) @ waves).squeeze(-2)
 
         return force
+
+    def mean_impulse(
+        self, times: Float[Tensor, " time"]
+    ) -> Float[Tensor, "sample time"]:
+        """What the forcing adds to the spatial mean from time 0 on, exactly.
+
+        Only waves without a wavenumber have a mean; over `t` it adds up to
+        `A t sinc(w t / 2) sin(w t / 2 + phi)`.
+        """
+        t = times.to(self.phase)
+        half = self.frequency.unsqueeze(-1) * t / 2
+        angle = half + self.phase.unsqueeze(-1)
+        added = t * torch.sinc(half / math.pi) * angle.sin()
+        mean = torch.where(self.wavenumber == 0, self.amplitude, 0.0)
+        return (mean.unsqueeze(-1) * added).sum(-2)
 
     def spectrum(self, points: int) -> Callable[..., Tensor]:
         """The forcing's Fourier coefficients, as a function of `t`.

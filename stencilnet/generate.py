@@ -152,9 +152,7 @@ def split_forcing(config: Config, split: str) -> RandomForcing:
         amplitude=forcing.amplitude,
         frequency=forcing.frequency,
         wavenumbers=forcing.wavenumbers,
-        seed=np.random.SeedSequence(
-            config.data.seed, spawn_key=(SPLITS.index(split),)
-        ),
+        seed=np.random.SeedSequence(config.data.seed, spawn_key=(SPLITS.index(split),)),
     )
 
 
@@ -331,8 +329,8 @@ def onto(
 def _factor(fine: Grid, points: int) -> int:
     if fine.shape[-1] % points:
         raise ValueError(
-            f"A reference of {fine.shape[-1]} points cannot be kept on {points}: choose "
-            f"a number that divides {fine.shape[-1]}."
+            f"A reference of {fine.shape[-1]} points cannot be kept on {points}: "
+            f"choose a number that divides {fine.shape[-1]}."
         )
     return fine.shape[-1] // points
 

@@ -61,7 +61,8 @@ class RungeKutta:
 
     def amplification(self, z: Tensor) -> Tensor:
         """Stability function `R(z)`: one step maps `u` to `R(lambda dt) u` when
-        `u_t = lambda u`. Complex `z` of any shape."""
+        `u_t = lambda u`. Complex `z` of any shape.
+        """
         one = torch.ones_like(z)
         slopes: list[Tensor] = []
         for row in self.a:
@@ -146,9 +147,7 @@ class IntegratingFactor:
             if gap >= 0
         }
 
-    def step(
-        self, rhs: RightHandSide, t: float | Tensor, u: Tensor
-    ) -> Tensor:
+    def step(self, rhs: RightHandSide, t: float | Tensor, u: Tensor) -> Tensor:
         """The solution after one step; `rhs` is the nonlinear part `N(t, u)`."""
         slopes: list[Tensor] = []
         for row, c in zip(self.tableau.a, self.tableau.c, strict=True):

@@ -86,10 +86,10 @@ def space_time(
         figure = Figure(figsize=(_WIDTH, 3.9), layout="constrained")
         axes = figure.subplots(2, columns, squeeze=False)
         chosen = comparison.isel(sample=sample)
-        reference = chosen["reference"].sel(method=methods[0])
+        reference = chosen["reference"].sel(scheme=methods[0])
         limit = float(np.abs(reference).max())
         errors = [
-            chosen["u"].sel(method=name) - chosen["reference"].sel(method=name)
+            chosen["u"].sel(scheme=name) - chosen["reference"].sel(scheme=name)
             for name in methods
         ]
         finite = [np.abs(error.where(np.isfinite(error))).max() for error in errors]
@@ -97,7 +97,7 @@ def space_time(
         extent = _extent(comparison)
         for axis, field, name in zip(
             axes[0],
-            (reference, *(chosen["u"].sel(method=name) for name in methods)),
+            (reference, *(chosen["u"].sel(scheme=name) for name in methods)),
             ("reference", *methods),
             strict=True,
         ):
@@ -109,7 +109,9 @@ def space_time(
             axis.set_title(f"error of {_label(name)}")
         figure.colorbar(image, ax=axes[1].tolist(), label="error", pad=0.01)
         for name in methods:
-            _line(axes[1, 0], comparison["time"], chosen["error"].sel(method=name), name)
+            _line(
+                axes[1, 0], comparison["time"], chosen["error"].sel(scheme=name), name
+            )
         axes[1, 0].set_yscale("log")
         axes[1, 0].set_title("relative error")
         axes[1, 0].legend()
@@ -128,8 +130,8 @@ def error_against_time(comparison: xr.Dataset) -> Figure:
     with rc_context(_STYLE):
         figure = Figure(figsize=(_WIDTH / 2 * 1.2, 2.9), layout="constrained")
         axis = figure.subplots()
-        for name in comparison["method"].values:
-            error = comparison["error"].sel(method=name)
+        for name in comparison["scheme"].values:
+            error = comparison["error"].sel(scheme=name)
             error = error.where(np.isfinite(error))
             _line(axis, error["time"], error.mean("sample"), str(name))
             if name in ("learned", "weno_z"):
@@ -149,64 +151,72 @@ def error_against_time(comparison: xr.Dataset) -> Figure:
 
 
 def snapshots(comparison: xr.Dataset, *, methods: Sequence[str]) -> Figure:
-    """The solution before, at and after the moment of the steepest reference.
+    """The solution before, at and after the steepest moment, and the errors below.
+
+    The domain is turned so that the steepest place of all is in the middle.
 
     Args:
         comparison: from `evaluation.compare`.
         methods: which to draw beside the reference.
     """
     with rc_context(_STYLE):
-        figure = Figure(figsize=(_WIDTH, 2.4), layout="constrained")
-        axes = figure.subplots(1, 3, sharey=True)
-        reference = comparison["reference"].sel(method=methods[0])
-        jump = (reference - reference.roll(x=1)).transpose("sample", "time", "x")
-        where = np.unravel_index(int(np.abs(jump.values).argmax()), jump.shape)
-        sample, moment = int(where[0]), int(where[1])
-        last = comparison.sizes["time"] - 1
+        figure = Figure(figsize=(_WIDTH, 3.6), layout="constrained")
+        axes = figure.subplots(2, 3, sharex=True, sharey="row", height_ratios=(3, 2))
+        reference = comparison["reference"].sel(scheme=methods[0])
+        jump = np.abs(reference - reference.roll(x=1)).transpose("sample", "time", "x")
+        place = np.unravel_index(int(jump.values.argmax()), jump.shape)
+        sample, moment, cell = (int(index) for index in place)
+        cells, last = comparison.sizes["x"], comparison.sizes["time"] - 1
         gap = max(1, min(10, last // 4))
         middle = min(max(moment, gap), last - gap)
-        for axis, index in zip(
-            axes, (middle - gap, middle, middle + gap), strict=True
+        turned = comparison.isel(sample=sample).roll(x=cells // 2 - cell)
+        spacing = comparison.attrs["period"] / cells
+        x = (np.arange(cells) - cells // 2) * spacing
+        for column, index in zip(
+            axes.T, (middle - gap, middle, middle + gap), strict=True
         ):
-            chosen = comparison.isel(sample=sample, time=index)
-            axis.plot(
-                chosen["x"],
-                chosen["reference"].sel(method=methods[0]),
-                color=_COLOURS["reference"],
-                label=LABELS["reference"],
-            )
+            chosen = turned.isel(time=index)
+            truth = chosen["reference"].sel(scheme=methods[0])
+            column[0].plot(x, truth, color="k", label=LABELS["reference"])
             for name, marker in zip(methods, "osd^v", strict=False):
-                axis.plot(
-                    chosen["x"],
-                    chosen["u"].sel(method=name),
-                    marker,
-                    color=_colour(name),
-                    markersize=3,
-                    markerfacecolor="none",
-                    label=_label(name),
+                style = {"color": _colour(name), "markersize": 3}
+                u = chosen["u"].sel(scheme=name)
+                column[0].plot(
+                    x, u, marker, markerfacecolor="none", label=_label(name), **style
                 )
-            axis.set_title(f"$t = {float(chosen['time']):.1f}$")
-            axis.set_xlabel("$x$")
-        axes[0].set_ylabel("$u$")
-        axes[0].legend()
+                error = u - chosen["reference"].sel(scheme=name)
+                column[1].plot(x, error, marker + "-", linewidth=0.7, **style)
+            column[0].set_title(f"$t = {float(chosen['time']):.1f}$")
+            column[1].set_xlabel("$x$ from the shock")
+        axes[0, 0].set_ylabel("$u$")
+        axes[1, 0].set_ylabel("error")
+        axes[0, 0].legend()
     return figure
 
 
 def spectra(comparison: xr.Dataset) -> Figure:
-    """Energy spectra of the methods and the reference, averaged over time."""
+    """Energy spectra, averaged over time, and their ratio to the reference's."""
     with rc_context(_STYLE):
-        figure = Figure(figsize=(_WIDTH / 2 * 1.2, 2.9), layout="constrained")
-        axis = figure.subplots()
+        figure = Figure(figsize=(_WIDTH, 2.7), layout="constrained")
+        left, right = figure.subplots(1, 2)
         k = comparison["k"][1:]
-        first = comparison["reference_spectrum"].isel(method=0)[1:]
-        axis.loglog(k, first, "k.-", label=LABELS["reference"], zorder=3)
-        for name in comparison["method"].values:
-            spectrum = comparison["spectrum"].sel(method=name)[1:]
+        first = comparison["reference_spectrum"].isel(scheme=0)[1:]
+        left.loglog(k, first, "k.-", label=LABELS["reference"], zorder=3)
+        right.axhline(1, color="k", linewidth=0.8)
+        for name in comparison["scheme"].values:
+            spectrum = comparison["spectrum"].sel(scheme=name)[1:]
             if np.isfinite(spectrum).any():
-                _line(axis, k, spectrum, str(name))
-        axis.set_xlabel("$k$")
-        axis.set_ylabel("energy $|u_k|^2$")
-        axis.legend()
+                _line(left, k, spectrum, str(name))
+                own = comparison["reference_spectrum"].sel(scheme=name)[1:]
+                _line(right, k, spectrum / own, str(name))
+        left.set_ylim(bottom=float(first.min()) / 30)
+        left.set_ylabel("energy $|u_k|^2$")
+        left.legend(ncols=2)
+        right.set_xscale("log")
+        right.set_ylim(0, 2)
+        right.set_ylabel("energy / energy of the reference")
+        for axis in (left, right):
+            axis.set_xlabel("$k$")
     return figure
 
 

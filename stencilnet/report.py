@@ -5,10 +5,11 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from stencilnet import plots
@@ -50,8 +51,8 @@ def summarize(comparisons: Sequence[xr.Dataset]) -> list[Row]:
     """A row per method and grid, grids in the order given."""
     rows = []
     for comparison in comparisons:
-        for name in comparison["method"].values:
-            of = comparison.sel(method=name)
+        for name in comparison["scheme"].values:
+            of = comparison.sel(scheme=name)
             errors = of["relative_l2"].values
             rows.append(
                 Row(
@@ -74,26 +75,28 @@ def summarize(comparisons: Sequence[xr.Dataset]) -> list[Row]:
 _HEADINGS = (
     "method",
     "points",
-    "step",
-    "relative L2",
+    "dt",
+    "rel. L2",
     "spread",
     "worst",
     "MAE",
-    "valid time",
-    "mean drift",
+    "valid t",
+    "drift",
     "blow-ups",
 )
 
 
 def screen_table(rows: Sequence[Row]) -> Table:
-    """The rows for a terminal."""
-    table = Table(*_HEADINGS, title="Errors over the rollout")
-    for heading, column in zip(_HEADINGS, table.columns, strict=True):
-        column.no_wrap = True
-        if heading != "method":
-            column.justify = "right"
+    """The rows for a terminal of 80 columns; the spread is in the files only."""
+    table = Table(box=SIMPLE_HEAD, padding=0, show_edge=False)
+    shown = [index for index, name in enumerate(_HEADINGS) if name != "spread"]
+    for index in shown:
+        justify: Literal["left", "right"] = "right" if index else "left"
+        table.add_column(_HEADINGS[index], justify=justify, no_wrap=True)
     for row in rows:
-        table.add_row(*_cells(row), style="bold" if row.method == "learned" else None)
+        cells = _cells(row)
+        style = "bold" if row.method == "learned" else None
+        table.add_row(*(cells[index] for index in shown), style=style)
     return table
 
 
@@ -146,7 +149,7 @@ def _write_tables(rows: Sequence[Row], folder: Path) -> list[str]:
 
 
 def _write_figures(comparison: xr.Dataset, folder: Path) -> list[str]:
-    names = [str(name) for name in comparison["method"].values]
+    names = [str(name) for name in comparison["scheme"].values]
     shown = [name for name in ("learned", "weno_z") if name in names] or names[:2]
     points = comparison.attrs["points"]
     figures = {
@@ -183,11 +186,16 @@ def _cells(row: Row) -> list[str]:
         plots.LABELS.get(row.method, row.method),
         str(row.points),
         f"{row.step:.3g}",
-        f"{row.relative_l2:.2g}" if row.relative_l2 >= 1 else f"{row.relative_l2:.5f}",
-        f"{row.spread:.1e}",
-        f"{row.worst:.5f}" if row.worst < 1 else f"{row.worst:.2g}",
+        _error(row.relative_l2),
+        _error(row.spread),
+        _error(row.worst),
         f"{row.mean_absolute_error:.1e}",
         f"{row.valid_time:.1f}",
         f"{row.mean_drift:.0e}",
         f"{row.blow_ups}/{row.samples}",
     ]
+
+
+def _error(value: float) -> str:
+    """Three significant digits, without an exponent where it would not help."""
+    return f"{value:.3g}" if value >= 1 or value < 1e-4 else f"{value:.5f}"

@@ -83,9 +83,7 @@ def simulate(
     problem, grid = solver.config.problem, solver.method.grid
     duration = problem.duration if duration is None else duration
     intervals = round(duration / problem.interval)
-    if not (
-        intervals >= 1 and math.isclose(intervals * problem.interval, duration)
-    ):
+    if not (intervals >= 1 and math.isclose(intervals * problem.interval, duration)):
         raise ValueError(
             f"The duration {duration:g} is no whole number of intervals of "
             f"{problem.interval:g} between kept states: change it."
@@ -148,8 +146,8 @@ def _solver(method: str, config: Config | None, points: int | None) -> _Solver:
     path = Path(method)
     if not path.exists():
         raise FileNotFoundError(
-            f"{method} is neither an operator store nor a classical method: give a path "
-            f"or one of {', '.join(CLASSICAL)}."
+            f"{method} is neither an operator store nor a classical method: give a "
+            f"path or one of {', '.join(CLASSICAL)}."
         )
     learned, stored = load_operator(path)
     config = config or stored_config(stored.attributes, path)

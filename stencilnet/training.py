@@ -80,7 +80,9 @@ class Trajectories:
             )
         rows = torch.from_numpy(generator.integers(samples, size=count))
         starts = torch.from_numpy(generator.integers(length - horizon, size=count))
-        pieces = self.u[rows.unsqueeze(-1), starts.unsqueeze(-1) + torch.arange(horizon + 1)]
+        pieces = self.u[
+            rows.unsqueeze(-1), starts.unsqueeze(-1) + torch.arange(horizon + 1)
+        ]
         forcing = self.forcing.select(rows).starting_at(self.times[starts])
         times = self.times[: horizon + 1] - self.times[0]
         return Trajectories(pieces, times, self.grid, forcing, self.averages)
@@ -241,7 +243,9 @@ class _Progress:
             for name, values in stored.arrays.items()
             if name.startswith("best.")
         }
-        self.history = {name: values.tolist() for name, values in stored.history.items()}
+        self.history = {
+            name: values.tolist() for name, values in stored.history.items()
+        }
         state: dict[int, dict[str, Tensor]] = {}
         for name, values in stored.arrays.items():
             if name.startswith("adam."):

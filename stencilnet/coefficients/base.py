@@ -50,8 +50,9 @@ class CoefficientLayer(ConstantModule, abc.ABC):
             reference = conditions.particular
         if reference.shape != conditions.offsets.shape:
             raise ValueError(
-                f"The reference has the shape {tuple(reference.shape)}, but the stencil "
-                f"{tuple(conditions.offsets.shape)}: give one coefficient per point."
+                f"The reference has the shape {tuple(reference.shape)}, but the "
+                f"stencil {tuple(conditions.offsets.shape)}: give one coefficient per "
+                f"point."
             )
         residual = float(conditions.residual(reference.double()).abs().max())
         if not residual <= 1e-10:

@@ -86,7 +86,9 @@ class Projection(NullSpace):
     def forward(
         self, raw: Float[Tensor, "*batch inputs"]
     ) -> Float[Tensor, "*batch points"]:
-        return super().forward(functional.linear(raw, self.get_constant("null_space", raw)))
+        return super().forward(
+            functional.linear(raw, self.get_constant("null_space", raw))
+        )
 
 
 COEFFICIENT_LAYERS: dict[str, type[NullSpace]] = {

@@ -100,7 +100,7 @@ class Discretization(ConstantModule, abc.ABC):
     def warn_if_unstable(
         self, u: Float[Tensor, "*batch x"], integrator: RungeKutta, dt: float
     ) -> None:
-        """Warns, with the limit, if `dt` is past the stable step for fields like `u`."""
+        """Warns, naming the limit, if `dt` is past the stable step for `u`."""
         limit = self.stable_step(u, integrator)
         # Bisection knows the limit to a few digits only.
         if abs(dt) > limit * (1 + 1e-6):

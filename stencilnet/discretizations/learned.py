@@ -1,6 +1,7 @@
 """Stencils whose coefficients a network chooses from the local solution."""
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any, Self
 
 import torch
@@ -65,10 +66,13 @@ class LearnedStencil(StencilMethod):
         super().__init__(equation, grid)
         window = width if window is None else window
         if not scale > 0:
-            raise ValueError(f"The scale of the solution must be positive, not {scale}.")
+            raise ValueError(
+                f"The scale of the solution must be positive, not {scale}."
+            )
         if not hidden or min(hidden) < 1:
             raise ValueError(
-                f"A network needs hidden layers of at least 1 unit, not {tuple(hidden)}."
+                f"A network needs hidden layers of at least 1 unit, not "
+                f"{tuple(hidden)}."
             )
         if layer not in COEFFICIENT_LAYERS:
             raise ValueError(
@@ -145,7 +149,9 @@ class LearnedStencil(StencilMethod):
     ) -> dict[str, Float[Tensor, "*batch x"]]:
         # Neighbours of each distinct stencil once, and dx**-d after the sum: most of
         # the cost of a small network is in such operations.
-        around = {indices: patches(u, indices) for indices in set(self.stencils.values())}
+        around = {
+            indices: patches(u, indices) for indices in set(self.stencils.values())
+        }
         return {
             name: (around[self.stencils[name]] * stencil).sum(-1) * self._scales[name]
             for name, stencil in self._dimensionless(u).items()
@@ -192,8 +198,8 @@ class LearnedStencil(StencilMethod):
         """
         if set(spec) != {"equation", "grid", "stencil", "dtype"}:
             raise ValueError(
-                f"The spec of a learned stencil has the entries equation, grid, stencil "
-                f"and dtype, not {', '.join(sorted(spec))}."
+                f"The spec of a learned stencil has the entries equation, grid, "
+                f"stencil and dtype, not {', '.join(sorted(spec))}."
             )
         dtypes = {"float32": torch.float32, "float64": torch.float64}
         if spec["dtype"] not in dtypes:
@@ -209,7 +215,9 @@ class LearnedStencil(StencilMethod):
                 **spec["stencil"],
             )
         except (TypeError, KeyError) as error:
-            raise ValueError(f"This is not a learned stencil's spec: {error}.") from None
+            raise ValueError(
+                f"This is not a learned stencil's spec: {error}."
+            ) from None
 
     @property
     def _constraints(self) -> dict[str, Any]:
@@ -242,7 +250,7 @@ def _perceptron(
     generator = torch.Generator().manual_seed(seed)
     sizes = (inputs, *hidden)
     modules: list[nn.Module] = []
-    for size, following in zip(sizes[:-1], sizes[1:], strict=True):
+    for size, following in pairwise(sizes):
         linear = nn.utils.skip_init(nn.Linear, size, following, dtype=torch.float64)
         bound = size**-0.5
         with torch.no_grad():

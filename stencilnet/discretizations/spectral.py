@@ -39,9 +39,7 @@ class PseudoSpectral(Discretization):
         self.register_constant("k", k)
         self.register_constant("averaging", averaging)
 
-    def to_modes(
-        self, u: Float[Tensor, "*batch x"]
-    ) -> Complex[Tensor, "*batch modes"]:
+    def to_modes(self, u: Float[Tensor, "*batch x"]) -> Complex[Tensor, "*batch modes"]:
         """Fourier coefficients of the solution whose point values or averages are `u`.
 
         They are those of `u(x) = sum_k u_k exp(i k x)`, whatever the number of points.

@@ -1,0 +1,90 @@
+"""Classical methods on P1 and P2, over several draws of forcings.
+
+The error of a draw of 16 forcings varies, on fine grids by half of itself; only a mean
+over draws says whether an implementation is right. Writes `runs/baselines/table.md`,
+`table.csv` and `result.json`.
+
+    python simulations/baselines.py [--quick]
+"""
+
+import argparse
+import csv
+from collections import defaultdict
+from pathlib import Path
+from statistics import mean, stdev
+
+from rich.progress import track
+
+from stencilnet.config import load_config
+from stencilnet.evaluation import compare
+from stencilnet.generate import SPLITS, generate, store_path
+from stencilnet.methods import classical
+from stencilnet.report import summarize, write_json
+from stencilnet.storage import grid_of, read_trajectories
+
+# Parameters
+
+parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+parser.add_argument("--quick", action="store_true", help="one draw, two grids")
+parser.add_argument("--run", type=Path, default=Path("runs/baselines"))
+arguments = parser.parse_args()
+draws = range(1 if arguments.quick else 4)
+grids = (32, 64) if arguments.quick else (32, 64, 128, 256)
+methods = ("weno_z", "weno_js", "central_2", "central_4", "central_6")
+# Relative L2 errors of WENO-Z that an independent implementation found.
+known = {
+    "p2": {32: 0.021, 64: 0.0091, 128: 0.0017, 256: 0.00012},
+    "p1": {32: 0.053, 64: 0.017, 128: 0.013, 256: 0.0058},
+}
+
+# Data and methods
+
+errors: dict[tuple[str, str, int], list[float]] = defaultdict(list)
+for problem in known:
+    for draw in track(draws, description=problem):
+        config = load_config(
+            problem,
+            [
+                f"data.seed={1000 + draw}",
+                "data.training=1",
+                "data.validation=1",
+                "data.test=16",
+                f"data.averages={list(grids)}",
+                "data.values=[]",
+            ],
+        )
+        run = arguments.run / f"{problem}-{draw}"
+        generate(config, run, overwrite=True)
+        for points in grids:
+            path = store_path(run, SPLITS[-1], points, averages=True)
+            reference = read_trajectories(path)
+            solvers = {
+                name: classical(name, config.problem.viscosity, grid_of(reference))
+                for name in methods
+            }
+            for row in summarize([compare(solvers, reference)]):
+                errors[problem, row.method, points].append(row.relative_l2)
+
+# Tables
+
+header = ["problem", "method", "points", "mean", "spread", "known", "ratio"]
+rows = []
+for (problem, method, points), of_draws in errors.items():
+    expected = known[problem][points] if method == "weno_z" else None
+    average = mean(of_draws)
+    spread = stdev(of_draws) if len(of_draws) > 1 else 0.0
+    ratio = average / expected if expected else None
+    rows.append([problem, method, points, average, spread, expected, ratio])
+lines = ["| " + " | ".join(header) + " |", "| --- | --- |" + " ---: |" * 5]
+for row in rows:
+    cells = [f"{cell:.3g}" if isinstance(cell, float) else str(cell) for cell in row]
+    lines.append("| " + " | ".join(cells).replace("None", "") + " |")
+table = arguments.run / "table.md"
+table.write_text("\n".join(lines) + "\n", encoding="utf-8")
+with (arguments.run / "table.csv").open("w", newline="", encoding="utf-8") as file:
+    csv.writer(file).writerows([header, *rows])
+headline = {f"{row[0]}_{row[1]}_{row[2]}": row[3] for row in rows}
+result = write_json(headline, arguments.run / "result.json", overwrite=True)
+print("\n".join(lines))
+for path in (table, arguments.run / "table.csv", result):
+    print(f"wrote {path}")
