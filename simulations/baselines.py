@@ -76,14 +76,14 @@ for (problem, method, points), of_draws in errors.items():
     ratio = average / expected if expected else None
     rows.append([problem, method, points, average, spread, expected, ratio])
 lines = ["| " + " | ".join(header) + " |", "| --- | --- |" + " ---: |" * 5]
-for row in rows:
-    cells = [f"{cell:.3g}" if isinstance(cell, float) else str(cell) for cell in row]
+for record in rows:
+    cells = [f"{cell:.3g}" if isinstance(cell, float) else str(cell) for cell in record]
     lines.append("| " + " | ".join(cells).replace("None", "") + " |")
 table = arguments.run / "table.md"
 table.write_text("\n".join(lines) + "\n", encoding="utf-8")
 with (arguments.run / "table.csv").open("w", newline="", encoding="utf-8") as file:
     csv.writer(file).writerows([header, *rows])
-headline = {f"{row[0]}_{row[1]}_{row[2]}": row[3] for row in rows}
+headline = {f"{problem}_{name}_{n}": error for problem, name, n, error, *_ in rows}
 result = write_json(headline, arguments.run / "result.json", overwrite=True)
 print("\n".join(lines))
 for path in (table, arguments.run / "table.csv", result):

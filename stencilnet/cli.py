@@ -184,7 +184,7 @@ def demo(
 
 def main() -> None:
     """Runs a command; a user's mistake ends it with one sentence and exit code 2."""
-    warnings.showwarning = _show_warning
+    warnings.showwarning = _show_warning  # type: ignore[assignment]
     try:
         app()
     except (ValueError, OSError, FloatingPointError) as error:

@@ -41,7 +41,7 @@ class ConstantModule(nn.Module):
         return self._exact[name].to(like)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        super()._apply(fn, recurse)
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         for name, exact in self._exact.items():
             moved: Any = getattr(self, name)
             setattr(self, name, exact.to(moved))

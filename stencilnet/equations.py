@@ -50,12 +50,7 @@ class Equation(abc.ABC):
 
     def spec(self) -> dict[str, Any]:
         """Name and parameters as plain values, for `equation_from_spec`."""
-        if not dataclasses.is_dataclass(self):
-            raise TypeError(f"{type(self).__name__} must be a dataclass to be stored.")
-        fields = {
-            field.name: float(getattr(self, field.name))
-            for field in dataclasses.fields(self)
-        }
+        fields = {name: float(value) for name, value in vars(self).items()}
         return {"name": type(self).__name__, **fields}
 
 

@@ -271,7 +271,7 @@ def reference_solution(
     problem = config.problem
     method = PseudoSpectral(ConvectiveBurgers(problem.viscosity), grid)
     force = forcing.spectrum(grid.shape[-1])
-    k_max = float(method.k[-1])
+    k_max = float(method.get_buffer("k")[-1])
 
     added: dict[float, Tensor] = {}
 

@@ -36,7 +36,7 @@ _COLOURS = {
     "upwind_3": "#666666",
     "spectral": "#B8A800",
 }
-_STYLE: dict[str, Any] = {
+_STYLE: Any = {
     "font.size": 8,
     "axes.titlesize": 8,
     "axes.labelsize": 8,
@@ -163,7 +163,7 @@ def snapshots(comparison: xr.Dataset, *, methods: Sequence[str]) -> Figure:
         figure = Figure(figsize=(_WIDTH, 3.6), layout="constrained")
         axes = figure.subplots(2, 3, sharex=True, sharey="row", height_ratios=(3, 2))
         reference = comparison["reference"].sel(scheme=methods[0])
-        jump = np.abs(reference - reference.roll(x=1)).transpose("sample", "time", "x")
+        jump = abs(reference - reference.roll(x=1)).transpose("sample", "time", "x")
         place = np.unravel_index(int(jump.values.argmax()), jump.shape)
         sample, moment, cell = (int(index) for index in place)
         cells, last = comparison.sizes["x"], comparison.sizes["time"] - 1

@@ -118,7 +118,7 @@ class Discretization(ConstantModule, abc.ABC):
         pulse = torch.zeros_like(state)
         pulse[:, 0] = 1.0
         with torch.no_grad():
-            _, response = torch.func.jvp(self.forward, (state,), (pulse,))
+            response = torch.func.jvp(self.forward, (state,), (pulse,))[1]
         return torch.fft.fft(response.double(), dim=-1)
 
 
@@ -131,7 +131,7 @@ class StencilMethod(Discretization):
     ) -> dict[str, Float[Tensor, "*batch x"]]:
         """The derivatives that `equation.requires` names."""
 
-    @final
+    @final  # type: ignore[misc]
     def forward(self, u: Float[Tensor, "*batch x"]) -> Float[Tensor, "*batch x"]:
         return self.equation.time_derivative(u, self.derivatives(u), self.grid)
 

@@ -84,7 +84,7 @@ class LearnedStencil(StencilMethod):
                 f"A stencil of {max(width, window)} points does not fit a grid of "
                 f"{grid.shape[-1]}: refine the grid or narrow the stencil."
             )
-        self._settings = {
+        self._settings: dict[str, Any] = {
             "width": width,
             "order": order,
             "window": window,
@@ -251,13 +251,21 @@ def _perceptron(
     sizes = (inputs, *hidden)
     modules: list[nn.Module] = []
     for size, following in pairwise(sizes):
-        linear = nn.utils.skip_init(nn.Linear, size, following, dtype=torch.float64)
+        linear = _empty(size, following)
         bound = size**-0.5
         with torch.no_grad():
             linear.weight.uniform_(-bound, bound, generator=generator)
             linear.bias.uniform_(-bound, bound, generator=generator)
         modules += [linear, nn.SiLU()]
-    last = nn.utils.skip_init(nn.Linear, sizes[-1], outputs, dtype=torch.float64)
+    last = _empty(sizes[-1], outputs)
     nn.init.zeros_(last.weight)
     nn.init.zeros_(last.bias)
     return nn.Sequential(*modules, last)
+
+
+def _empty(inputs: int, outputs: int) -> nn.Linear:
+    """A linear layer that has drawn nothing from torch's global generator."""
+    layer: nn.Linear = nn.utils.skip_init(  # type: ignore[no-untyped-call]
+        nn.Linear, inputs, outputs, dtype=torch.float64
+    )
+    return layer
