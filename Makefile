@@ -15,7 +15,7 @@ demo: $(VENV)/package
 	$(BIN)/stencilnet demo --overwrite
 
 test: $(VENV)/package
-	$(BIN)/python -m pytest
+	$(BIN)/pytest
 
 lint: $(VENV)/package
 	$(BIN)/ruff check

@@ -9,6 +9,7 @@ over draws says whether an implementation is right. Writes `runs/baselines/table
 
 import argparse
 import csv
+import math
 from collections import defaultdict
 from pathlib import Path
 from statistics import mean, stdev
@@ -17,7 +18,7 @@ from rich.progress import track
 
 from stencilnet.config import load_config
 from stencilnet.evaluation import compare
-from stencilnet.generate import SPLITS, generate, store_path
+from stencilnet.generate import generate, store_path
 from stencilnet.methods import classical
 from stencilnet.report import summarize, write_json
 from stencilnet.storage import grid_of, read_trajectories
@@ -54,9 +55,10 @@ for problem in known:
             ],
         )
         run = arguments.run / f"{problem}-{draw}"
-        generate(config, run, overwrite=True)
+        if not store_path(run, "test", grids[-1], averages=True).exists():
+            generate(config, run, overwrite=True)
         for points in grids:
-            path = store_path(run, SPLITS[-1], points, averages=True)
+            path = store_path(run, "test", points, averages=True)
             reference = read_trajectories(path)
             solvers = {
                 name: classical(name, config.problem.viscosity, grid_of(reference))
@@ -72,7 +74,8 @@ rows = []
 for (problem, method, points), of_draws in errors.items():
     expected = known[problem][points] if method == "weno_z" else None
     average = mean(of_draws)
-    spread = stdev(of_draws) if len(of_draws) > 1 else 0.0
+    several = len(of_draws) > 1 and math.isfinite(average)
+    spread = stdev(of_draws) if several else math.nan
     ratio = average / expected if expected else None
     rows.append([problem, method, points, average, spread, expected, ratio])
 lines = ["| " + " | ".join(header) + " |", "| --- | --- |" + " ---: |" * 5]

@@ -1,7 +1,7 @@
 """Constant tensors of a module that keep their full precision."""
 
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -40,7 +40,9 @@ class ConstantModule(nn.Module):
             return constant
         return self._exact[name].to(like)
 
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+    def _apply(
+        self, fn: Callable[[Tensor], Tensor], recurse: bool = True
+    ) -> "ConstantModule":
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         for name, exact in self._exact.items():
             moved: Any = getattr(self, name)

@@ -62,7 +62,7 @@ def divergence(
 
 
 @dataclass(frozen=True)
-class _Burgers(Equation):
+class Burgers(Equation):
     """What the forms of Burgers' equation share.
 
     Attributes:
@@ -86,7 +86,7 @@ class _Burgers(Equation):
 
 
 @dataclass(frozen=True)
-class ConvectiveBurgers(_Burgers):
+class ConvectiveBurgers(Burgers):
     """Viscous Burgers' equation for point values: `u_t = -u u_x + nu u_xx`."""
 
     requires = {"u_x": Derivative(1), "u_xx": Derivative(2)}
@@ -101,7 +101,7 @@ class ConvectiveBurgers(_Burgers):
 
 
 @dataclass(frozen=True)
-class ConservativeBurgers(_Burgers):
+class ConservativeBurgers(Burgers):
     """Viscous Burgers' equation, flux form: `u_t = -(u**2 / 2 - nu u_x)_x`."""
 
     requires = {"u": Derivative(0, face=True), "u_x": Derivative(1, face=True)}
@@ -117,7 +117,7 @@ class ConservativeBurgers(_Burgers):
 
 
 @dataclass(frozen=True)
-class GodunovBurgers(_Burgers):
+class GodunovBurgers(Burgers):
     """Viscous Burgers' equation, flux form with Godunov's flux.
 
     At each face the Riemann problem between the two reconstructions is solved exactly:

@@ -16,7 +16,7 @@ from stencilnet.discretizations import Discretization
 from stencilnet.forcing import RandomForcing
 from stencilnet.generate import Progress, no_progress, store_path
 from stencilnet.integrators import INTEGRATORS, SSPRK3, RungeKutta
-from stencilnet.methods import classical, load_operator
+from stencilnet.methods import classical, load_operator, moved
 from stencilnet.solve import rollout
 from stencilnet.storage import forcing_of, grid_of, read_trajectories
 
@@ -158,8 +158,7 @@ def compare_study(
         methods: dict[str, Discretization] = {}
         steps, integrators = {}, {}
         if math.isclose(points / grid.extent[-1], own, rel_tol=1e-9):
-            equation = type(learned.equation)(problem.viscosity)  # type: ignore[call-arg]
-            methods["learned"] = learned.on(grid, equation)
+            methods["learned"] = moved(learned, grid, problem.viscosity)
             steps["learned"] = float(stored.attributes["step"])
             integrators["learned"] = INTEGRATORS[stored.attributes["integrator"]]
         for name in comparison.methods:

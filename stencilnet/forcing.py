@@ -127,7 +127,9 @@ class RandomForcing:
 
     def starting_at(self, t0: float | Float[Tensor, " sample"]) -> "RandomForcing":
         """The same forcing on a clock that reads 0 at `t0`, which may differ by row."""
-        shift = torch.as_tensor(t0).to(self.phase).reshape(-1, 1)
+        shift = torch.as_tensor(
+            t0, dtype=self.phase.dtype, device=self.phase.device
+        ).reshape(-1, 1)
         return dataclasses.replace(self, phase=self.phase + self.frequency * shift)
 
     def to(

@@ -15,6 +15,7 @@ from stencilnet.discretizations import (
     Weno,
 )
 from stencilnet.equations import (
+    Burgers,
     ConservativeBurgers,
     ConvectiveBurgers,
     GodunovBurgers,
@@ -70,6 +71,20 @@ def classical(name: str, viscosity: float, grid: Grid) -> Discretization:
             f"There is no method {name!r}, {nearest(name, list(CLASSICAL))}."
         )
     return CLASSICAL[name](viscosity, grid)
+
+
+def moved(operator: LearnedStencil, grid: Grid, viscosity: float) -> LearnedStencil:
+    """A learned operator for Burgers' equation on another domain or in another fluid.
+
+    Raises:
+        ValueError: if the operator is for another equation.
+    """
+    if not isinstance(operator.equation, Burgers):
+        raise ValueError(
+            f"The operator is for {type(operator.equation).__name__}, but the problem "
+            f"is Burgers' equation: train one for it."
+        )
+    return operator.on(grid, type(operator.equation)(viscosity))
 
 
 def load_operator(path: Path) -> tuple[LearnedStencil, StoredOperator]:

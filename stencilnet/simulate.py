@@ -17,7 +17,7 @@ from stencilnet.forcing import RandomForcing
 from stencilnet.generate import initial_state, onto
 from stencilnet.grid import Grid
 from stencilnet.integrators import INTEGRATORS
-from stencilnet.methods import CLASSICAL, classical, load_operator
+from stencilnet.methods import CLASSICAL, classical, load_operator, moved
 from stencilnet.solve import rollout
 from stencilnet.storage import refuse_existing, trajectories, write_trajectories
 
@@ -160,9 +160,8 @@ def _solver(method: str, config: Config | None, points: int | None) -> _Solver:
             f"The operator in {path} was learned at the spacing {spacing:.4g}: give a "
             f"domain that it divides, and no other number of points."
         )
-    equation = type(learned.equation)(problem.viscosity)  # type: ignore[call-arg]
     return _Solver(
-        learned.on(grid, equation).double(),
+        moved(learned, grid, problem.viscosity).double(),
         config,
         str(stored.attributes["integrator"]),
         float(stored.attributes["step"]),

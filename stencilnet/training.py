@@ -14,7 +14,7 @@ from torch import Tensor
 
 from stencilnet.config import Config, Training, nearest
 from stencilnet.discretizations import LearnedStencil
-from stencilnet.equations import EQUATIONS, ConservativeBurgers
+from stencilnet.equations import EQUATIONS, Burgers
 from stencilnet.forcing import RandomForcing
 from stencilnet.generate import Progress, no_progress, store_path
 from stencilnet.grid import Grid
@@ -153,19 +153,8 @@ def new_operator(config: Config, grid: Grid, scale: float) -> LearnedStencil:
         ValueError: if the equation or a setting is not one of those that exist.
     """
     operator = config.operator
-    if operator.equation not in EQUATIONS:
-        raise ValueError(
-            f"There is no equation {operator.equation!r}, "
-            f"{nearest(operator.equation, list(EQUATIONS))}."
-        )
-    equation: Any = EQUATIONS[operator.equation]
-    if "viscosity" not in equation.__dataclass_fields__:
-        raise ValueError(
-            f"{operator.equation} has no viscosity, but the problem is Burgers': use "
-            f"{ConservativeBurgers.__name__}."
-        )
     return LearnedStencil(
-        equation(config.problem.viscosity),
+        _equation(config)(config.problem.viscosity),
         grid,
         width=operator.width,
         order=operator.order,
@@ -177,6 +166,17 @@ def new_operator(config: Config, grid: Grid, scale: float) -> LearnedStencil:
         seed=config.training.seed,
         dtype=_DTYPES[config.training.dtype],
     )
+
+
+def _equation(config: Config) -> type[Burgers]:
+    """The form of Burgers' equation that the operator of a config discretizes."""
+    name = config.operator.equation
+    forms = [key for key, form in EQUATIONS.items() if issubclass(form, Burgers)]
+    if name not in forms:
+        raise ValueError(
+            f"There is no form {name!r} of Burgers' equation, {nearest(name, forms)}."
+        )
+    return EQUATIONS[name]  # type: ignore[return-value]
 
 
 @dataclass
@@ -302,7 +302,7 @@ def train(
         )
     integrator = INTEGRATORS[training.integrator]
     dtype = _DTYPES[training.dtype]
-    averages = _holds_averages(config)
+    averages = _equation(config).averages
     datasets = [
         read_trajectories(
             store_path(run, split, config.operator.points, averages=averages)
@@ -343,11 +343,6 @@ def train(
         {**attributes, "validation_relative_l2": state.best_error},
     )
     return write_operator(stored, target, overwrite=overwrite)
-
-
-def _holds_averages(config: Config) -> bool:
-    equation = EQUATIONS.get(config.operator.equation)
-    return equation is not None and equation.averages
 
 
 def _update(

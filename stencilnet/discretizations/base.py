@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import final
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Complex, Float
 from torch import Tensor
 
 from stencilnet.constants import ConstantModule
@@ -66,13 +66,13 @@ class Discretization(ConstantModule, abc.ABC):
         Raises:
             ValueError: if `u` is not finite.
         """
-        low, high = float(u.min()), float(u.max())
+        low, high = u.min().item(), u.max().item()
         if not (math.isfinite(low) and math.isfinite(high)):
             raise ValueError(
                 "No step is stable for a field with NaN or infinite values: look for "
                 "the blow-up before."
             )
-        eigenvalues = self._eigenvalues(torch.linspace(low, high, states).to(u))
+        eigenvalues = self.eigenvalues(torch.linspace(low, high, states).to(u))
         allowed = eigenvalues.real.clamp(min=0)
 
         def stable(dt: float) -> bool:
@@ -111,15 +111,20 @@ class Discretization(ConstantModule, abc.ABC):
                 stacklevel=2,
             )
 
-    def _eigenvalues(self, levels: Float[Tensor, " state"]) -> Tensor:
-        """Eigenvalues of the method linearized about constant `levels`."""
+    def eigenvalues(
+        self, levels: Float[Tensor, " state"]
+    ) -> Complex[Tensor, "state x"]:
+        """Eigenvalues of the method linearized about constant `levels`.
+
+        One per Fourier mode, in the order of `torch.fft.fft`, shape `(state, x)`.
+        """
         points = self.grid.shape[-1]
-        state = levels.unsqueeze(-1).expand(-1, points).contiguous()
-        pulse = torch.zeros_like(state)
-        pulse[:, 0] = 1.0
-        with torch.no_grad():
-            response = torch.func.jvp(self.forward, (state,), (pulse,))[1]
-        return torch.fft.fft(response.double(), dim=-1)
+        state = levels.detach().unsqueeze(-1).repeat(1, points).requires_grad_()
+        with torch.enable_grad():
+            first = self.forward(state)[:, 0].sum()
+        # A row of the Jacobian; it is circulant, so its transform is the spectrum.
+        (row,) = torch.autograd.grad(first, state)
+        return torch.fft.fft(row.double(), dim=-1)
 
 
 class StencilMethod(Discretization):

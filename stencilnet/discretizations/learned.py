@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Any, Self
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -159,10 +159,11 @@ class LearnedStencil(StencilMethod):
 
     def moment_residual(self, u: Float[Tensor, "*batch x"]) -> float:
         """Largest violation of a moment condition, dimensionless, over the field."""
-        return max(
-            float(self._constraints[name].residual(stencil).max())
-            for name, stencil in self._dimensionless(u).items()
-        )
+        with torch.no_grad():
+            return max(
+                float(self._constraints[name].residual(stencil).max())
+                for name, stencil in self._dimensionless(u).items()
+            )
 
     def on(self, grid: Grid, equation: Equation | None = None) -> "LearnedStencil":
         """The same weights on another grid, or for another viscosity.
@@ -190,7 +191,7 @@ class LearnedStencil(StencilMethod):
         }
 
     @classmethod
-    def from_spec(cls, spec: Mapping[str, Any]) -> Self:
+    def from_spec(cls, spec: Mapping[str, Any]) -> "LearnedStencil":
         """The untrained operator that `spec` described.
 
         Raises:

@@ -72,6 +72,9 @@ class PseudoSpectral(Discretization):
         return flux_hat * (-1j * self.get_constant("k", u))
 
     def forward(self, u: Float[Tensor, "*batch x"]) -> Float[Tensor, "*batch x"]:
+        if not u.numel():
+            # Some libraries of transforms refuse an empty batch.
+            return u.clone()
         u_hat = self.to_modes(u)
         symbol = self.symbol()
         symbol = symbol.to(u_hat.dtype if symbol.is_complex() else u.dtype)

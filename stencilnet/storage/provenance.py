@@ -75,7 +75,7 @@ def check_schema(path: Path, attributes: Mapping[str, Any], schema: str) -> None
         )
 
 
-def check_hash(path: Path, expected: Any, found: str) -> None:
+def check_hash(path: Path, expected: Any, found: str, *, detail: str = "") -> None:
     """Refuses content that is not what was written.
 
     Raises:
@@ -84,7 +84,7 @@ def check_hash(path: Path, expected: Any, found: str) -> None:
     if expected != found:
         raise ValueError(
             f"{path} is damaged or half-written, its content does not match its "
-            f"checksum: make it again."
+            f"checksum{', and ' + detail if detail else ''}: make it again."
         )
 
 

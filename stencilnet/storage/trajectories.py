@@ -142,9 +142,12 @@ def read_trajectories(path: Path, *, finite: bool = True) -> xr.Dataset:
         raise ValueError(
             f"{path} is damaged or half-written and cannot be read: make it again."
         ) from error
-    check_hash(path, attributes.get("content_hash"), _hash(dataset))
-    if finite:
-        _check_finite(path, dataset["u"])
+    spoiled = _not_finite(dataset["u"])
+    check_hash(path, attributes.get("content_hash"), _hash(dataset), detail=spoiled)
+    if finite and spoiled:
+        raise ValueError(
+            f"In {path}, {spoiled}: remove these samples or make the store again."
+        )
     return dataset
 
 
@@ -168,12 +171,13 @@ def _hash(dataset: xr.Dataset) -> str:
     return content_hash(arrays, attributes)
 
 
-def _check_finite(path: Path, u: xr.DataArray) -> None:
+def _not_finite(u: xr.DataArray) -> str:
+    """Words on the values that are NaN or infinite; none if there are none."""
     bad = np.argwhere(~np.isfinite(u.values))
-    if len(bad):
-        sample, time, x = bad[0]
-        raise ValueError(
-            f"{path} holds {len(bad)} values of u that are NaN or infinite, the first "
-            f"in sample {sample} at time {float(u.time[time]):g}, cell {x}: remove "
-            f"these samples or make the store again."
-        )
+    if not len(bad):
+        return ""
+    sample, time, x = bad[0]
+    return (
+        f"{len(bad)} values of u are NaN or infinite, the first in sample {sample} at "
+        f"time {float(u.time[time]):g}, cell {x}"
+    )

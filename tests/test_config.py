@@ -1,0 +1,110 @@
+import math
+
+import pytest
+import yaml
+from studies import SMALL
+
+from stencilnet.config import built_in_configs, load_config
+
+
+@pytest.fixture
+def path(tmp_path):
+    file = tmp_path / "small.yaml"
+    file.write_text(yaml.safe_dump(SMALL))
+    return file
+
+
+@pytest.mark.parametrize("name", ["p1", "p2", "demo"])
+def test_built_in_configs_are_valid(name):
+    assert load_config(name).name == name
+
+
+def test_built_in_problems_are_those_of_the_protocol():
+    p1, p2 = load_config("p1"), load_config("p2")
+    for config, viscosity, amplitude, wavenumbers, warm_up, duration, initial in (
+        (p1, 0.01, 0.5, (3, 4, 5, 6), 10, 20, "zero"),
+        (p2, 0.02, 0.1, (2, 3, 4, 5), 0, 40, "bump"),
+    ):
+        assert config.problem.viscosity == viscosity
+        assert config.problem.length == 2 * math.pi
+        assert config.problem.warm_up == warm_up
+        assert config.problem.duration == duration
+        assert config.problem.initial == initial
+        assert config.forcing.amplitude == amplitude
+        assert config.forcing.frequency == 0.4
+        assert config.forcing.modes == 20
+        assert config.forcing.wavenumbers == wavenumbers
+        assert config.data.test >= 16
+
+
+def test_overrides_change_single_values(path):
+    config = load_config(
+        path, ["training.batch=7", "data.averages=[32]", "problem.initial=zero"]
+    )
+    assert config.training.batch == 7
+    assert config.data.averages == (32,)
+    assert config.problem.initial == "zero"
+    assert config.training.iterations == 6
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("problem.visocity=1", "no key 'visocity' .*did you mean 'viscosity'"),
+        ("problm.viscosity=1", "no key 'problm', did you mean 'problem'"),
+        ("problem.viscosity=0", "problem.viscosity: .*greater than 0, not 0"),
+        ("problem.viscosity=-1", "greater than 0"),
+        ("problem.viscosity=.nan", "problem.viscosity"),
+        ("problem.viscosity=.inf", "finite"),
+        ("problem.viscosity=thick", "problem.viscosity: .*number, .*'thick'"),
+        ("problem.duration=0.25", "no whole number of intervals"),
+        ("problem.initial=step", "'zero' or 'bump'"),
+        ("training.batch=0", "training.batch: .*greater than or equal to 1"),
+        ("training.horizon=[]", "training.horizon"),
+        ("data.averages=[0]", "data.averages"),
+        ("forcing.wavenumbers=[1.5]", "forcing.wavenumbers"),
+        ("name=../elsewhere", "name"),
+        ("training.batch", "reads key=value"),
+        ("name.deep=1", "is no section"),
+        ("training.batch=[", "not YAML"),
+    ],
+)
+def test_mistakes_are_told_in_one_sentence(path, override, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        load_config(path, [override])
+    assert "\n" not in str(caught.value)
+
+
+def test_every_unknown_key_is_named(path):
+    with pytest.raises(ValueError, match="'bacth'.*'batch'.*'sed'.*'seed'"):
+        load_config(path, ["training.bacth=1", "training.sed=2"])
+
+
+def test_a_missing_key_is_named(path):
+    path.write_text("name: x\ndata: {averages: [8]}\n")
+    with pytest.raises(ValueError, match="the key 'problem' is missing"):
+        load_config(path)
+
+
+def test_a_study_without_grids_is_refused(path):
+    with pytest.raises(ValueError, match="no grid to keep"):
+        load_config(path, ["data.averages=[]", "data.values=[]"])
+
+
+@pytest.mark.parametrize("text", ["", "[1, 2]", "just words"])
+def test_a_file_without_keys_is_refused(path, text):
+    path.write_text(text)
+    with pytest.raises(ValueError, match="holds no keys"):
+        load_config(path)
+
+
+def test_broken_yaml_is_located(path):
+    path.write_text("name: x\nproblem: [\n")
+    with pytest.raises(ValueError, match="not valid YAML in line 3"):
+        load_config(path)
+
+
+def test_a_config_that_does_not_exist_is_told_with_those_that_do():
+    with pytest.raises(FileNotFoundError, match="demo, p1, p2"):
+        load_config("p3")
+    assert list(built_in_configs()) == ["demo", "p1", "p2"]

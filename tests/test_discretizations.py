@@ -1,0 +1,372 @@
+"""The contract of every discretization, and what each one promises beyond it."""
+
+import math
+
+import pytest
+import torch
+from helpers import observed_order, randomize, smooth_field
+from problems import SmoothState
+
+from stencilnet import (
+    RK4,
+    SSPRK3,
+    Advection,
+    ConservativeBurgers,
+    ConvectiveBurgers,
+    Euler,
+    FiniteDifference,
+    GodunovBurgers,
+    Grid,
+    Kutta3,
+    LearnedStencil,
+    PseudoSpectral,
+    UpwindAdvection,
+    Weno,
+    rollout,
+)
+from stencilnet.discretizations.base import patches
+
+NU = 0.1
+BURGERS = [ConvectiveBurgers, ConservativeBurgers, GodunovBurgers]
+FLUX_FORMS = [ConservativeBurgers, GodunovBurgers]
+
+
+def learned(equation, grid, seed=1, **settings):
+    width = 7 if isinstance(equation, ConvectiveBurgers | Advection) else 6
+    if isinstance(equation, UpwindAdvection):
+        width = 6
+    operator = LearnedStencil(equation, grid, width=width, hidden=(8,), **settings)
+    randomize(operator, seed)
+    return operator
+
+
+METHODS = {
+    **{
+        f"central {order} {equation.__name__}": (
+            lambda grid, order=order, equation=equation: FiniteDifference(
+                equation(NU), grid, order=order
+            )
+        )
+        for order in (2, 4, 6)
+        for equation in BURGERS
+    },
+    "upwind 3": lambda grid: FiniteDifference(GodunovBurgers(NU), grid, order=3),
+    "WENO-Z": lambda grid: Weno(GodunovBurgers(NU), grid),
+    "WENO-JS": lambda grid: Weno(GodunovBurgers(NU), grid, weights="JS"),
+    "spectral": lambda grid: PseudoSpectral(ConvectiveBurgers(NU), grid),
+    "spectral, averages": lambda grid: PseudoSpectral(ConservativeBurgers(NU), grid),
+    **{
+        f"learned {equation.__name__}": (
+            lambda grid, equation=equation: learned(equation(NU), grid)
+        )
+        for equation in BURGERS
+    },
+}
+contract = pytest.mark.parametrize("make", METHODS.values(), ids=METHODS.keys())
+
+
+@contract
+def test_methods_commute_with_translation(make):
+    grid = Grid.line(16)
+    method, u = make(grid), smooth_field(grid)
+    torch.testing.assert_close(method(u.roll(3, -1)), method(u).roll(3, -1))
+
+
+@contract
+def test_methods_keep_dtype_and_batch(make):
+    grid = Grid.line(16)
+    for dtype in (torch.float32, torch.float64):
+        method = make(grid).to(dtype)
+        for batch in [(), (0,), (2, 3)]:
+            u_t = method(torch.zeros(*batch, 16, dtype=dtype))
+            assert u_t.dtype == dtype
+            assert u_t.shape == (*batch, 16)
+
+
+@contract
+def test_a_sample_does_not_depend_on_the_others(make):
+    grid = Grid.line(16)
+    method, u = make(grid), smooth_field(grid)
+    spoiled = u.clone()
+    spoiled[1] = torch.nan
+    torch.testing.assert_close(method(spoiled)[[0, 2]], method(u)[[0, 2]])
+
+
+@contract
+def test_constants_do_not_change(make):
+    grid = Grid.line(16)
+    for level in (-1.3, 0.0, 2.0):
+        u = torch.full((16,), level, dtype=torch.float64)
+        assert float(make(grid)(u).detach().abs().max()) < 1e-11
+
+
+@contract
+def test_constants_of_a_method_survive_a_detour_through_float32(make):
+    grid = Grid.line(16)
+    u = smooth_field(grid)
+    detour = make(grid)
+    weights = {name: value.clone() for name, value in detour.state_dict().items()}
+    detour.float().double().load_state_dict(weights)
+    assert torch.equal(detour(u), make(grid)(u))
+
+
+@contract
+def test_steps_just_within_the_stable_one_do_not_grow(make):
+    grid = Grid.line(32)
+    method = make(grid)
+    u = torch.full((32,), 0.7, dtype=torch.float64)
+    noise = torch.randn(32, generator=torch.Generator().manual_seed(1)).double()
+    u = u + 1e-8 * noise
+    for integrator in (SSPRK3, RK4):
+        limit = method.stable_step(u, integrator)
+        assert 0 < limit < math.inf
+        # Random weights may amplify by themselves: such a method has grown by a factor
+        # of 10 at most by the end.
+        growth = float(method.eigenvalues(u[:1]).real.max())
+        steps = max(1, min(200, round(2.3 / max(growth * limit, 1e-9))))
+        times = torch.tensor([0.0, steps * 0.98 * limit])
+        with torch.no_grad():
+            end = rollout(method, u, times, integrator=integrator, substeps=steps)[-1]
+        departure = float((end - end.mean()).norm() / (u - u.mean()).norm())
+        assert departure < 20
+
+
+@pytest.mark.parametrize("order", [2, 4, 6])
+@pytest.mark.parametrize("equation", BURGERS)
+def test_finite_differences_reach_their_order(order, equation):
+    assert spatial_order(
+        lambda grid: FiniteDifference(equation(NU), grid, order=order), (16, 32, 64)
+    ) == pytest.approx(order, abs=0.15)
+
+
+@pytest.mark.parametrize("order", [1, 3, 5])
+def test_upwind_differences_reach_their_order(order):
+    state = SmoothState()
+
+    def error(points):
+        grid = Grid.line(points)
+        method = FiniteDifference(UpwindAdvection(-1.5), grid, order=order)
+        exact = state.advection(grid, -1.5, averages=True)
+        return float((method(state.field(grid, averages=True)) - exact).abs().max())
+
+    assert observed_order(error, (64, 128, 256)) == pytest.approx(order, abs=0.15)
+
+
+@pytest.mark.parametrize("speed", [1.0, -1.0])
+def test_weno_z_is_of_fifth_order_on_smooth_data(speed):
+    state = SmoothState()
+
+    def error(points):
+        grid = Grid.line(points)
+        method = Weno(UpwindAdvection(speed), grid)
+        exact = state.advection(grid, speed, averages=True)
+        return float((method(state.field(grid, averages=True)) - exact).abs().mean())
+
+    # The weights approach the linear ones from far above on coarse grids.
+    assert 4.85 < observed_order(error, (256, 512, 1024)) < 5.5
+
+
+def test_weno_z_with_a_sixth_order_viscous_flux_is_of_fifth_order_for_burgers():
+    def weno(grid):
+        return Weno(GodunovBurgers(NU), grid, viscous_order=6)
+
+    assert 4.85 < spatial_order(weno, (128, 256, 512)) < 5.8
+
+
+@pytest.mark.parametrize("averages", [False, True])
+def test_the_spectral_method_is_exact_for_resolved_fields(averages):
+    equation = (ConservativeBurgers if averages else ConvectiveBurgers)(NU)
+    state, grid = SmoothState(NU), Grid.line(16)
+    method = PseudoSpectral(equation, grid)
+    u_t = method(state.field(grid, averages=averages))
+    torch.testing.assert_close(u_t, state.burgers(grid, averages=averages))
+
+
+def test_the_spectral_method_has_no_aliasing_error():
+    # The product of two waves of wavenumber 5 lies beyond the 15 modes kept; without
+    # dealiasing it would fold back.
+    grid = Grid.line(14)
+    u = (5 * grid.points()).sin()
+    method = PseudoSpectral(ConvectiveBurgers(1e-9), grid)
+    assert float(method(u).abs().max()) < 1e-7
+
+
+@pytest.mark.parametrize("equation", FLUX_FORMS)
+def test_weno_does_not_oscillate_at_a_jump(equation):
+    if equation is ConservativeBurgers:
+        with pytest.raises(ValueError, match="one-sided face values"):
+            Weno(equation(NU), Grid.line(16))
+        return
+    grid = Grid.line(100)
+    x = grid.points()
+    u0 = torch.where((x > 2) & (x < 4), 1.0, 0.0).double()
+    weno = Weno(UpwindAdvection(1.0), grid)
+    times = torch.tensor([0.0, 1.0])
+    end = rollout(weno, u0, times, substeps=60)[-1]
+    assert float(end.min()) > -0.01
+    assert float(end.max()) < 1.01
+
+
+@pytest.mark.parametrize("order", [1, 2, 3, 4])
+@pytest.mark.parametrize("equation", BURGERS)
+def test_learned_stencils_reach_their_order_whatever_their_weights(order, equation):
+    for seed in (1, 2):
+        found = spatial_order(
+            lambda grid, seed=seed: learned(equation(NU), grid, seed, order=order),
+            (128, 256, 512),
+        )
+        assert found > order - 0.15
+
+
+@pytest.mark.parametrize(
+    ("equation", "width", "classical"),
+    [
+        (ConvectiveBurgers, 5, lambda e, g: FiniteDifference(e, g, order=4)),
+        (ConservativeBurgers, 4, lambda e, g: FiniteDifference(e, g, order=4)),
+        (ConservativeBurgers, 6, lambda e, g: FiniteDifference(e, g, order=6)),
+    ],
+)
+def test_an_untrained_stencil_is_the_classical_scheme(equation, width, classical):
+    grid = Grid.line(24)
+    u = smooth_field(grid)
+    untrained = LearnedStencil(equation(NU), grid, width=width)
+    torch.testing.assert_close(untrained(u), classical(equation(NU), grid)(u))
+
+
+def test_an_untrained_godunov_stencil_is_the_linear_scheme_behind_weno():
+    grid = Grid.line(24)
+    u = smooth_field(grid)
+    untrained = LearnedStencil(GodunovBurgers(NU), grid, width=6)
+    upwind = FiniteDifference(GodunovBurgers(NU), grid, order=5)
+    torch.testing.assert_close(untrained(u), upwind(u))
+
+
+@pytest.mark.parametrize("equation", BURGERS)
+@pytest.mark.parametrize("layer", ["null_space", "projection"])
+@pytest.mark.parametrize(
+    ("dtype", "bound"), [(torch.float64, 1e-12), (torch.float32, 1e-5)]
+)
+def test_moment_conditions_hold_for_any_weights(equation, layer, dtype, bound):
+    grid = Grid.line(32)
+    for scale in (0.1, 10.0, 1e6):
+        operator = learned(equation(NU), grid, layer=layer, order=2, dtype=dtype)
+        randomize(operator, 3, scale)
+        u = 5 * smooth_field(grid).to(dtype)
+        assert operator.moment_residual(u) <= bound
+
+
+def test_coefficients_applied_to_neighbours_are_the_derivatives():
+    grid = Grid.line(20)
+    operator, u = learned(ConvectiveBurgers(NU), grid), smooth_field(grid)
+    around = patches(u, range(-3, 4))
+    for name, coefficients in operator.coefficients(u).items():
+        torch.testing.assert_close(
+            (around * coefficients).sum(-1), operator.derivatives(u)[name]
+        )
+
+
+def test_an_operator_survives_its_spec_and_a_move():
+    grid = Grid.line(20)
+    operator, u = learned(ConservativeBurgers(NU), grid, scale=0.7), smooth_field(grid)
+    again = LearnedStencil.from_spec(operator.spec())
+    again.load_state_dict(operator.state_dict())
+    assert torch.equal(again(u), operator(u))
+    twice = Grid.line(40, 2 * grid.extent[-1])
+    moved = operator.on(twice)
+    torch.testing.assert_close(moved(u.repeat(1, 2)), operator(u).repeat(1, 2))
+    with pytest.raises(ValueError, match="keep the form"):
+        operator.on(grid, ConvectiveBurgers(NU))
+
+
+def test_initial_weights_depend_on_the_seed_alone():
+    grid = Grid.line(8)
+    state = torch.random.get_rng_state()
+    one, two = (LearnedStencil(ConservativeBurgers(NU), grid, seed=4) for _ in "ab")
+    other = LearnedStencil(ConservativeBurgers(NU), grid, seed=5)
+    assert torch.equal(torch.random.get_rng_state(), state)
+    assert torch.equal(one.network[0].weight, two.network[0].weight)
+    assert not torch.equal(one.network[0].weight, other.network[0].weight)
+
+
+def test_a_field_of_another_dtype_is_refused():
+    operator = LearnedStencil(ConservativeBurgers(NU), Grid.line(8))
+    with pytest.raises(TypeError, match=r"operator\.to"):
+        operator(torch.zeros(8))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"width": 5}, "choose an even width"),
+        ({"width": 2, "order": 2}, "widen the stencil or lower the order"),
+        ({"width": 0}, "cannot have 0 points"),
+        ({"order": 0}, "at least 1"),
+        ({"scale": 0.0}, "must be positive"),
+        ({"limit": -1.0}, "must be positive"),
+        ({"hidden": ()}, "at least 1 unit"),
+        ({"layer": "nullspace"}, "no coefficient layer"),
+        ({"width": 18}, "does not fit a grid"),
+    ],
+)
+def test_learned_stencils_that_make_no_sense_are_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        LearnedStencil(ConservativeBurgers(NU), Grid.line(16), **settings)
+
+
+def test_classical_methods_that_make_no_sense_are_refused():
+    with pytest.raises(ValueError, match="choose an even order"):
+        FiniteDifference(ConservativeBurgers(NU), Grid.line(16), order=3)
+    with pytest.raises(ValueError, match="at least 1"):
+        FiniteDifference(ConservativeBurgers(NU), Grid.line(16), order=0)
+    with pytest.raises(ValueError, match="at least 6 points"):
+        Weno(GodunovBurgers(NU), Grid.line(5))
+    with pytest.raises(ValueError, match="at least 4 points"):
+        PseudoSpectral(ConvectiveBurgers(NU), Grid.line(2))
+    with pytest.raises(ValueError, match="does not fit"):
+        FiniteDifference(ConvectiveBurgers(NU), Grid.line(1), order=6)(
+            torch.zeros(1, dtype=torch.float64)
+        )
+
+
+def test_stable_steps_are_the_known_limits():
+    grid = Grid.line(64)
+    dx = grid.spacing[-1]
+    u = torch.ones(64, dtype=torch.float64)
+    upwind = FiniteDifference(UpwindAdvection(1.0), grid, order=1)
+    assert upwind.stable_step(u, Euler) == pytest.approx(dx, rel=1e-3)
+    centred = FiniteDifference(Advection(1.0), grid, order=2)
+    assert centred.stable_step(u, RK4) == pytest.approx(math.sqrt(8) * dx, rel=1e-2)
+    assert centred.stable_step(u, Kutta3) == pytest.approx(math.sqrt(3) * dx, rel=1e-2)
+    diffusion = FiniteDifference(ConvectiveBurgers(1.0), grid, order=2)
+    limit = diffusion.stable_step(0 * u, Euler)
+    assert limit == pytest.approx(dx**2 / 2, rel=1e-3)
+
+
+def test_a_step_past_the_limit_is_warned_about_with_the_limit():
+    grid = Grid.line(64)
+    method = FiniteDifference(UpwindAdvection(1.0), grid, order=1)
+    u = torch.ones(64, dtype=torch.float64)
+    limit = method.stable_step(u, Euler)
+    method.warn_if_unstable(u, Euler, limit)
+    with pytest.warns(UserWarning, match=f"limit {limit:.3g}.*2 times as many"):
+        method.warn_if_unstable(u, Euler, 1.5 * limit)
+
+
+def test_no_step_is_stable_after_a_blow_up():
+    method = FiniteDifference(UpwindAdvection(1.0), Grid.line(8), order=1)
+    with pytest.raises(ValueError, match="NaN or infinite"):
+        method.stable_step(torch.full((8,), math.nan).double(), Euler)
+
+
+def spatial_order(make, sizes):
+    state = SmoothState(NU)
+
+    def error(points):
+        grid = Grid.line(points)
+        method = make(grid)
+        averages = method.equation.averages
+        with torch.no_grad():
+            u_t = method(state.field(grid, averages=averages))
+        return float((u_t - state.burgers(grid, averages=averages)).abs().mean())
+
+    return observed_order(error, sizes, floor=1e-11)

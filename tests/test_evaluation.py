@@ -1,0 +1,185 @@
+import math
+
+import numpy as np
+import pytest
+from studies import generated, small
+
+from stencilnet import (
+    ConservativeBurgers,
+    ConvectiveBurgers,
+    FiniteDifference,
+    GodunovBurgers,
+    Grid,
+    PseudoSpectral,
+    Weno,
+    compare,
+    read_trajectories,
+    train,
+)
+from stencilnet.evaluation import compare_study
+from stencilnet.generate import store_path
+from stencilnet.report import markdown_table, summarize, write_report
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("compare")
+    train(generated(folder), folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def reference(run):
+    return read_trajectories(store_path(run, "test", 16, averages=True))
+
+
+@pytest.fixture(scope="module")
+def comparison(run):
+    (result,) = compare_study(small(), run)
+    return result
+
+
+def test_a_study_compares_every_method(comparison):
+    names = ["learned", "weno_z", "central_2", "spectral"]
+    assert comparison["scheme"].values.tolist() == names
+    assert (comparison["relative_l2"] < 0.5).all()
+    assert not comparison["blow_up"].any()
+
+
+def test_metrics_are_their_definitions(comparison):
+    for name in comparison["scheme"].values:
+        of = comparison.sel(scheme=name)
+        difference = (of["u"] - of["reference"]).values
+        reference = of["reference"].values
+        norm = np.linalg.norm(difference, axis=(1, 2))
+        np.testing.assert_allclose(
+            of["relative_l2"], norm / np.linalg.norm(reference, axis=(1, 2))
+        )
+        np.testing.assert_allclose(
+            of["mean_absolute_error"], np.abs(difference).mean((1, 2))
+        )
+        np.testing.assert_allclose(
+            of["error"],
+            np.linalg.norm(difference, axis=2) / np.linalg.norm(reference, axis=2),
+        )
+        energy = np.abs(np.fft.rfft(of["u"].values) / 16) ** 2
+        np.testing.assert_allclose(of["spectrum"], energy.mean((0, 1)), atol=1e-30)
+
+
+def test_flux_forms_do_not_drift(comparison):
+    for name in ("learned", "weno_z", "central_2"):
+        assert float(comparison["mean_drift"].sel(scheme=name).max()) < 1e-12
+
+
+def test_methods_are_compared_with_what_they_hold(comparison, run):
+    values = read_trajectories(store_path(run, "test", 16, averages=False))
+    averages = read_trajectories(store_path(run, "test", 16, averages=True))
+    np.testing.assert_array_equal(
+        comparison["reference"].sel(scheme="spectral"), values["u"]
+    )
+    np.testing.assert_array_equal(
+        comparison["reference"].sel(scheme="weno_z"), averages["u"]
+    )
+
+
+def test_classical_methods_take_half_their_stable_step(comparison):
+    classical = comparison.sel(scheme=["weno_z", "central_2", "spectral"])
+    assert (classical["step"] <= 0.5 * classical["stable_step"] + 1e-12).all()
+
+
+def test_a_blow_up_is_counted_as_a_failure(reference):
+    grid = Grid.line(16)
+    methods = {
+        "good": Weno(GodunovBurgers(0.1), grid),
+        # Viscosity of this size makes the step given far too long.
+        "bad": FiniteDifference(ConservativeBurgers(1e9), grid, order=2),
+    }
+    with pytest.warns(UserWarning, match="past the stability limit"):
+        result = compare(methods, reference, steps={"bad": 0.1})
+    assert result["blow_up"].sel(scheme="bad").all()
+    assert not result["blow_up"].sel(scheme="good").any()
+    assert np.isinf(result["relative_l2"].sel(scheme="bad")).all()
+    assert (result["valid_time"].sel(scheme="bad") < 0.5).all()
+    assert np.isinf(result["mean_drift"].sel(scheme="bad")).all()
+    good, bad = summarize([result])
+    assert (good.blow_ups, bad.blow_ups, bad.samples) == (0, 2, 2)
+    assert bad.relative_l2 == bad.spread == math.inf
+
+
+def test_valid_time_ends_at_the_first_error_above_the_threshold(reference):
+    grid = Grid.line(16)
+    methods = {"crude": FiniteDifference(GodunovBurgers(0.1), grid, order=1)}
+    result = compare(methods, reference, threshold=0.02)
+    for sample in range(2):
+        error = result["error"].values[0, sample]
+        first = int(np.argmax(error > 0.02)) if (error > 0.02).any() else 10
+        assert float(result["valid_time"][0, sample]) == pytest.approx(first * 0.1)
+
+
+def test_an_exact_method_has_no_error(run):
+    values = read_trajectories(store_path(run, "test", 16, averages=False))
+    still = values.copy(deep=True)
+    still["u"][...] = 0.7
+    still["forcing_amplitude"][...] = 0.0
+    method = PseudoSpectral(ConvectiveBurgers(0.1), Grid.line(16))
+    result = compare({"spectral": method}, still)
+    assert float(result["relative_l2"].max()) < 1e-14
+    assert (result["valid_time"] == 1.0).all()
+
+
+def test_comparisons_that_make_no_sense_are_refused(reference, run):
+    with pytest.raises(ValueError, match="nothing to compare"):
+        compare({}, reference)
+    elsewhere = {"weno": Weno(GodunovBurgers(0.1), Grid.line(32))}
+    with pytest.raises(ValueError, match="use one grid"):
+        compare(elsewhere, reference)
+    points = {"spectral": PseudoSpectral(ConvectiveBurgers(0.1), Grid.line(16))}
+    with pytest.raises(ValueError, match="holds point values"):
+        compare(points, reference)
+    with pytest.raises(ValueError, match="no method 'weno', did you mean 'weno_z'"):
+        compare_study(small(comparison={"methods": ["weno"]}), run)
+    with pytest.raises(ValueError, match=r"add its grid to comparison\.points"):
+        methods = {"methods": ["weno_z"], "points": [32]}
+        compare_study(small(comparison=methods), run)
+
+
+def test_an_operator_is_compared_on_a_longer_domain_too(run, tmp_path):
+    longer = {"length": 4 * math.pi}
+    sections = {
+        "problem": longer,
+        "forcing": {"wavenumbers": [2, 4]},
+        "reference": {"points": 128},
+        "data": {"averages": [32], "values": []},
+        "comparison": {"points": [32], "methods": ["weno_z"]},
+    }
+    config = generated(tmp_path, **sections)
+    (result,) = compare_study(config, tmp_path, operator=run / "operator.zarr")
+    assert result.attrs["points"] == 32
+    assert float(result["relative_l2"].sel(scheme="learned").max()) < 0.5
+
+
+def test_a_report_holds_tables_figures_and_data(comparison, tmp_path):
+    folder = tmp_path / "comparison"
+    paths = write_report([comparison], folder)
+    assert all(path.stat().st_size > 0 for path in paths)
+    names = {path.name for path in paths}
+    for figure in ("space-time", "error-against-time", "snapshots", "spectra"):
+        assert {f"{figure}-16.png", f"{figure}-16.pdf"} <= names
+    rows = summarize([comparison])
+    table = (folder / "table.md").read_text()
+    assert table == markdown_table(rows)
+    assert len(table.splitlines()) == 2 + len(rows)
+    header, first = (folder / "table.csv").read_text().splitlines()[:2]
+    values = dict(zip(header.split(","), first.split(","), strict=True))
+    assert values["method"] == "learned"
+    assert float(values["relative_l2"]) == rows[0].relative_l2
+    with pytest.raises(FileExistsError, match="--overwrite"):
+        write_report([comparison], folder)
+
+
+def test_figures_survive_blow_ups(reference, tmp_path):
+    grid = Grid.line(16)
+    bad = FiniteDifference(ConservativeBurgers(1e9), grid, order=2)
+    with pytest.warns(UserWarning, match="past the stability limit"):
+        result = compare({"bad": bad}, reference, steps={"bad": 0.1})
+    assert write_report([result], tmp_path / "comparison")

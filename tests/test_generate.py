@@ -1,0 +1,162 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+from problems import ColeHopf
+from scipy.integrate import solve_ivp
+from studies import generated, small
+
+from stencilnet import ConvectiveBurgers, Grid, PseudoSpectral, read_trajectories
+from stencilnet.generate import (
+    SPLITS,
+    generate,
+    initial_state,
+    onto,
+    reference_solution,
+    split_forcing,
+    store_path,
+)
+from stencilnet.storage import forcing_of, grid_of
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("generate")
+    generated(folder)
+    return folder
+
+
+def test_the_reference_agrees_with_an_independent_integrator():
+    config = small()
+    fine = Grid.line(64)
+    forcing = split_forcing(config, "test")
+    method = PseudoSpectral(ConvectiveBurgers(0.1), fine)
+    force = forcing.on(fine)
+    u0 = method.to_values(method.to_modes(initial_state(config, fine)))
+
+    def rhs(t, u):
+        u = torch.from_numpy(u.reshape(2, 64))
+        return (method(u) + force(t)).numpy().ravel()
+
+    independent = solve_ivp(
+        rhs,
+        (0, 1.2),
+        u0.expand(2, -1).numpy().ravel(),
+        method="DOP853",
+        rtol=1e-10,
+        atol=1e-12,
+    ).y[:, -1]
+    *_, (u_hat, _) = reference_solution(config, forcing, fine, 0.1)
+    found = method.to_values(u_hat).numpy().ravel()
+    assert np.abs(found - independent).max() < 1e-7
+
+
+def test_the_reference_is_of_fourth_order_in_time():
+    config = small(forcing={"amplitude": 2.0})
+    forcing = split_forcing(config, "test")
+    ends = []
+    for courant in (0.8, 0.4, 0.05):
+        *_, (u_hat, _) = reference_solution(config, forcing, Grid.line(64), courant)
+        ends.append(u_hat)
+    errors = [float((end - ends[-1]).abs().max()) for end in ends[:-1]]
+    assert 3.5 < math.log2(errors[0] / errors[1]) < 5.5
+
+
+def test_averages_and_values_are_exact():
+    exact, fine = ColeHopf(0.3), Grid.line(64)
+    method = PseudoSpectral(ConvectiveBurgers(0.3), fine)
+    u_hat = method.to_modes(exact.values(fine, 0.4))
+    for points in (16, 32):
+        coarse = Grid.line(points)
+        for averages in (True, False):
+            torch.testing.assert_close(
+                onto(u_hat, fine, coarse, averages=averages),
+                exact.of(coarse, 0.4, averages=averages),
+                atol=1e-13,
+                rtol=0,
+            )
+
+
+def test_stores_hold_what_was_asked_for(run):
+    config = small()
+    for split, samples in zip(SPLITS, (3, 2, 2), strict=True):
+        for points, averages in ((16, True), (32, True), (16, False)):
+            path = store_path(run, split, points, averages=averages)
+            dataset = read_trajectories(path)
+            assert dict(dataset.sizes) == {
+                "sample": samples,
+                "time": 11,
+                "x": points,
+                "mode": 4,
+            }
+            assert dataset["u"].attrs["averages"] == averages
+            assert grid_of(dataset) == Grid.line(points)
+            assert 0 < dataset.attrs["self_convergence"] < 1e-5
+            assert dataset.attrs["viscosity"] == config.problem.viscosity
+            for name in ("config", "versions", "created", "git_commit"):
+                assert name in dataset.attrs
+
+
+def test_stored_forcing_runs_on_the_trajectories_clock(run):
+    config = small()
+    dataset = read_trajectories(store_path(run, "test", 16, averages=True))
+    stored = forcing_of(dataset).on(Grid.line(16))(0.3)
+    drawn = split_forcing(config, "test").on(Grid.line(16))(0.3 + 0.2)
+    torch.testing.assert_close(stored, drawn)
+
+
+def test_coarser_averages_are_means_of_finer_ones_only_approximately(run):
+    # Cells are centred on the points: those of the coarse grid straddle fine ones.
+    fine = read_trajectories(store_path(run, "test", 32, averages=True))["u"].values
+    coarse = read_trajectories(store_path(run, "test", 16, averages=True))["u"].values
+    straddling = (fine.take(range(0, 32, 2), -1)) / 2 + (
+        np.roll(fine, 1, -1)[..., ::2] + np.roll(fine, -1, -1)[..., ::2]
+    ) / 4
+    assert np.abs(coarse - straddling).max() < 2e-2
+    np.testing.assert_allclose(coarse.mean(-1), fine.mean(-1), atol=1e-14)
+
+
+def test_splits_share_no_forcing():
+    phases = [split_forcing(small(), split).phase for split in SPLITS]
+    assert len({float(row[0]) for split in phases for row in split}) == 7
+
+
+def test_generation_is_reproducible(run, tmp_path):
+    generate(small(), tmp_path)
+    one, two = (
+        read_trajectories(store_path(folder, "training", 16, averages=True))
+        for folder in (run, tmp_path)
+    )
+    assert one.attrs["content_hash"] == two.attrs["content_hash"]
+
+
+def test_nothing_is_overwritten_unasked(run):
+    path = store_path(run, "test", 16, averages=True)
+    before = read_trajectories(path).attrs["created"]
+    with pytest.raises(FileExistsError, match="--overwrite"):
+        generate(small(), run)
+    assert read_trajectories(path).attrs["created"] == before
+
+
+@pytest.mark.parametrize(
+    ("sections", "message"),
+    [
+        ({"data": {"averages": [24]}}, "64 points cannot be kept on 24"),
+        ({"reference": {"tolerance": 1e-15}}, "above the tolerance"),
+        ({"problem": {"viscosity": 0.002}}, "not resolved"),
+        ({"forcing": {"wavenumbers": [32]}}, "more than 64 points"),
+        (
+            {
+                "reference": {"courant": 40.0},
+                "forcing": {"amplitude": 300.0},
+                "problem": {"viscosity": 1e-3},
+            },
+            "blew up in sample .* before time",
+        ),
+    ],
+)
+def test_a_reference_that_cannot_be_trusted_is_not_written(tmp_path, sections, message):
+    with pytest.raises(ValueError, match=message):
+        generate(small(**sections), tmp_path)
+    assert not list(tmp_path.iterdir())

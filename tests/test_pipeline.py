@@ -1,0 +1,171 @@
+"""The whole way through the command line, and its answers to mistakes."""
+
+import json
+import shutil
+import sys
+
+import numpy as np
+import pytest
+import yaml
+import zarr
+from studies import SMALL
+
+from stencilnet import read_trajectories
+from stencilnet.cli import main
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A folder with a config and a run that has its data and its operator."""
+    folder = tmp_path_factory.mktemp("home")
+    (folder / "small.yaml").write_text(yaml.safe_dump(SMALL))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        assert call(patch, "generate", "small.yaml") == 0
+        assert call(patch, "train", "small.yaml") == 0
+    return folder
+
+
+def call(patch, *arguments):
+    """Exit code of the command."""
+    patch.setattr(sys, "argv", ["stencilnet", *arguments])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    return caught.value.code
+
+
+def test_the_stages_follow_each_other(home, monkeypatch, capsys):
+    monkeypatch.chdir(home)
+    assert call(monkeypatch, "compare", "small.yaml") == 0
+    printed = capsys.readouterr().out
+    for word in ("learned", "WENO-Z", "pseudo-spectral", "rel. L2"):
+        assert word in printed
+    assert "wrote runs/small/comparison/table.md" in printed
+    assert call(
+        monkeypatch, "simulate", "runs/small/operator.zarr", "a.zarr", "--samples", "2"
+    ) == 0
+    assert read_trajectories(home / "a.zarr").sizes["sample"] == 2
+    assert call(
+        monkeypatch, "simulate", "weno_z", "b.zarr", "--config", "small.yaml"
+    ) == 0
+    assert not list(home.rglob("*.partial"))
+
+
+def test_the_demo_leaves_its_result(home, monkeypatch, capsys):
+    monkeypatch.chdir(home)
+    demo = ("demo", "--config", "small.yaml", "name=other")
+    assert call(monkeypatch, *demo) == 0
+    assert "wrote runs/other/result.json" in capsys.readouterr().out
+    result = json.loads((home / "runs/other/result.json").read_text())
+    assert set(result) == {"seconds", "learned_rel_l2", "weno_z_rel_l2", "blow_ups"}
+    assert result["seconds"] > 0
+    assert 0 < result["learned_rel_l2"] < 1
+    assert 0 < result["weno_z_rel_l2"] < 1
+    assert result["blow_ups"] == dict.fromkeys(
+        ("learned", "weno_z", "central_2", "spectral"), 0
+    )
+    assert call(monkeypatch, *demo) == 2
+    assert call(monkeypatch, *demo, "--overwrite") == 0
+
+
+def test_a_dry_run_writes_nothing(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for command in (["generate", "p2"], ["train", "p2"], ["compare", "p2"], ["demo"]):
+        assert call(monkeypatch, *command, "--dry-run") == 0
+    assert "80 trajectories of 401 states" in capsys.readouterr().out
+    assert not list(tmp_path.iterdir())
+
+
+def nan_in_the_training_data(home):
+    path = home / "runs/small/data/training/averages-16.zarr"
+    group = zarr.open_group(path)
+    group["u"][0, 0, 0] = np.nan
+
+
+def foreign_store(home):
+    path = home / "runs/small/data/training/averages-16.zarr"
+    zarr.open_group(path).attrs["schema"] = "other/7"
+
+
+def half_written_store(home):
+    path = home / "runs/small/data/test/averages-16.zarr"
+    shutil.rmtree(path / "u" / "c")
+
+
+MISTAKES = {
+    "unknown key": (["generate", "small.yaml", "data.sed=1"], None, "did you mean"),
+    "unknown config": (["generate", "smal.yaml"], None, "There is no config"),
+    "grid that does not divide": (
+        ["generate", "small.yaml", "data.averages=[24]", "--run", "new"],
+        None,
+        "cannot be kept on 24: choose a number that divides 64",
+    ),
+    "small stencil": (
+        ["train", "small.yaml", "operator.width=2", "operator.order=3", "--overwrite"],
+        None,
+        "widen the stencil or lower the order",
+    ),
+    "viscosity": (
+        ["generate", "small.yaml", "problem.viscosity=0"],
+        None,
+        "greater than 0",
+    ),
+    "output of generate exists": (["generate", "small.yaml"], None, "exists"),
+    "output of train exists": (["train", "small.yaml"], None, "exists"),
+    "NaN in a store": (
+        ["train", "small.yaml", "--overwrite"],
+        nan_in_the_training_data,
+        "does not match its checksum, and 1 values of u are NaN or infinite, the first "
+        "in sample 0 at time 0, cell 0,
+    ),
+    "store of another schema": (
+        ["train", "small.yaml", "--overwrite"],
+        foreign_store,
+        "has the schema 'other/7'",
+    ),
+    "half-written store": (
+        ["compare", "small.yaml"],
+        half_written_store,
+        "damaged or half-written",
+    ),
+    "data that is not there": (
+        ["train", "small.yaml", "--run", "new"],
+        None,
+        "make it first",
+    ),
+    "overrides without a config": (
+        ["simulate", "weno_z", "a.zarr", "problem.viscosity=1"],
+        None,
+        "name one with --config",
+    ),
+    "operator that is a data store": (
+        ["simulate", "runs/small/data/test/averages-16.zarr", "new.zarr"],
+        None,
+        "has the schema",
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_costs_one_sentence_and_nothing_else(
+    home, tmp_path, monkeypatch, capsys, mistake
+):
+    arguments, damage, message = MISTAKES[mistake]
+    copy = tmp_path / "home"
+    shutil.copytree(home, copy)
+    if damage:
+        damage(copy)
+    monkeypatch.chdir(copy)
+    before = {path: path.stat().st_mtime_ns for path in copy.rglob("*")}
+    capsys.readouterr()
+    assert call(monkeypatch, *arguments) == 2
+    told = capsys.readouterr().err
+    errors = " ".join(told[told.index("Error:") :].split())
+    assert message in errors
+    assert "Traceback" not in told
+    assert {path: path.stat().st_mtime_ns for path in copy.rglob("*")} == before
+
+
+def test_a_bad_option_is_a_mistake_too(monkeypatch):
+    assert call(monkeypatch, "simulate", "weno_z", "a", "--seed", "-1") == 2
+    assert call(monkeypatch, "frobnicate") == 2

@@ -1,0 +1,216 @@
+import math
+
+import pytest
+import torch
+from helpers import observed_order, randomize, smooth_field
+from problems import ColeHopf
+from torch.func import functional_call
+
+from stencilnet import (
+    RK4,
+    ConservativeBurgers,
+    ConvectiveBurgers,
+    FiniteDifference,
+    GodunovBurgers,
+    Grid,
+    LearnedStencil,
+    PseudoSpectral,
+    RandomForcing,
+    Weno,
+    rollout,
+)
+
+NU = 0.3
+
+
+@pytest.mark.parametrize(
+    ("make", "order"),
+    [
+        (lambda g: FiniteDifference(ConvectiveBurgers(NU), g, order=2), 2),
+        (lambda g: FiniteDifference(ConservativeBurgers(NU), g, order=4), 4),
+        (lambda g: Weno(GodunovBurgers(NU), g, viscous_order=6), 5),
+    ],
+)
+def test_solvers_converge_to_the_exact_solution(make, order):
+    exact = ColeHopf(NU)
+
+    def error(points):
+        grid = Grid.line(points)
+        method = make(grid)
+        averages = method.equation.averages
+        times = torch.tensor([0.0, 0.5])
+        u0 = exact.of(grid, 0.0, averages=averages)
+        u = rollout(method, u0, times, integrator=RK4, substeps=points**2 // 30 + 1)
+        return float((u[-1] - exact.of(grid, 0.5, averages=averages)).abs().mean())
+
+    assert observed_order(error, (16, 32, 64)) == pytest.approx(order, abs=0.3)
+
+
+def test_a_spectral_rollout_is_exact_up_to_the_time_step():
+    exact, grid = ColeHopf(NU), Grid.line(48)
+    method = PseudoSpectral(ConvectiveBurgers(NU), grid)
+    times = torch.tensor([0.0, 0.5, 1.0])
+    u = rollout(method, exact.values(grid, 0.0), times, integrator=RK4, substeps=400)
+    for index, t in enumerate(times.tolist()):
+        expected = exact.values(grid, t)
+        torch.testing.assert_close(u[index], expected, atol=1e-10, rtol=0)
+
+
+def test_kept_states_lie_at_the_times():
+    times = torch.tensor([1.0, 1.5, 4.0])
+    u0 = torch.zeros(2, 3, dtype=torch.float64)
+    u = rollout(lambda u: torch.ones_like(u), u0, times, substeps=3)
+    assert u.shape == (2, 3, 3)
+    torch.testing.assert_close(u[1, :, 2], times.double() - 1.0)
+
+
+def test_forcing_is_added_at_the_stage_times():
+    grid = Grid.line(16)
+    forcing = RandomForcing.sample(2, seed=1).on(grid)
+
+    def error(steps):
+        times = torch.tensor([0.0, 3.0])
+        zero = torch.zeros(2, 16, dtype=torch.float64)
+        u = rollout(lambda u: 0 * u, zero, times, forcing, substeps=steps)
+        fine = rollout(lambda u: 0 * u, zero, times, forcing, substeps=2000)
+        return float((u[:, -1] - fine[:, -1]).abs().max())
+
+    assert observed_order(error, (4, 8, 16)) > 2.9
+
+
+def test_backward_rollout_retraces_the_forward_one():
+    grid = Grid.line(16)
+    method = PseudoSpectral(ConvectiveBurgers(1e-3), grid)
+    forcing = RandomForcing.sample(2, wavenumbers=(1, 2), seed=2).on(grid)
+    times = torch.linspace(0, 0.5, 6, dtype=torch.float64)
+    u0 = 0.3 * smooth_field(grid, samples=2)
+    # The spectral method drops the Nyquist mode, so does the state.
+    u0 = method.to_values(method.to_modes(u0))
+    settings = {"integrator": RK4, "substeps": 20}
+    forward = rollout(method, u0, times, forcing, **settings)
+    backward = rollout(method, forward[:, -1], times.flip(0), forcing, **settings)
+    torch.testing.assert_close(backward.flip(1), forward, atol=1e-8, rtol=0)
+
+
+@pytest.mark.parametrize("kind", ["WENO-Z", "learned", "untrained", "Godunov"])
+def test_flux_forms_conserve_momentum_under_forcing(kind):
+    grid = Grid.line(32)
+    make = {
+        "WENO-Z": lambda: Weno(GodunovBurgers(0.02), grid),
+        "learned": lambda: LearnedStencil(ConservativeBurgers(0.02), grid, hidden=(8,)),
+        "untrained": lambda: LearnedStencil(ConservativeBurgers(0.02), grid),
+        "Godunov": lambda: LearnedStencil(GodunovBurgers(0.02), grid),
+    }
+    method = make[kind]()
+    if kind == "learned":
+        randomize(method, scale=0.02)
+    forcing = RandomForcing.sample(3, wavenumbers=(0, 2, 3), seed=4)
+    times = torch.arange(101, dtype=torch.float64) * 0.1
+    with torch.no_grad():
+        u = rollout(
+            method,
+            smooth_field(grid),
+            times,
+            forcing.on(grid, averages=True),
+            integrator=RK4,
+            substeps=2,
+        )
+    assert torch.isfinite(u).all()
+    mean = u.mean(-1)
+    # RK4 integrates the mean forcing to its own order; the difference is quadrature.
+    quadrature = rollout(
+        lambda u: 0 * u,
+        mean[:, :1].expand(3, 32),
+        times,
+        forcing.on(grid, averages=True),
+        integrator=RK4,
+        substeps=2,
+    ).mean(-1)
+    assert float((mean - quadrature).abs().max()) < 1e-12
+    drift = mean - mean[:, :1] - forcing.mean_impulse(times)
+    assert float(drift.abs().max()) < 1e-9
+
+
+def test_gradients_through_a_rollout_are_exact():
+    grid = Grid.line(10)
+    generator = torch.Generator().manual_seed(3)
+    forcing = RandomForcing.sample(1, wavenumbers=(1, 2), seed=7)
+    start = LearnedStencil(ConservativeBurgers(0.1), grid, hidden=(3,))
+    randomize(start, 5, 0.3)
+    names = [name for name, _ in start.named_parameters()]
+    weights = [value.detach().clone() for value in start.parameters()]
+    u0 = torch.randn(1, 10, generator=generator, dtype=torch.float64)
+    viscosity = torch.tensor(0.1, dtype=torch.float64)
+    times = torch.tensor([0.0, 0.5])
+
+    def end(viscosity, u0, *weights):
+        operator = LearnedStencil(ConservativeBurgers(viscosity), grid, hidden=(3,))
+        values = dict(zip(names, weights, strict=True))
+        return rollout(
+            lambda u: functional_call(operator, values, (u,)),
+            u0,
+            times,
+            forcing.on(grid, averages=True),
+            substeps=10,
+        )[:, -1]
+
+    inputs = [value.requires_grad_() for value in (viscosity, u0, *weights)]
+    assert torch.autograd.gradcheck(end, inputs, atol=1e-7, rtol=1e-5)
+
+
+def test_gradients_reach_the_forcing():
+    grid = Grid.line(8)
+    drawn = RandomForcing.sample(1, modes=2, wavenumbers=(1, 2), seed=7)
+    method = FiniteDifference(ConservativeBurgers(0.1), grid, order=2)
+    times = torch.tensor([0.0, 0.3])
+
+    def end(amplitude, phase):
+        forcing = RandomForcing(amplitude, drawn.frequency, drawn.wavenumber, phase)
+        u0 = torch.zeros(1, 8, dtype=torch.float64)
+        return rollout(method, u0, times, forcing.on(grid, averages=True), substeps=3)
+
+    inputs = (drawn.amplitude.requires_grad_(), drawn.phase.requires_grad_())
+    assert torch.autograd.gradcheck(end, inputs)
+
+
+def test_a_blow_up_is_a_result_and_spoils_only_its_sample():
+    grid = Grid.line(16)
+    method = FiniteDifference(ConservativeBurgers(0.01), grid, order=4)
+    u0 = smooth_field(grid, samples=2)
+    u0[1] *= 1e5
+    u = rollout(method, u0, torch.tensor([0.0, 0.4, 0.8]), substeps=10)
+    alone = rollout(method, u0[:1], torch.tensor([0.0, 0.4, 0.8]), substeps=10)
+    assert not torch.isfinite(u[1, -1]).all()
+    torch.testing.assert_close(u[:1], alone)
+
+
+def test_one_time_gives_the_initial_state_back():
+    u0 = torch.ones(3)
+    assert torch.equal(rollout(lambda u: u, u0, torch.tensor([2.0])), u0[None])
+
+
+@pytest.mark.parametrize(
+    ("times", "substeps", "message"),
+    [
+        ([], 1, "at least the start time"),
+        ([0.0, 1.0, 1.0], 1, "increase or decrease strictly"),
+        ([0.0, 2.0, 1.0], 1, "increase or decrease strictly"),
+        ([0.0, math.nan], 1, "increase or decrease strictly"),
+        ([0.0, 1.0], 0, "at least 1 substep"),
+    ],
+)
+def test_times_that_make_no_sense_are_refused(times, substeps, message):
+    with pytest.raises(ValueError, match=message):
+        rollout(lambda u: u, torch.ones(3), torch.tensor(times), substeps=substeps)
+
+
+@pytest.mark.parametrize("samples", [3, 1])
+def test_a_forcing_of_another_batch_is_refused(samples):
+    grid = Grid.line(8)
+    forcing = RandomForcing.sample(samples + 1, wavenumbers=(1,), seed=0).on(grid)
+    u0 = torch.zeros(samples, 8, dtype=torch.float64)
+    with pytest.raises(ValueError, match="one row of forcing per sample"):
+        rollout(lambda u: u, u0, torch.tensor([0.0, 1.0]), forcing)
+    other = RandomForcing.sample(samples, wavenumbers=(1,), seed=0).on(Grid.line(9))
+    with pytest.raises(ValueError, match="on the state's grid"):
+        rollout(lambda u: u, u0, torch.tensor([0.0, 1.0]), other)

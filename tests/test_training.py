@@ -1,0 +1,257 @@
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+from studies import generated, small
+
+from stencilnet import (
+    SSPRK3,
+    ConservativeBurgers,
+    FiniteDifference,
+    Grid,
+    LearnedStencil,
+    RandomForcing,
+    load_operator,
+    rollout,
+    train,
+)
+from stencilnet.storage import read_operator
+from stencilnet.training import (
+    Trajectories,
+    horizon_at,
+    learning_rate,
+    relative_l2,
+    window_loss,
+)
+
+
+@pytest.fixture
+def run(tmp_path):
+    generated(tmp_path, data={"averages": [16], "values": []})
+    return tmp_path
+
+
+def classical_trajectories(samples=3, steps=20):
+    """Trajectories of the very scheme that the untrained stencil is."""
+    grid = Grid.line(16)
+    scheme = FiniteDifference(ConservativeBurgers(0.1), grid, order=6)
+    forcing = RandomForcing.sample(samples, wavenumbers=(1, 2), seed=0)
+    times = torch.arange(steps + 1, dtype=torch.float64) * 0.1
+    u0 = 0.5 * torch.sin(grid.points()).expand(samples, -1)
+    force = forcing.on(grid, averages=True)
+    u = rollout(scheme, u0, times, force, substeps=2)
+    return Trajectories(u, times, grid, forcing, True)
+
+
+def test_the_loss_of_the_generating_scheme_is_zero_in_every_window():
+    known = classical_trajectories()
+    operator = LearnedStencil(ConservativeBurgers(0.1), known.grid)
+    for seed in range(5):
+        window = known.windows(np.random.default_rng(seed), 8, 3)
+        assert window.u.shape == (8, 4, 16)
+        loss = window_loss(operator, window, integrator=SSPRK3, substeps=2)
+        assert float(loss.detach()) < 1e-25
+
+
+def test_backward_windows_add_their_own_error():
+    known = classical_trajectories()
+    operator = LearnedStencil(ConservativeBurgers(0.1), known.grid)
+    window = known.windows(np.random.default_rng(0), 8, 1)
+    settings = {"integrator": SSPRK3, "substeps": 2}
+    both = window_loss(operator, window, backward=1.0, **settings).detach()
+    assert 1e-20 < float(both) < 1e-6
+
+
+def test_windows_differ_by_draw_alone():
+    known = classical_trajectories()
+    one, two, other = (
+        known.windows(np.random.default_rng(seed), 8, 3).u for seed in (1, 1, 2)
+    )
+    assert torch.equal(one, two)
+    assert not torch.equal(one, other)
+
+
+def test_windows_longer_than_the_trajectories_are_refused():
+    with pytest.raises(ValueError, match=r"shorten training\.horizon"):
+        classical_trajectories(steps=5).windows(np.random.default_rng(0), 1, 6)
+
+
+def test_relative_error_is_infinite_after_a_blow_up():
+    reference = torch.ones(3, 2, 2)
+    u = torch.stack([reference[0], 1.1 * reference[1], reference[2] * math.nan])
+    assert relative_l2(u, reference).tolist() == pytest.approx([0, 0.1, math.inf])
+
+
+def test_schedules_follow_the_config():
+    training = small(
+        training={"iterations": 100, "horizon": [2, 4, 8], "learning_rate": 0.1}
+    ).training
+    assert [horizon_at(training, i) for i in (0, 33, 34, 66, 67, 99)] == [
+        *(2, 2, 4, 4),
+        *(8, 8),
+    ]
+    rates = [learning_rate(training, i) for i in range(100)]
+    assert max(rates) == pytest.approx(0.1)
+    assert rates.index(max(rates)) == 10
+    assert rates[0] < 0.02
+    assert rates[-1] < 1e-4
+
+
+def test_training_lowers_the_error(run):
+    path = train(small(training={"iterations": 40, "horizon": [2, 5]}), run)
+    _, stored = load_operator(path)
+    losses = stored.history["loss"]
+    assert np.mean(losses[-5:]) < 0.5 * losses[0]
+    errors = stored.history["validation_relative_l2"]
+    assert stored.attributes["validation_relative_l2"] == errors.min()
+    assert errors.min() < 0.7 * errors[0]
+
+
+def test_the_best_operator_is_kept(run):
+    config = small(training={"iterations": 9, "validate_every": 3})
+    operator, stored = load_operator(train(config, run))
+    best = stored.history["validation_relative_l2"].min()
+    assert stored.attributes["validation_relative_l2"] == best
+    assert operator.moment_residual(torch.randn(5, 16)) < 1e-5
+
+
+def test_training_is_reproducible_and_depends_on_its_seed(run):
+    def weights(**training):
+        stored = read_operator(train(small(training=training), run, overwrite=True))
+        return {name: values.tobytes() for name, values in stored.arrays.items()}
+
+    assert weights() == weights()
+    assert weights() != weights(seed=1)
+
+
+class Interruption(Exception):
+    pass
+
+
+@pytest.mark.parametrize("moment", [1, 3, 4, 6])
+def test_a_resumed_training_ends_at_the_same_bits(run, moment):
+    config = small(training={"backward": 0.1})
+    whole = read_operator(train(config, run))
+
+    def interrupt(done, _total, _note):
+        if done == moment:
+            raise Interruption
+
+    with pytest.raises(Interruption):
+        train(config, run, overwrite=True, progress=interrupt)
+    resumed = read_operator(train(config, run, resume=True, overwrite=True))
+    for name, values in whole.arrays.items():
+        assert resumed.arrays[name].tobytes() == values.tobytes()
+    for name, values in whole.history.items():
+        np.testing.assert_array_equal(resumed.history[name], values)
+
+
+def test_a_killed_training_resumes_to_the_same_bits(run):
+    config = small(training={"iterations": 120, "checkpoint_every": 5})
+    (run / "small.json").write_text(config.model_dump_json())
+    program = (
+        "import sys, pathlib, torch; torch.set_num_threads(1);"
+        "from stencilnet import load_config, train;"
+        "run = pathlib.Path(sys.argv[1]);"
+        "train(load_config(run / 'small.json'), run)"
+    )
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen([sys.executable, "-c", program, run], env=environment)
+    deadline = time.monotonic() + 60
+    while not list((run / "checkpoints").glob("*.zarr")):
+        assert time.monotonic() < deadline
+        assert process.poll() is None, "ended before it could be killed"
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (run / "operator.zarr").exists()
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        resumed = read_operator(train(config, run, resume=True))
+        whole = read_operator(train(config, run, overwrite=True))
+    finally:
+        torch.set_num_threads(threads)
+    for name, values in whole.arrays.items():
+        assert resumed.arrays[name].tobytes() == values.tobytes()
+
+
+def test_a_loss_that_turns_nan_stops_with_the_last_good_checkpoint(run):
+    def poison(done, _total, _note):
+        if done == 4:
+            raise Interruption
+
+    with pytest.raises(Interruption):
+        train(small(), run, progress=poison)
+    # An absurd rate makes the weights overflow within one update.
+    wild = small(training={"learning_rate": 1e38, "iterations": 12})
+    with pytest.raises(FloatingPointError, match=r"00000004\.zarr"):
+        train(wild, run, resume=True)
+    assert not (run / "operator.zarr").exists()
+    assert read_operator(run / "checkpoints" / "00000004.zarr").attributes
+    path = train(small(), run, resume=True)
+    assert np.isfinite(read_operator(path).history["loss"]).all()
+
+
+def test_results_are_not_overwritten_unasked(run):
+    train(small(), run)
+    with pytest.raises(FileExistsError, match=r"operator\.zarr exists"):
+        train(small(), run)
+    (run / "operator.zarr").rename(run / "kept.zarr")
+    with pytest.raises(FileExistsError, match="checkpoints exists"):
+        train(small(), run)
+
+
+def test_only_the_same_operator_and_data_resume(run, tmp_path_factory):
+    train(small(), run)
+    other = small(operator={"hidden": [4]})
+    with pytest.raises(ValueError, match="another operator"):
+        train(other, run, resume=True, overwrite=True)
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    reseeded = generated(elsewhere, data={"averages": [16], "values": [], "seed": 99})
+    (run / "checkpoints").rename(elsewhere / "checkpoints")
+    # The scale of the data is part of the operator, so give both the same.
+    with pytest.raises(ValueError, match="another operator|other trajectories"):
+        train(reseeded, elsewhere, resume=True)
+
+
+@pytest.mark.parametrize(
+    ("sections", "message"),
+    [
+        ({"training": {"integrator": "RK3"}}, "no integrator 'RK3', did you mean"),
+        (
+            {"operator": {"equation": "Conservative"}},
+            "no form 'Conservative' .*ConservativeBurgers",
+        ),
+        ({"operator": {"equation": "UpwindAdvection"}}, "no form 'UpwindAdvection'"),
+        ({"operator": {"width": 5}}, "choose an even width"),
+        ({"operator": {"order": 9}}, "widen the stencil or lower the order"),
+        ({"operator": {"layer": "hard"}}, "no coefficient layer"),
+        ({"training": {"horizon": [99]}}, "shorten training.horizon"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(run, sections, message):
+    with pytest.raises(ValueError, match=message):
+        train(small(**sections), run)
+    assert not (run / "operator.zarr").exists()
+
+
+def test_training_needs_its_data(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"training/averages-16\.zarr"):
+        train(small(), tmp_path)
+
+
+def test_an_unstable_step_is_warned_about(run):
+    config = small(training={"iterations": 1}, operator={"points": 16})
+    config = config.model_copy(
+        update={"training": config.training.model_copy(update={"integrator": "Euler"})}
+    )
+    coarse = generated(run / "slow", problem={"interval": 1.0, "warm_up": 0.0})
+    with pytest.warns(UserWarning, match="past the stability limit"):
+        train(coarse.model_copy(update={"training": config.training}), run / "slow")
