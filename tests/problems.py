@@ -38,7 +38,7 @@ class ColeHopf:
 
 @dataclass(frozen=True)
 class SmoothState:
-    """`u = sin x + 0.4 cos(2 x) + 0.2`, with the right-hand side of Burgers' equation."""
+    """`u = sin x + 0.4 cos(2 x) + 0.2` and the exact right-hand sides there."""
 
     viscosity: float = 0.1
 

@@ -138,9 +138,9 @@ def test_comparisons_that_make_no_sense_are_refused(reference, run):
         compare(points, reference)
     with pytest.raises(ValueError, match="no method 'weno', did you mean 'weno_z'"):
         compare_study(small(comparison={"methods": ["weno"]}), run)
+    finer = {"methods": ["weno_z"], "points": [32]}
     with pytest.raises(ValueError, match=r"add its grid to comparison\.points"):
-        methods = {"methods": ["weno_z"], "points": [32]}
-        compare_study(small(comparison=methods), run)
+        compare_study(small(comparison=finer), run)
 
 
 def test_an_operator_is_compared_on_a_longer_domain_too(run, tmp_path):

@@ -41,13 +41,21 @@ def test_the_stages_follow_each_other(home, monkeypatch, capsys):
     for word in ("learned", "WENO-Z", "pseudo-spectral", "rel. L2"):
         assert word in printed
     assert "wrote runs/small/comparison/table.md" in printed
-    assert call(
-        monkeypatch, "simulate", "runs/small/operator.zarr", "a.zarr", "--samples", "2"
-    ) == 0
+    assert (
+        call(
+            monkeypatch,
+            "simulate",
+            "runs/small/operator.zarr",
+            "a.zarr",
+            "--samples",
+            "2",
+        )
+        == 0
+    )
     assert read_trajectories(home / "a.zarr").sizes["sample"] == 2
-    assert call(
-        monkeypatch, "simulate", "weno_z", "b.zarr", "--config", "small.yaml"
-    ) == 0
+    assert (
+        call(monkeypatch, "simulate", "weno_z", "b.zarr", "--config", "small.yaml") == 0
+    )
     assert not list(home.rglob("*.partial"))
 
 
@@ -116,7 +124,7 @@ MISTAKES = {
         ["train", "small.yaml", "--overwrite"],
         nan_in_the_training_data,
         "does not match its checksum, and 1 values of u are NaN or infinite, the first "
-        "in sample 0 at time 0, cell 0,
+        "in sample 0 at time 0, cell 0",
     ),
     "store of another schema": (
         ["train", "small.yaml", "--overwrite"],
