@@ -142,7 +142,7 @@ def read_trajectories(path: Path, *, finite: bool = True) -> xr.Dataset:
         raise ValueError(
             f"{path} is damaged or half-written and cannot be read: make it again."
         ) from error
-    spoiled = _not_finite(dataset["u"])
+    spoiled = _not_finite(dataset["u"]) if "u" in dataset else ""
     check_hash(path, attributes.get("content_hash"), _hash(dataset), detail=spoiled)
     if finite and spoiled:
         raise ValueError(

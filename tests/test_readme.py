@@ -1,0 +1,59 @@
+"""What the README shows works as shown."""
+
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+from studies import SMALL
+
+from stencilnet.cli import main
+
+README = (Path(__file__).parents[1] / "README.md").read_text()
+PYTHON = re.findall(r"```python\n(.*?)```", README, re.S)
+COMMANDS = re.findall(r"^\$ stencilnet (.*)$", README, re.M)
+
+# Overrides that shrink any study to seconds.
+QUICK = [
+    f"{section}.{key}={value}"
+    for section, keys in {
+        "problem": ("viscosity", "duration", "initial"),
+        "forcing": ("wavenumbers",),
+        "reference": ("points",),
+        "data": ("training", "validation", "test"),
+        "operator": ("hidden",),
+        "training": ("iterations", "batch", "horizon"),
+    }.items()
+    for key in keys
+    for value in [SMALL[section][key]]
+] + ["problem.warm_up=0", "data.averages=[32]", "data.values=[32]"]
+
+
+def test_there_are_examples_to_test():
+    assert len(PYTHON) == 2
+    assert len(COMMANDS) == 5
+
+
+@pytest.mark.parametrize("example", PYTHON)
+def test_python_examples_run(example, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    exec(compile(example, "README.md", "exec"), {})
+
+
+def test_commands_run_in_their_order(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for command in COMMANDS:
+        arguments = shlex.split(command)
+        if arguments[0] in ("generate", "train", "compare"):
+            arguments += [*QUICK, "comparison.points=[32]"]
+        monkeypatch.setattr(sys, "argv", ["stencilnet", *arguments])
+        with pytest.raises(SystemExit) as caught:
+            main()
+        assert caught.value.code == 0, command
+
+
+def test_files_that_the_readme_names_exist():
+    root = Path(__file__).parents[1]
+    for name in re.findall(r"\]\(([^):]+)\)|python (\S+\.py)", README):
+        assert (root / "".join(name)).exists(), name
