@@ -22,8 +22,8 @@ from rich.progress import Progress as Bars
 from stencilnet.config import Config, load_config
 from stencilnet.demo import demo as run_demo
 from stencilnet.evaluation import compare_study
-from stencilnet.generate import Progress
 from stencilnet.generate import generate as generate_data
+from stencilnet.reference import Progress
 from stencilnet.report import screen_table, summarize, write_report
 from stencilnet.simulate import simulate as run_simulation
 from stencilnet.training import train as train_operator

@@ -8,7 +8,8 @@ from pathlib import Path
 from stencilnet import plots
 from stencilnet.config import Config
 from stencilnet.evaluation import compare_study
-from stencilnet.generate import Progress, generate, no_progress
+from stencilnet.generate import generate
+from stencilnet.reference import Progress, no_progress
 from stencilnet.report import Row, summarize, write_json, write_report
 from stencilnet.storage import read_operator
 from stencilnet.training import train

@@ -14,10 +14,10 @@ from stencilnet.discretizations import Discretization, PseudoSpectral
 from stencilnet.equations import ConvectiveBurgers
 from stencilnet.evaluation import stored_config
 from stencilnet.forcing import RandomForcing
-from stencilnet.generate import initial_state, onto
 from stencilnet.grid import Grid
 from stencilnet.integrators import INTEGRATORS
 from stencilnet.methods import CLASSICAL, classical, load_operator, moved
+from stencilnet.reference import initial_state, onto
 from stencilnet.solve import rollout
 from stencilnet.storage import refuse_existing, trajectories, write_trajectories
 

@@ -8,15 +8,8 @@ from scipy.integrate import solve_ivp
 from studies import generated, small
 
 from stencilnet import ConvectiveBurgers, Grid, PseudoSpectral, read_trajectories
-from stencilnet.generate import (
-    SPLITS,
-    generate,
-    initial_state,
-    onto,
-    reference_solution,
-    split_forcing,
-    store_path,
-)
+from stencilnet.generate import SPLITS, generate, split_forcing, store_path
+from stencilnet.reference import initial_state, onto, reference_solution
 from stencilnet.storage import forcing_of, grid_of
 
 

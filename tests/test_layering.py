@@ -9,7 +9,16 @@ LAYERS = [
     {"constants", "moments", "integrators", "grid", "config"},
     {"equations", "coefficients", "solve", "forcing"},
     {"discretizations", "storage"},
-    {"methods", "generate", "training", "evaluation", "simulate"},
+    {
+        "methods",
+        "reference",
+        "generate",
+        "windows",
+        "checkpoints",
+        "training",
+        "evaluation",
+        "simulate",
+    },
     {"cli", "demo", "report", "plots"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -21,14 +21,10 @@ from stencilnet import (
     rollout,
     train,
 )
+from stencilnet.evaluation import relative_l2
 from stencilnet.storage import read_operator
-from stencilnet.training import (
-    Trajectories,
-    horizon_at,
-    learning_rate,
-    relative_l2,
-    window_loss,
-)
+from stencilnet.training import horizon_at, learning_rate
+from stencilnet.windows import Trajectories, window_loss
 
 
 @pytest.fixture
@@ -240,6 +236,13 @@ def test_settings_that_make_no_sense_are_refused(run, sections, message):
     with pytest.raises(ValueError, match=message):
         train(small(**sections), run)
     assert not (run / "operator.zarr").exists()
+
+
+def test_data_of_another_problem_are_refused(run):
+    with pytest.raises(ValueError, match=r"problem\.viscosity=0\.1, but .* says 0\.2"):
+        train(small(problem={"viscosity": 0.2}), run)
+    with pytest.raises(ValueError, match=r"forcing\.amplitude=0\.1"):
+        train(small(forcing={"amplitude": 0.3}), run)
 
 
 def test_training_needs_its_data(tmp_path):
