@@ -10,7 +10,13 @@ grid, an integrator advances the result, and `rollout` repeats it, differentiabl
     u = rollout(learned, u0, times, forcing)
 """
 
-from stencilnet.coefficients import NullSpace, Projection
+from stencilnet.coefficients import (
+    Convex,
+    NullSpace,
+    Projection,
+    Soft,
+    Unconstrained,
+)
 from stencilnet.config import Config, load_config
 from stencilnet.discretizations import (
     Discretization,
@@ -58,6 +64,7 @@ __all__ = [
     "Config",
     "ConservativeBurgers",
     "ConvectiveBurgers",
+    "Convex",
     "Derivative",
     "Discretization",
     "Equation",
@@ -75,6 +82,8 @@ __all__ = [
     "PseudoSpectral",
     "RandomForcing",
     "RungeKutta",
+    "Soft",
+    "Unconstrained",
     "UpwindAdvection",
     "Weno",
     "compare",

@@ -1,5 +1,6 @@
 """Where a training stands, kept so that it can go on from there."""
 
+import json
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,9 @@ from torch import Tensor
 from stencilnet.discretizations import LearnedStencil
 from stencilnet.methods import set_weights
 from stencilnet.storage import StoredOperator, read_operator, remove, write_operator
+
+# Settings of a training that decide what its best weights are best at.
+_FIXED = ("seed", "batch", "substeps", "integrator", "backward", "dtype")
 
 
 @dataclass
@@ -105,7 +109,12 @@ def last_checkpoint(folder: Path) -> Path | None:
 
 
 def resume_from(state: TrainingState, folder: Path, attributes: dict[str, Any]) -> None:
-    """Continues from the last checkpoint of a folder, if it has one."""
+    """Continues from the last checkpoint of a folder, if it has one.
+
+    Raises:
+        ValueError: if the checkpoint belongs to another operator, other data, or a
+            training with other settings than rate, horizon and length.
+    """
     path = last_checkpoint(folder)
     if path is None:
         return
@@ -119,5 +128,19 @@ def resume_from(state: TrainingState, folder: Path, attributes: dict[str, Any]) 
         raise ValueError(
             f"{path} learned from other trajectories than those of this run: train "
             f"without --resume, or generate the data it began with."
+        )
+    began = json.loads(str(stored.attributes["config"]))["training"]
+    asked = json.loads(str(attributes["config"]))["training"]
+    for key in _FIXED:
+        if began[key] != asked[key]:
+            raise ValueError(
+                f"{path} was trained with training.{key}={began[key]}, not "
+                f"{asked[key]}: train without --resume, or keep the value."
+            )
+    done = int(stored.attributes["iteration"])
+    if done > asked["iterations"]:
+        raise ValueError(
+            f"{path} has had {done} updates, more than training.iterations="
+            f"{asked['iterations']}: raise that, or train without --resume."
         )
     state.restore(stored, path)

@@ -26,6 +26,7 @@ from stencilnet.generate import generate as generate_data
 from stencilnet.reference import Progress
 from stencilnet.report import screen_table, summarize, write_report
 from stencilnet.simulate import simulate as run_simulation
+from stencilnet.storage import refuse_existing
 from stencilnet.training import train as train_operator
 
 app = typer.Typer(
@@ -45,7 +46,7 @@ OverridesArgument = Annotated[
     list[str] | None, typer.Argument(help="Overrides, as in training.batch=32.")
 ]
 RunOption = Annotated[
-    Path | None, typer.Option("--run", help="Folder of the run [runs/NAME].")
+    Path | None, typer.Option("--run", help="Folder of the run (default: runs/NAME).")
 ]
 OverwriteOption = Annotated[
     bool, typer.Option("--overwrite", help="Replace results that exist.")
@@ -107,18 +108,19 @@ def simulate(
     ] = None,
     config: Annotated[
         str | None,
-        typer.Option("--config", help="Problem [the one an operator was trained on]."),
+        typer.Option("--config", help="Problem (default: that of the operator)."),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the forcings.", min=0)] = 0,
     samples: Annotated[int, typer.Option(help="Number of forcings.")] = 1,
     duration: Annotated[
-        float | None, typer.Option(help="Time to simulate [the problem's].")
+        float | None, typer.Option(help="Time to simulate (default: the problem's).")
     ] = None,
     points: Annotated[
         int | None, typer.Option(help="Grid of a classical method.")
     ] = None,
     substeps: Annotated[
-        int | None, typer.Option(help="Steps per kept state [chosen for stability].")
+        int | None,
+        typer.Option(help="Steps per kept state (default: chosen for stability)."),
     ] = None,
     overwrite: OverwriteOption = False,
 ) -> None:
@@ -146,7 +148,8 @@ def compare(
     overrides: OverridesArgument = None,
     run: RunOption = None,
     operator: Annotated[
-        Path | None, typer.Option("--operator", help="Operator store [the run's].")
+        Path | None,
+        typer.Option("--operator", help="Operator store (default: the run's)."),
     ] = None,
     overwrite: OverwriteOption = False,
     dry_run: DryRunOption = False,
@@ -156,6 +159,7 @@ def compare(
     if dry_run:
         _describe(study, folder)
         return
+    refuse_existing(folder / "comparison", overwrite=overwrite)
     with _bar("Comparing") as progress:
         comparisons = compare_study(study, folder, operator=operator, progress=progress)
     paths = write_report(comparisons, folder / "comparison", overwrite=overwrite)
@@ -187,9 +191,19 @@ def main() -> None:
     warnings.showwarning = _show_warning  # type: ignore[assignment]
     try:
         app()
-    except (ValueError, OSError, FloatingPointError) as error:
-        if os.environ.get("STENCILNET_TRACEBACK"):
+    except (ValueError, OSError, ArithmeticError, MemoryError, RuntimeError) as error:
+        # torch reports a lack of memory as a RuntimeError.
+        too_large = isinstance(error, OverflowError | MemoryError) or (
+            "not enough memory" in str(error)
+        )
+        known = isinstance(error, ValueError | OSError | FloatingPointError)
+        if os.environ.get("STENCILNET_TRACEBACK") or not (known or too_large):
             raise
+        if too_large:
+            error = ValueError(
+                "The machine has not the memory for this: lower the number of samples, "
+                "modes, points or states."
+            )
         _console.print(f"Error: {error}", style="red", markup=False, highlight=False)
         sys.exit(2)
 
@@ -198,7 +212,10 @@ def _study(
     config: str, overrides: list[str] | None, run: Path | None
 ) -> tuple[Config, Path]:
     study = load_config(config, overrides or [])
-    return study, run or Path("runs") / study.name
+    folder = run or Path("runs") / study.name
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{folder} is a file: name a folder for the run.")
+    return study, folder
 
 
 def _describe(study: Config, folder: Path) -> None:

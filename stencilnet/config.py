@@ -129,6 +129,8 @@ class Operator(Section):
     hidden: Annotated[tuple[Count, ...], Field(min_length=1)] = (32, 32)
     layer: str = "null_space"
     limit: Positive = 10.0
+    layer_options: dict[str, Any] = {}
+    side_conditions: dict[str, list[dict[str, Any]]] = {}
 
 
 class Training(Section):
@@ -229,7 +231,14 @@ def validate_config(values: Any, label: str) -> Config:
     try:
         return Config.model_validate(values)
     except ValidationError as error:
-        complaints = "; ".join(_sentence(detail) for detail in error.errors())
+        details = error.errors()
+        # A tuple whose entry failed is reported as too short as well.
+        inner = {detail["loc"][:-1] for detail in details}
+        complaints = "; ".join(
+            _sentence(detail)
+            for detail in details
+            if not (detail["type"] == "too_short" and detail["loc"] in inner)
+        )
         raise ValueError(f"{label}: {complaints}.") from None
 
 
@@ -250,14 +259,19 @@ def nearest(name: str, known: Sequence[str]) -> str:
     """Words that point from a misspelt name to the nearest known one."""
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     if close:
-        return f"did you mean {close[0]!r}?"
+        return f"did you mean {close[0]!r}"
     return f"known are {', '.join(known)}"
 
 
 def _text(source: str | Path) -> tuple[str, str]:
     path = Path(source)
     if path.is_file():
-        return path.read_text(encoding="utf-8"), str(path)
+        try:
+            return path.read_text(encoding="utf-8"), str(path)
+        except UnicodeDecodeError:
+            raise ValueError(
+                f"{path} is no text file: give a config in YAML."
+            ) from None
     built_in = built_in_configs()
     if str(source) in built_in:
         return built_in[str(source)], f"config {source}"

@@ -9,10 +9,12 @@ from stencilnet import plots
 from stencilnet.config import Config
 from stencilnet.evaluation import compare_study
 from stencilnet.generate import generate
+from stencilnet.grid import Grid
+from stencilnet.methods import classical
 from stencilnet.reference import Progress, no_progress
 from stencilnet.report import Row, summarize, write_json, write_report
 from stencilnet.storage import read_operator
-from stencilnet.training import train
+from stencilnet.training import check_training, train
 
 
 @dataclass(frozen=True)
@@ -49,11 +51,14 @@ def demo(
         progress: makes a progress display for a named stage.
 
     Raises:
-        ValueError: if the comparison lacks WENO-Z.
+        ValueError: if the comparison lacks WENO-Z, or a name in the config is unknown.
         Otherwise as `generate`, `train`, `compare_study` and `write_report`.
     """
     if "weno_z" not in config.comparison.methods:
         raise ValueError("The demo compares with WENO-Z: add weno_z to its methods.")
+    check_training(config)
+    for name in config.comparison.methods:
+        classical(name, config.problem.viscosity, Grid.line(64))
     begin = time.perf_counter()
     settings = {"overwrite": overwrite}
     generate(config, run, progress=progress("Generating"), **settings)

@@ -67,11 +67,14 @@ def compare(
         - `step` and `stable_step` (scheme).
 
     Raises:
-        ValueError: if there are no methods, one lives on another grid, or one holds
-            point values and there are none to compare with.
+        ValueError: if there are no methods, one lives on another grid, one holds point
+            values and there are none to compare with, or `values` holds other
+            trajectories than `reference`.
     """
     if not methods:
         raise ValueError("There is nothing to compare: name at least one method.")
+    if values is not None:
+        _check_same_draw(reference, values)
     integrators, steps = integrators or {}, steps or {}
     grid, forcing = grid_of(reference), forcing_of(reference)
     times = torch.tensor(reference["time"].values)
@@ -200,6 +203,23 @@ def compare_study(
 def stored_config(attributes: Mapping[str, object], path: Path) -> Config:
     """The config that a store carries."""
     return validate_config(json.loads(str(attributes["config"])), f"config in {path}")
+
+
+def _check_same_draw(reference: xr.Dataset, values: xr.Dataset) -> None:
+    """Refuses point values that belong to other trajectories than the averages."""
+    shared = [
+        "time",
+        "x",
+        *(name for name in reference if str(name).startswith("forcing_")),
+    ]
+    for name in shared:
+        if name not in values or not np.array_equal(
+            reference[name].values, values[name].values
+        ):
+            raise ValueError(
+                f"The point values and the cell averages to compare with differ in "
+                f"{name}: generate both together."
+            )
 
 
 def _matching(

@@ -25,6 +25,8 @@ from stencilnet.storage import (
 )
 
 SPLITS = ("training", "validation", "test")
+# Sections of a config that decide what the data are, beside seed and sizes.
+_DECIDE_DATA = ("problem", "forcing", "reference")
 
 
 def store_path(run: Path, split: str, points: int, *, averages: bool) -> Path:
@@ -117,21 +119,25 @@ def read_split(
 
     Raises:
         FileNotFoundError: if there are none on this grid.
-        ValueError: if they were generated for another problem or forcing, or as
+        ValueError: if they were generated from other settings, or as
             `read_trajectories`.
     """
     path = store_path(run, split, points, averages=averages)
     dataset = read_trajectories(path)
     kept = json.loads(dataset.attrs["config"])
-    for section in ("problem", "forcing"):
-        asked = json.loads(getattr(config, section).model_dump_json())
-        for key, value in asked.items():
-            found = kept[section].get(key)
-            if found != value:
-                raise ValueError(
-                    f"{path} was generated with {section}.{key}={found}, but the "
-                    f"config says {value}: generate it again, or choose another --run."
-                )
+    asked = json.loads(config.model_dump_json())
+    keys = [
+        *((section, key) for section in _DECIDE_DATA for key in asked[section]),
+        ("data", "seed"),
+        ("data", split),
+    ]
+    for section, key in keys:
+        found, value = kept[section].get(key), asked[section][key]
+        if found != value:
+            raise ValueError(
+                f"{path} was generated with {section}.{key}={found}, but the config "
+                f"says {value}: generate it again, or choose another --run."
+            )
     return dataset
 
 

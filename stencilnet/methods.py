@@ -44,6 +44,10 @@ def _spectral(viscosity: float, grid: Grid) -> Discretization:
     return PseudoSpectral(ConvectiveBurgers(viscosity), grid)
 
 
+def _spectral_averages(viscosity: float, grid: Grid) -> Discretization:
+    return PseudoSpectral(ConservativeBurgers(viscosity), grid)
+
+
 CLASSICAL: dict[str, Callable[[float, Grid], Discretization]] = {
     "central_2": partial(_central, order=2),
     "central_4": partial(_central, order=4),
@@ -53,6 +57,7 @@ CLASSICAL: dict[str, Callable[[float, Grid], Discretization]] = {
     "weno_js": _weno_js,
     "weno_z": _weno_z,
     "spectral": _spectral,
+    "spectral_averages": _spectral_averages,
 }
 """Classical methods for Burgers' equation, made from a viscosity and a grid.
 

@@ -20,6 +20,7 @@ LABELS = {
     "upwind_1": "upwind 1",
     "upwind_3": "upwind 3",
     "spectral": "pseudo-spectral",
+    "spectral_averages": "spectral, averages",
 }
 """How figures and tables write the names of methods."""
 
@@ -35,8 +36,9 @@ _COLOURS = {
     "upwind_1": "#999999",
     "upwind_3": "#666666",
     "spectral": "#B8A800",
+    "spectral_averages": "#6B6100",
 }
-_STYLE: Any = {
+STYLE: Any = {
     "font.size": 8,
     "axes.titlesize": 8,
     "axes.labelsize": 8,
@@ -49,7 +51,7 @@ _STYLE: Any = {
     # Text stays text in a PDF.
     "pdf.fonttype": 42,
 }
-_WIDTH = 6.9  # inches, both columns of a journal's page
+WIDTH = 6.9  # inches, both columns of a journal's page
 
 
 def save(figure: Figure, path: Path) -> list[Path]:
@@ -60,7 +62,7 @@ def save(figure: Figure, path: Path) -> list[Path]:
         path: without a suffix.
     """
     paths = [path.with_name(f"{path.name}.{kind}") for kind in ("png", "pdf")]
-    with rc_context(_STYLE):
+    with rc_context(STYLE):
         for target in paths:
             # A fixed date keeps the same figure the same file.
             metadata = {"CreationDate": None} if target.suffix == ".pdf" else None
@@ -81,9 +83,9 @@ def space_time(
         methods: at least one of its methods, from left to right.
         sample: which trajectory.
     """
-    with rc_context(_STYLE):
+    with rc_context(STYLE):
         columns = len(methods) + 1
-        figure = Figure(figsize=(_WIDTH, 3.9), layout="constrained")
+        figure = Figure(figsize=(WIDTH, 3.9), layout="constrained")
         axes = figure.subplots(2, columns, squeeze=False)
         chosen = comparison.isel(sample=sample)
         reference = chosen["reference"].sel(scheme=methods[0])
@@ -127,8 +129,8 @@ def space_time(
 
 def error_against_time(comparison: xr.Dataset) -> Figure:
     """Mean relative L2 error at each time, with the range over the samples."""
-    with rc_context(_STYLE):
-        figure = Figure(figsize=(_WIDTH / 2 * 1.2, 2.9), layout="constrained")
+    with rc_context(STYLE):
+        figure = Figure(figsize=(WIDTH / 2 * 1.2, 2.9), layout="constrained")
         axis = figure.subplots()
         for name in comparison["scheme"].values:
             error = comparison["error"].sel(scheme=name)
@@ -159,8 +161,8 @@ def snapshots(comparison: xr.Dataset, *, methods: Sequence[str]) -> Figure:
         comparison: from `evaluation.compare`.
         methods: which to draw beside the reference.
     """
-    with rc_context(_STYLE):
-        figure = Figure(figsize=(_WIDTH, 3.6), layout="constrained")
+    with rc_context(STYLE):
+        figure = Figure(figsize=(WIDTH, 3.6), layout="constrained")
         axes = figure.subplots(2, 3, sharex=True, sharey="row", height_ratios=(3, 2))
         reference = comparison["reference"].sel(scheme=methods[0])
         jump = abs(reference - reference.roll(x=1)).transpose("sample", "time", "x")
@@ -196,8 +198,8 @@ def snapshots(comparison: xr.Dataset, *, methods: Sequence[str]) -> Figure:
 
 def spectra(comparison: xr.Dataset) -> Figure:
     """Energy spectra, averaged over time, and their ratio to the reference's."""
-    with rc_context(_STYLE):
-        figure = Figure(figsize=(_WIDTH, 2.7), layout="constrained")
+    with rc_context(STYLE):
+        figure = Figure(figsize=(WIDTH, 2.7), layout="constrained")
         left, right = figure.subplots(1, 2)
         k = comparison["k"][1:]
         first = comparison["reference_spectrum"].isel(scheme=0)[1:]
@@ -226,8 +228,8 @@ def training_history(history: Mapping[str, np.ndarray]) -> Figure:
     Args:
         history: of an operator store.
     """
-    with rc_context(_STYLE):
-        figure = Figure(figsize=(_WIDTH, 2.4), layout="constrained")
+    with rc_context(STYLE):
+        figure = Figure(figsize=(WIDTH, 2.4), layout="constrained")
         left, right = figure.subplots(1, 2)
         left.semilogy(history["loss"], color="#999999", linewidth=0.5)
         left.set_xlabel("update")

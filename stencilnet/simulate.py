@@ -1,6 +1,7 @@
 """Rollouts of one method for new forcings, kept in a store."""
 
 import math
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,6 +83,10 @@ def simulate(
     solver = _solver(method, config, points)
     problem, grid = solver.config.problem, solver.method.grid
     duration = problem.duration if duration is None else duration
+    if not 0 < duration < math.inf:
+        raise ValueError(
+            f"The duration of a simulation is positive and finite, not {duration:g}."
+        )
     intervals = round(duration / problem.interval)
     if not (intervals >= 1 and math.isclose(intervals * problem.interval, duration)):
         raise ValueError(
@@ -109,9 +114,20 @@ def simulate(
         u = rollout(
             solver.method, u0, times, force, integrator=integrator, substeps=substeps
         )
-    good = torch.isfinite(u).all(-1).all(-1)
-    reached = u[good] if good.any() else u0
-    solver.method.warn_if_unstable(reached, integrator, problem.interval / substeps)
+    finite = torch.isfinite(u).all(-1)
+    good = finite.all(-1)
+    # What was reached long before a blow-up; the states right before it say nothing.
+    lasted = finite.int().cumprod(-1).sum(-1)
+    until = torch.where(good, intervals, lasted // 2).unsqueeze(-1)
+    early = torch.arange(intervals + 1) <= until
+    solver.method.warn_if_unstable(u[early], integrator, problem.interval / substeps)
+    if not good.all():
+        first = float(times[int((~finite).any(0).int().argmax())])
+        warnings.warn(
+            f"{int((~good).sum())} of {samples} trajectories blew up, the first at "
+            f"t = {first:g}: use more substeps, more points or another method.",
+            stacklevel=2,
+        )
     dataset = trajectories(
         u,
         times,

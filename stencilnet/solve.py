@@ -37,6 +37,7 @@ def rollout(
     Raises:
         ValueError: if `times` has fewer than one entry or is not strictly monotone,
             if `substeps` is below 1, or if the forcing does not fit the batch.
+        TypeError: if the forcing has another dtype than `u0`.
     """
     if times.numel() < 1:
         raise ValueError("A rollout needs at least the start time: give `times`.")
@@ -70,6 +71,11 @@ def rollout(
 
 def _check_fit(force: Tensor, u0: Tensor) -> None:
     """Refuses a forcing that would change the shape of the state."""
+    if force.dtype != u0.dtype:
+        raise TypeError(
+            f"The forcing is {force.dtype} and the state {u0.dtype}: convert one, as "
+            f"in forcing.to(u0.device, u0.dtype)."
+        )
     try:
         fits = (force + u0).shape == u0.shape
     except RuntimeError:

@@ -63,10 +63,26 @@ def new_operator(config: Config, grid: Grid, scale: float) -> LearnedStencil:
         hidden=operator.hidden,
         layer=operator.layer,
         limit=operator.limit,
+        layer_options=operator.layer_options,
+        side_conditions=operator.side_conditions,
         scale=scale,
         seed=config.training.seed,
         dtype=_DTYPES[config.training.dtype],
     )
+
+
+def check_training(config: Config) -> None:
+    """Refuses an operator or an integrator that cannot be, before any work is done.
+
+    Raises:
+        ValueError: naming the setting.
+    """
+    if config.training.integrator not in INTEGRATORS:
+        raise ValueError(
+            f"There is no integrator {config.training.integrator!r}, "
+            f"{nearest(config.training.integrator, list(INTEGRATORS))}."
+        )
+    new_operator(config, Grid.line(config.operator.points, config.problem.length), 1.0)
 
 
 def _equation(config: Config) -> type[Burgers]:
@@ -120,11 +136,7 @@ def train(
     refuse_existing(target, overwrite=overwrite)
     if not resume:
         refuse_existing(checkpoints, overwrite=overwrite)
-    if training.integrator not in INTEGRATORS:
-        raise ValueError(
-            f"There is no integrator {training.integrator!r}, "
-            f"{nearest(training.integrator, list(INTEGRATORS))}."
-        )
+    check_training(config)
     integrator = INTEGRATORS[training.integrator]
     dtype = _DTYPES[training.dtype]
     averages = _equation(config).averages
@@ -133,6 +145,7 @@ def train(
         for split in ("training", "validation")
     ]
     learning, validation = (Trajectories.of(dataset, dtype) for dataset in datasets)
+    learning.check_horizon(max(training.horizon))
     operator = new_operator(config, learning.grid, float(learning.u.double().std()))
     attributes = {
         "config": config.model_dump_json(),

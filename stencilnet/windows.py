@@ -55,12 +55,8 @@ class Trajectories:
         Raises:
             ValueError: if the trajectories are shorter than that.
         """
+        self.check_horizon(horizon)
         samples, length = self.u.shape[:2]
-        if horizon >= length:
-            raise ValueError(
-                f"A window of {horizon} intervals does not fit trajectories of "
-                f"{length - 1}: shorten training.horizon or lengthen problem.duration."
-            )
         rows = torch.from_numpy(generator.integers(samples, size=count))
         starts = torch.from_numpy(generator.integers(length - horizon, size=count))
         pieces = self.u[
@@ -69,6 +65,15 @@ class Trajectories:
         forcing = self.forcing.select(rows).starting_at(self.times[starts])
         times = self.times[: horizon + 1] - self.times[0]
         return Trajectories(pieces, times, self.grid, forcing, self.averages)
+
+    def check_horizon(self, horizon: int) -> None:
+        """Refuses windows that are longer than the trajectories."""
+        intervals = self.u.shape[1] - 1
+        if horizon > intervals:
+            raise ValueError(
+                f"A window of {horizon} intervals does not fit trajectories of "
+                f"{intervals}: shorten training.horizon or lengthen problem.duration."
+            )
 
     def force(self) -> Callable[[float | Tensor], Tensor]:
         """The forcing on the grid, in the dtype of the solution."""

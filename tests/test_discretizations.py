@@ -1,5 +1,6 @@
 """The contract of every discretization, and what each one promises beyond it."""
 
+import json
 import math
 
 import pytest
@@ -17,6 +18,7 @@ from stencilnet import (
     FiniteDifference,
     GodunovBurgers,
     Grid,
+    Heun,
     Kutta3,
     LearnedStencil,
     PseudoSpectral,
@@ -24,6 +26,8 @@ from stencilnet import (
     Weno,
     rollout,
 )
+from stencilnet.coefficients import Dissipation
+from stencilnet.coefficients.cvxpy_convex import CvxpyConvex
 from stencilnet.discretizations.base import patches
 
 NU = 0.1
@@ -298,13 +302,21 @@ def test_a_field_of_another_dtype_is_refused():
     ("settings", "message"),
     [
         ({"width": 5}, "choose an even width"),
-        ({"width": 2, "order": 2}, "widen the stencil or lower the order"),
+        ({"width": 2, "order": 3}, "widen the stencil to 3 points or lower"),
         ({"width": 0}, "cannot have 0 points"),
         ({"order": 0}, "at least 1"),
         ({"scale": 0.0}, "must be positive"),
         ({"limit": -1.0}, "must be positive"),
         ({"hidden": ()}, "at least 1 unit"),
         ({"layer": "nullspace"}, "no coefficient layer"),
+        ({"layer_options": {"mu": 1.0}}, "layer .null_space. takes no .mu."),
+        ({"side_conditions": {"u": [{"kind": "sign"}]}}, "not a side condition of"),
+        ({"side_conditions": {"u": [{"kind": "x"}]}}, "no side condition .x."),
+        ({"side_conditions": {"v": []}}, "no derivative .v."),
+        (
+            {"side_conditions": {"u": [{"kind": "bounds", "lower": 0}]}},
+            "takes no .side_conditions.",
+        ),
         ({"width": 18}, "does not fit a grid"),
     ],
 )
@@ -322,10 +334,85 @@ def test_classical_methods_that_make_no_sense_are_refused():
         Weno(GodunovBurgers(NU), Grid.line(5))
     with pytest.raises(ValueError, match="at least 4 points"):
         PseudoSpectral(ConvectiveBurgers(NU), Grid.line(2))
-    with pytest.raises(ValueError, match="does not fit"):
-        FiniteDifference(ConvectiveBurgers(NU), Grid.line(1), order=6)(
-            torch.zeros(1, dtype=torch.float64)
-        )
+    with pytest.raises(ValueError, match="needs stencils of 7 points"):
+        FiniteDifference(ConvectiveBurgers(NU), Grid.line(1), order=6)
+
+
+@contract
+def test_a_field_of_another_grid_is_refused(make):
+    method = make(Grid.line(16))
+    with pytest.raises(ValueError, match="has 32 points and the grid of the method 16"):
+        method(torch.zeros(32, dtype=torch.float64))
+
+
+def test_moment_residuals_do_not_hide_nan():
+    operator = LearnedStencil(ConservativeBurgers(NU), Grid.line(16))
+    with torch.no_grad():
+        operator.network[-1].bias[-1] = torch.nan
+    assert math.isnan(operator.moment_residual(torch.ones(16, dtype=torch.float64)))
+
+
+def test_stable_steps_do_not_depend_on_the_unit_of_time():
+    courants = []
+    for length in (1e-3, 1.0, 1e3):
+        grid = Grid.line(32, length)
+        method = FiniteDifference(Advection(1.0), grid, order=2)
+        step = method.stable_step(torch.zeros(32, dtype=torch.float64), Heun)
+        courants.append(step / grid.spacing[-1])
+    assert courants == pytest.approx(courants[:1] * 3, rel=1e-6)
+
+
+@pytest.mark.parametrize("height", [1.0, 1e3, 1e6])
+@pytest.mark.parametrize("weights", ["JS", "Z"])
+def test_weno_takes_steep_steps_in_single_precision(height, weights):
+    method = Weno(GodunovBurgers(NU), Grid.line(32), weights=weights).float()
+    u = torch.zeros(32)
+    u[8:20] = height
+    assert torch.isfinite(method(u)).all()
+
+
+SIDE_CONDITIONS = {
+    "u": [{"kind": "bounds", "lower": -1.0, "upper": 1.0}],
+    "u_x": [Dissipation(sign=1, face=True)],
+}
+
+
+@pytest.mark.parametrize(
+    ("layer", "settings"),
+    [
+        ("projection", {}),
+        ("soft", {"layer_options": {"mu": 0.1, "learn_mu": True}}),
+        ("convex", {"side_conditions": SIDE_CONDITIONS}),
+        (CvxpyConvex, {"side_conditions": SIDE_CONDITIONS}),
+        ("unconstrained", {}),
+    ],
+)
+def test_a_learned_stencil_takes_any_layer(layer, settings):
+    grid = Grid.line(16)
+    equation = ConservativeBurgers(NU)
+    operator = LearnedStencil(equation, grid, layer=layer, hidden=(4,), **settings)
+    generator = torch.Generator().manual_seed(0)
+    u = torch.randn(2, 16, generator=generator, dtype=torch.float64)
+    assert operator.moment_residual(u) < 1e-12
+    with torch.no_grad():
+        for parameter in operator.network.parameters():
+            parameter.normal_(generator=generator)
+    u_t = operator(u)
+    u_t.square().sum().backward()
+    assert all(
+        torch.isfinite(of.grad).all()
+        for of in operator.parameters()
+        if of.requires_grad
+    )
+    twin = LearnedStencil.from_spec(json.loads(json.dumps(operator.spec())))
+    twin.load_state_dict(operator.state_dict())
+    torch.testing.assert_close(twin(u), u_t, rtol=1e-6, atol=1e-6)
+    finer = operator.on(Grid.line(32))
+    assert type(finer.layers["u"]) is type(operator.layers["u"])
+    if layer not in ("soft", "unconstrained"):
+        assert operator.moment_residual(u) < 1e-10
+    else:
+        assert operator.moment_residual(u) > 1e-3
 
 
 def test_stable_steps_are_the_known_limits():

@@ -136,6 +136,10 @@ def test_comparisons_that_make_no_sense_are_refused(reference, run):
     points = {"spectral": PseudoSpectral(ConvectiveBurgers(0.1), Grid.line(16))}
     with pytest.raises(ValueError, match="holds point values"):
         compare(points, reference)
+    other = read_trajectories(store_path(run, "test", 16, averages=False))
+    other["forcing_phase"] = other["forcing_phase"] + 1
+    with pytest.raises(ValueError, match="differ in forcing_phase"):
+        compare(points, reference, values=other)
     with pytest.raises(ValueError, match="no method 'weno', did you mean 'weno_z'"):
         compare_study(small(comparison={"methods": ["weno"]}), run)
     finer = {"methods": ["weno_z"], "points": [32]}

@@ -111,7 +111,42 @@ MISTAKES = {
     "small stencil": (
         ["train", "small.yaml", "operator.width=2", "operator.order=3", "--overwrite"],
         None,
-        "widen the stencil or lower the order",
+        "widen the stencil to 3 points or lower",
+    ),
+    "windows that are too long": (
+        ["train", "small.yaml", "training.horizon=[500]", "--overwrite"],
+        None,
+        "shorten training.horizon",
+    ),
+    "other data": (
+        ["train", "small.yaml", "data.seed=7", "--overwrite"],
+        None,
+        "was generated with data.seed=3",
+    ),
+    "method that does not exist": (
+        ["demo", "--config", "small.yaml", "comparison.methods=[weno_z,weno_x]"],
+        None,
+        "There is no method 'weno_x', did you mean 'weno_z'.",
+    ),
+    "duration without end": (
+        ["simulate", "weno_z", "a.zarr", "--config", "small.yaml", "--duration", "inf"],
+        None,
+        "positive and finite",
+    ),
+    "more than fits": (
+        ["generate", "small.yaml", "forcing.modes=100000000000", "--run", "new"],
+        None,
+        "has not the memory",
+    ),
+    "config that is no text": (
+        ["generate", "runs/small/operator.bin"],
+        lambda home: (home / "runs/small/operator.bin").write_bytes(b"\xff\xfe\x00"),
+        "is no text file",
+    ),
+    "run that is a file": (
+        ["generate", "small.yaml", "--run", "small.yaml"],
+        None,
+        "small.yaml is a file",
     ),
     "viscosity": (
         ["generate", "small.yaml", "problem.viscosity=0"],

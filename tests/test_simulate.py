@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -53,7 +55,10 @@ def test_a_step_past_the_limit_is_warned_about(tmp_path):
 
 def test_a_blow_up_is_kept_and_counted(tmp_path):
     config = small(problem={"viscosity": 50.0})
-    with pytest.warns(UserWarning, match="past the stability limit"):
+    with (
+        pytest.warns(UserWarning, match="past the stability limit"),
+        pytest.warns(UserWarning, match="1 of 1 trajectories blew up, the first at t"),
+    ):
         path = simulate(
             "central_2",
             tmp_path / "a",
@@ -74,8 +79,9 @@ def test_a_blow_up_is_kept_and_counted(tmp_path):
         ("wenoz", {}, FileNotFoundError, "neither an operator store nor"),
         ("OPERATOR", {"points": 32}, ValueError, "no other number of points"),
         ("OPERATOR", {"samples": 0}, ValueError, "at least 1 sample"),
-        ("OPERATOR", {"duration": 0.0}, ValueError, "no whole number of intervals"),
-        ("OPERATOR", {"duration": -1.0}, ValueError, "no whole number of intervals"),
+        ("OPERATOR", {"duration": 0.0}, ValueError, "positive and finite, not 0"),
+        ("OPERATOR", {"duration": -1.0}, ValueError, "positive and finite, not -1"),
+        ("OPERATOR", {"duration": math.nan}, ValueError, "finite, not nan"),
         ("OPERATOR", {"duration": 0.25}, ValueError, "no whole number of intervals"),
         ("OPERATOR", {"substeps": 0}, ValueError, "at least 1 substep"),
         ("DATA", {}, ValueError, "has the schema"),

@@ -21,6 +21,7 @@ from stencilnet import (
     rollout,
     train,
 )
+from stencilnet.checkpoints import TrainingState, resume_from
 from stencilnet.evaluation import relative_l2
 from stencilnet.storage import read_operator
 from stencilnet.training import horizon_at, learning_rate
@@ -209,12 +210,22 @@ def test_only_the_same_operator_and_data_resume(run, tmp_path_factory):
     other = small(operator={"hidden": [4]})
     with pytest.raises(ValueError, match="another operator"):
         train(other, run, resume=True, overwrite=True)
-    elsewhere = tmp_path_factory.mktemp("elsewhere")
-    reseeded = generated(elsewhere, data={"averages": [16], "values": [], "seed": 99})
-    (run / "checkpoints").rename(elsewhere / "checkpoints")
-    # The scale of the data is part of the operator, so give both the same.
-    with pytest.raises(ValueError, match="another operator|other trajectories"):
-        train(reseeded, elsewhere, resume=True)
+    for key, value in {"integrator": "RK4", "substeps": 2, "batch": 3}.items():
+        with pytest.raises(ValueError, match=rf"was trained with training\.{key}="):
+            changed = small(training={key: value})
+            train(changed, run, resume=True, overwrite=True)
+    with pytest.raises(ValueError, match="more than training.iterations=1"):
+        train(small(training={"iterations": 1}), run, resume=True, overwrite=True)
+
+
+def test_checkpoints_of_other_data_do_not_resume(run):
+    train(small(), run)
+    operator, stored = load_operator(run / "operator.zarr")
+    state = TrainingState(operator, torch.optim.Adam(operator.parameters()))
+    resume_from(state, run / "checkpoints", dict(stored.attributes))
+    changed = {**stored.attributes, "data_hash": "another"}
+    with pytest.raises(ValueError, match="learned from other trajectories"):
+        resume_from(state, run / "checkpoints", changed)
 
 
 @pytest.mark.parametrize(
@@ -227,7 +238,7 @@ def test_only_the_same_operator_and_data_resume(run, tmp_path_factory):
         ),
         ({"operator": {"equation": "UpwindAdvection"}}, "no form 'UpwindAdvection'"),
         ({"operator": {"width": 5}}, "choose an even width"),
-        ({"operator": {"order": 9}}, "widen the stencil or lower the order"),
+        ({"operator": {"order": 9}}, "widen the stencil to 9 points or lower"),
         ({"operator": {"layer": "hard"}}, "no coefficient layer"),
         ({"training": {"horizon": [99]}}, "shorten training.horizon"),
     ],
@@ -243,6 +254,10 @@ def test_data_of_another_problem_are_refused(run):
         train(small(problem={"viscosity": 0.2}), run)
     with pytest.raises(ValueError, match=r"forcing\.amplitude=0\.1"):
         train(small(forcing={"amplitude": 0.3}), run)
+    with pytest.raises(ValueError, match=r"data\.seed=3"):
+        train(small(data={"averages": [16], "values": [16], "seed": 5}), run)
+    with pytest.raises(ValueError, match=r"reference\.points=64"):
+        train(small(reference={"points": 128}), run)
 
 
 def test_training_needs_its_data(tmp_path):
@@ -255,6 +270,8 @@ def test_an_unstable_step_is_warned_about(run):
     config = config.model_copy(
         update={"training": config.training.model_copy(update={"integrator": "Euler"})}
     )
-    coarse = generated(run / "slow", problem={"interval": 1.0, "warm_up": 0.0})
+    coarse = generated(
+        run / "slow", problem={"interval": 1.0, "duration": 2.0, "warm_up": 0.0}
+    )
     with pytest.warns(UserWarning, match="past the stability limit"):
         train(coarse.model_copy(update={"training": config.training}), run / "slow")

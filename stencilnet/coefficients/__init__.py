@@ -2,9 +2,42 @@
 
 from stencilnet.coefficients.base import CoefficientLayer
 from stencilnet.coefficients.closed_form import (
-    COEFFICIENT_LAYERS,
     NullSpace,
     Projection,
+    Soft,
+    Unconstrained,
+)
+from stencilnet.coefficients.convex import Convex
+from stencilnet.coefficients.side_conditions import (
+    Bounds,
+    Dissipation,
+    Linear,
+    SideCondition,
+    Sign,
+    Symmetry,
+    UpwindBias,
+    side_condition_from_spec,
 )
 
-__all__ = ["COEFFICIENT_LAYERS", "CoefficientLayer", "NullSpace", "Projection"]
+COEFFICIENT_LAYERS: dict[str, type[CoefficientLayer]] = {
+    layer.name: layer for layer in (NullSpace, Projection, Soft, Convex, Unconstrained)
+}
+"""The layers by the names that configs and stores use."""
+
+__all__ = [
+    "COEFFICIENT_LAYERS",
+    "Bounds",
+    "CoefficientLayer",
+    "Convex",
+    "Dissipation",
+    "Linear",
+    "NullSpace",
+    "Projection",
+    "SideCondition",
+    "Sign",
+    "Soft",
+    "Symmetry",
+    "Unconstrained",
+    "UpwindBias",
+    "side_condition_from_spec",
+]

@@ -1,98 +1,178 @@
-"""Coefficient layers in closed form: affine maps onto the consistent operators."""
+"""Coefficient layers in closed form: one affine map each."""
 
+import abc
 import math
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from stencilnet.coefficients.base import CoefficientLayer
 from stencilnet.moments import MomentConditions
 
 
-class NullSpace(CoefficientLayer):
-    """Consistent coefficients by coordinates in the null space of the conditions.
+class AffineLayer(CoefficientLayer, abc.ABC):
+    """Coefficients `c = c0 + xi M` with a fixed matrix.
 
-        c = c0 + g(z) N,    A c0 = b,    A N.T = 0,    g(z) = limit tanh(z / limit)
-
-    Every consistent operator within the limit is reached by exactly one `z`, and no
-    other operator is. The limit keeps the rounding error of `A c = b` bounded whatever
-    the network puts out; up to a fifth of it, `g(z)` is `z` within two percent.
-
-    Source: Bar-Sinai et al. (2019), doi:10.1073/pnas.1814058116, without the limit.
-
-    Args:
-        conditions: what the coefficients have to satisfy.
-        reference: `c0`; the solution of least norm by default.
-        limit: bound of each coordinate, positive; infinite for `g(z) = z`.
-
-    Raises:
-        ValueError: as `CoefficientLayer`, or if `limit` is not positive.
+    Attributes:
+        matrix: `M`, shape `(*stencils, inputs, points)`.
     """
 
-    null_space: Tensor
+    matrix: Tensor
 
     def __init__(
         self,
         conditions: MomentConditions,
-        reference: Float[Tensor, " points"] | None = None,
+        reference: Float[Tensor, "*stencils points"] | None = None,
         *,
-        limit: float = 10.0,
-    ) -> None:
-        super().__init__(conditions, reference)
-        if not limit > 0:
-            raise ValueError(
-                f"The limit of a coefficient layer must be positive, not {limit}."
-            )
-        self.limit = limit
-        self.register_constant("null_space", conditions.null_space)
-        self.inputs = len(conditions.null_space)
-
-    def forward(
-        self, raw: Float[Tensor, "*batch inputs"]
-    ) -> Float[Tensor, "*batch points"]:
-        null_space = self.get_constant("null_space", raw)
-        return self.get_constant("reference", raw) + self._bound(raw) @ null_space
-
-    def _bound(self, z: Tensor) -> Tensor:
-        if math.isinf(self.limit):
-            return z
-        return self.limit * torch.tanh(z / self.limit)
-
-
-class Projection(NullSpace):
-    """The consistent coefficients nearest to the reference plus a raw change.
-
-        c = argmin |c - (c0 + xi)|**2  subject to  A c = b
-          = c0 + (xi N.T) N
-
-    with `N` an orthonormal basis of the null space, from a QR factorization of the
-    dimensionless conditions. The coordinates `xi N.T` are bounded as in `NullSpace`.
-
-    Args and errors: as `NullSpace`; a raw input per coefficient.
-    """
-
-    def __init__(
-        self,
-        conditions: MomentConditions,
-        reference: Float[Tensor, " points"] | None = None,
-        *,
-        limit: float = 10.0,
+        limit: float = math.inf,
     ) -> None:
         super().__init__(conditions, reference, limit=limit)
-        self.inputs = self.points
+        matrix = self.make_matrix(conditions)
+        self.register_constant("matrix", matrix)
+        self.inputs = matrix.shape[-2]
 
-    def forward(
+    @staticmethod
+    @abc.abstractmethod
+    def make_matrix(
+        conditions: MomentConditions,
+    ) -> Float[Tensor, "*stencils inputs points"]:
+        """`M` from the conditions."""
+
+    def coefficients(
         self, raw: Float[Tensor, "*batch inputs"]
     ) -> Float[Tensor, "*batch points"]:
-        return super().forward(
-            functional.linear(raw, self.get_constant("null_space", raw))
+        return _affine(
+            raw, self.get_constant("matrix", raw), self.get_constant("reference", raw)
         )
 
 
-COEFFICIENT_LAYERS: dict[str, type[NullSpace]] = {
-    "null_space": NullSpace,
-    "projection": Projection,
-}
-"""The layers by the names that configs and stores use."""
+class NullSpace(AffineLayer):
+    """Consistent coefficients by coordinates in the null space of the conditions.
+
+        c = c0 + xi N,    A c0 = b,    A N.T = 0
+
+    with orthonormal rows `N`. Every consistent operator is reached by exactly one
+    `xi`, and no other operator is.
+
+    Source: Bar-Sinai et al. (2019), doi:10.1073/pnas.1814058116.
+
+    Args and errors: as `CoefficientLayer`; a raw number per degree of freedom.
+    """
+
+    name = "null_space"
+
+    @staticmethod
+    def make_matrix(
+        conditions: MomentConditions,
+    ) -> Float[Tensor, "*stencils inputs points"]:
+        return conditions.null_space
+
+
+class Projection(AffineLayer):
+    """The consistent coefficients nearest to raw ones: the hard reading of Eq. (12).
+
+        c = argmin |c - (c0 + xi)|**2  subject to  A c = b
+          = c0 + xi N.T N
+
+    with `N` an orthonormal basis of the null space, from a QR factorization of the
+    dimensionless conditions. If `c0` is the solution of least norm, the default, `c` is
+    also the one nearest to `xi` itself.
+
+    Args and errors: as `CoefficientLayer`; a raw number per coefficient.
+    """
+
+    name = "projection"
+
+    @staticmethod
+    def make_matrix(
+        conditions: MomentConditions,
+    ) -> Float[Tensor, "*stencils inputs points"]:
+        return conditions.null_space.mT @ conditions.null_space
+
+
+class Unconstrained(AffineLayer):
+    """Raw coefficients, `c = c0 + xi`, for comparison: the conditions do not hold.
+
+    Args and errors: as `CoefficientLayer`; a raw number per coefficient.
+    """
+
+    name = "unconstrained"
+
+    @staticmethod
+    def make_matrix(
+        conditions: MomentConditions,
+    ) -> Float[Tensor, "*stencils inputs points"]:
+        points = conditions.offsets.shape[-1]
+        identity = torch.eye(points, dtype=torch.float64)
+        return identity.expand(*conditions.offsets.shape, points)
+
+
+class Soft(CoefficientLayer):
+    """A compromise between raw coefficients and conditions: the soft reading.
+
+        c = argmin mu |c - (c0 + xi)|**2 + |A c - b|**2
+          = c0 + xi - sum_i s_i**2 / (mu + s_i**2) (xi . v_i) v_i
+
+    with the singular values `s_i` and right singular vectors `v_i` of `A`. As `mu`
+    falls to zero it becomes `Projection`, as `mu` grows `Unconstrained`.
+
+    Args:
+        conditions, reference, limit: as `CoefficientLayer`.
+        mu: weight of the raw coefficients, positive, dimensionless.
+        learn_mu: whether `log(mu)` is a parameter that training moves.
+
+    Raises:
+        ValueError: as `CoefficientLayer`, or if `mu` is not a positive number.
+    """
+
+    name = "soft"
+
+    singular_vectors: Tensor
+    singular_values: Tensor
+
+    def __init__(
+        self,
+        conditions: MomentConditions,
+        reference: Float[Tensor, "*stencils points"] | None = None,
+        *,
+        limit: float = math.inf,
+        mu: float = 1.0,
+        learn_mu: bool = False,
+    ) -> None:
+        super().__init__(conditions, reference, limit=limit)
+        if not (mu > 0 and math.isfinite(mu)):
+            raise ValueError(
+                f"The weight mu of a soft layer must be positive and finite, not {mu}: "
+                f"use a projection for the limit 0."
+            )
+        _, values, vectors = torch.linalg.svd(conditions.matrix, full_matrices=False)
+        self.register_constant("singular_values", values)
+        self.register_constant("singular_vectors", vectors)
+        self.log_mu = nn.Parameter(
+            torch.tensor(math.log(mu), dtype=torch.float64), requires_grad=learn_mu
+        )
+
+    @property
+    def mu(self) -> Tensor:
+        """The weight of the raw coefficients."""
+        return self.log_mu.exp()
+
+    def coefficients(
+        self, raw: Float[Tensor, "*batch inputs"]
+    ) -> Float[Tensor, "*batch points"]:
+        squares = self.get_constant("singular_values", raw) ** 2
+        vectors = self.get_constant("singular_vectors", raw)
+        # A small matrix for every row of raw: cheaper than two products with all rows.
+        shares = squares / (self.mu.to(raw) + squares)
+        identity = torch.eye(self.points, dtype=raw.dtype, device=raw.device)
+        matrix = identity - (vectors.mT * shares.unsqueeze(-2)) @ vectors
+        return _affine(raw, matrix, self.get_constant("reference", raw))
+
+
+def _affine(raw: Tensor, matrix: Tensor, offset: Tensor) -> Tensor:
+    """`offset + raw @ matrix`, with one matrix or one per stencil."""
+    if matrix.ndim == 2:
+        return functional.linear(raw, matrix.mT, offset)
+    return offset + (raw.unsqueeze(-2) @ matrix).squeeze(-2)

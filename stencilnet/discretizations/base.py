@@ -35,13 +35,21 @@ class Discretization(ConstantModule, abc.ABC):
     def forward(self, u: Float[Tensor, "*batch x"]) -> Float[Tensor, "*batch x"]:
         """`u_t` without forcing."""
 
+    def check_field(self, u: Float[Tensor, "*batch x"]) -> None:
+        """Refuses a field that lives on another grid."""
+        if u.shape[-1] != self.grid.shape[-1]:
+            raise ValueError(
+                f"The field has {u.shape[-1]} points and the grid of the method "
+                f"{self.grid.shape[-1]}: put both on one grid."
+            )
+
     def stable_step(
         self,
         u: Float[Tensor, "*batch x"],
         integrator: RungeKutta,
         *,
         states: int = 9,
-        growth: float = 1e-3,
+        growth: float = 1e-4,
     ) -> float:
         """The largest stable step for fields with the range of `u`.
 
@@ -58,7 +66,8 @@ class Discretization(ConstantModule, abc.ABC):
             u: any fields; only their extremes count.
             integrator: the method that will advance them.
             states: number of constant states.
-            growth: excess over 1 that counts as rounding.
+            growth: excess over 1 that counts as rounding, times `|lambda| dt` of the
+                fastest mode.
 
         Returns:
             The step in units of time, infinite if nothing limits it.
@@ -74,12 +83,12 @@ class Discretization(ConstantModule, abc.ABC):
             )
         eigenvalues = self.eigenvalues(torch.linspace(low, high, states).to(u))
         allowed = eigenvalues.real.clamp(min=0)
+        scale = float(eigenvalues.abs().max())
 
         def stable(dt: float) -> bool:
             factor = integrator.amplification(eigenvalues * dt).abs()
-            return bool((factor <= torch.exp(allowed * dt) + growth * dt).all())
+            return bool((factor <= torch.exp(allowed * dt) + growth * scale * dt).all())
 
-        scale = float(eigenvalues.abs().max())
         if scale == 0:
             return math.inf
         # The stable steps need not form an interval: walk up in small steps first,
@@ -138,6 +147,7 @@ class StencilMethod(Discretization):
 
     @final  # type: ignore[misc]
     def forward(self, u: Float[Tensor, "*batch x"]) -> Float[Tensor, "*batch x"]:
+        self.check_field(u)
         return self.equation.time_derivative(u, self.derivatives(u), self.grid)
 
 

@@ -54,6 +54,11 @@ class FiniteDifference(StencilMethod):
                 averages=equation.averages,
             )
             scaled = coefficients / grid.spacing[-1] ** derivative.order
+            if len(indices) > grid.shape[-1]:
+                raise ValueError(
+                    f"Order {order} needs stencils of {len(indices)} points, but the "
+                    f"grid has only {grid.shape[-1]}: refine it or lower the order."
+                )
             self.stencils[name] = indices
             self.register_constant(name, scaled)
 

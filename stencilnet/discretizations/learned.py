@@ -1,5 +1,6 @@
 """Stencils whose coefficients a network chooses from the local solution."""
 
+import inspect
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
@@ -8,12 +9,22 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from stencilnet.coefficients import COEFFICIENT_LAYERS
+from stencilnet.coefficients import (
+    COEFFICIENT_LAYERS,
+    CoefficientLayer,
+    SideCondition,
+    side_condition_from_spec,
+)
 from stencilnet.discretizations.base import StencilMethod, patches
 from stencilnet.discretizations.finite_difference import reference_coefficients
 from stencilnet.equations import Equation, equation_from_spec
 from stencilnet.grid import Grid
-from stencilnet.moments import MomentConditions, stencil_indices, stencil_offsets
+from stencilnet.moments import (
+    Derivative,
+    MomentConditions,
+    stencil_indices,
+    stencil_offsets,
+)
 
 
 class LearnedStencil(StencilMethod):
@@ -24,10 +35,12 @@ class LearnedStencil(StencilMethod):
 
         derivative_i = dx**-d sum_j c_ij u_(i+j),    c_i = layer(mlp(u_window / scale))
 
-    The layer makes every stencil satisfy its moment conditions, so the operator has
-    its accuracy order for any weights. Untrained it is the classical scheme: the last
-    layer of the network starts at zero, and the coefficient layer maps zero to the
-    classical coefficients within the stencil, upwind for one-sided derivatives.
+    A null-space, projection or convex layer makes every stencil satisfy its moment
+    conditions, so the operator has its accuracy order for any weights; a soft one does
+    so in part, and an unconstrained one not at all. Untrained it is the classical
+    scheme: the last layer of the network starts at zero, and the coefficient layer maps
+    zero to the classical coefficients within the stencil, upwind for one-sided
+    derivatives.
 
     Args:
         equation: what is discretized.
@@ -36,16 +49,19 @@ class LearnedStencil(StencilMethod):
         order: accuracy order `r` that the conditions impose on each derivative.
         window: points that the network reads; `width` by default.
         hidden: sizes of the hidden layers.
-        layer: "null_space" or "projection".
-        limit: bound of the free parameters, see `NullSpace`.
+        layer: a name in `COEFFICIENT_LAYERS`, or the class of a layer.
+        limit: bound of the raw numbers, see `CoefficientLayer`.
+        layer_options: further arguments of the layer, such as `mu` of `Soft`.
+        side_conditions: inequalities and symmetries of a convex layer, or their specs,
+            by the name of the derivative in `equation.requires`.
         scale: typical size of the solution, such as its standard deviation.
         seed: fixes the initial weights.
         dtype: of the weights, and of the fields that the operator takes.
 
     Raises:
         ValueError: if a stencil has too few points for its conditions, the width has
-            the wrong parity, a stencil does not fit the grid, or a parameter is not
-            positive.
+            the wrong parity, a stencil does not fit the grid, a parameter is not
+            positive, or the layer does not take an option.
     """
 
     def __init__(
@@ -57,8 +73,11 @@ class LearnedStencil(StencilMethod):
         order: int = 1,
         window: int | None = None,
         hidden: Sequence[int] = (32, 32),
-        layer: str = "null_space",
+        layer: str | type[CoefficientLayer] = "null_space",
         limit: float = 10.0,
+        layer_options: Mapping[str, Any] | None = None,
+        side_conditions: Mapping[str, Sequence[SideCondition | Mapping[str, Any]]]
+        | None = None,
         scale: float = 1.0,
         seed: int = 0,
         dtype: torch.dtype = torch.float64,
@@ -74,11 +93,7 @@ class LearnedStencil(StencilMethod):
                 f"A network needs hidden layers of at least 1 unit, not "
                 f"{tuple(hidden)}."
             )
-        if layer not in COEFFICIENT_LAYERS:
-            raise ValueError(
-                f"There is no coefficient layer {layer!r}: use one of "
-                f"{', '.join(COEFFICIENT_LAYERS)}."
-            )
+        conditions_beside = _side_conditions(equation, side_conditions or {})
         if max(width, window) > grid.shape[-1]:
             raise ValueError(
                 f"A stencil of {max(width, window)} points does not fit a grid of "
@@ -89,12 +104,18 @@ class LearnedStencil(StencilMethod):
             "order": order,
             "window": window,
             "hidden": list(hidden),
-            "layer": layer,
+            "layer": layer if isinstance(layer, str) else layer.name,
             "limit": limit,
+            "layer_options": dict(layer_options or {}),
+            "side_conditions": {
+                name: [condition.spec() for condition in conditions]
+                for name, conditions in conditions_beside.items()
+            },
             "scale": scale,
             "seed": seed,
         }
         self.scale = scale
+        self._layer_class = _layer_class(layer)
         self._scales = {
             name: grid.spacing[-1] ** -derivative.order
             for name, derivative in equation.requires.items()
@@ -104,19 +125,19 @@ class LearnedStencil(StencilMethod):
         self.layers = nn.ModuleDict()
         for name, derivative in equation.requires.items():
             indices = stencil_indices(width, derivative)
-            conditions = MomentConditions(
-                stencil_offsets(indices, derivative),
-                derivative.order,
-                order,
-                averages=equation.averages,
-            )
-            classical = reference_coefficients(
-                indices, derivative, averages=equation.averages
-            )
+            options = dict(layer_options or {})
+            if name in conditions_beside:
+                options["side_conditions"] = conditions_beside[name]
             self.stencils[name] = indices
             self.windows[name] = stencil_indices(window, derivative)
-            self.layers[name] = COEFFICIENT_LAYERS[layer](
-                conditions, classical, limit=limit
+            self.layers[name] = _make_layer(
+                self._layer_class,
+                indices,
+                derivative,
+                order,
+                averages=equation.averages,
+                limit=limit,
+                options=options,
             )
         self.network = _perceptron(
             window,
@@ -160,10 +181,12 @@ class LearnedStencil(StencilMethod):
     def moment_residual(self, u: Float[Tensor, "*batch x"]) -> float:
         """Largest violation of a moment condition, dimensionless, over the field."""
         with torch.no_grad():
-            return max(
-                float(self._constraints[name].residual(stencil).max())
+            residuals = [
+                self._constraints[name].residual(stencil).max()
                 for name, stencil in self._dimensionless(u).items()
-            )
+            ]
+        # A NaN stays one.
+        return float(torch.stack(residuals).max())
 
     def on(self, grid: Grid, equation: Equation | None = None) -> "LearnedStencil":
         """The same weights on another grid, or for another viscosity.
@@ -177,8 +200,9 @@ class LearnedStencil(StencilMethod):
                 f"Weights learned for {type(self.equation).__name__} do not fit "
                 f"{type(equation).__name__}: keep the form of the equation."
             )
-        moved = type(self)(equation, grid, dtype=self.dtype, **self._settings)
-        moved.network.load_state_dict(self.network.state_dict())
+        settings = {**self._settings, "layer": self._layer_class}
+        moved = type(self)(equation, grid, dtype=self.dtype, **settings)
+        moved.load_state_dict(self.state_dict())
         return moved.to(next(self.network.parameters()).device)
 
     def spec(self) -> dict[str, Any]:
@@ -231,6 +255,7 @@ class LearnedStencil(StencilMethod):
                 f"The field is {u.dtype} and the operator {self.dtype}: convert one, "
                 f"as in operator.to(u.dtype)."
             )
+        self.check_field(u)
         scaled = u / self.scale
         raw = {
             indices: self.network(patches(scaled, indices))
@@ -242,6 +267,68 @@ class LearnedStencil(StencilMethod):
             stencils[name] = layer(raw[self.windows[name]][..., start:stop])
             start = stop
         return stencils
+
+
+def _layer_class(layer: str | type[CoefficientLayer]) -> type[CoefficientLayer]:
+    if not isinstance(layer, str):
+        return layer
+    if layer not in COEFFICIENT_LAYERS:
+        raise ValueError(
+            f"There is no coefficient layer {layer!r}: use one of "
+            f"{', '.join(COEFFICIENT_LAYERS)}."
+        )
+    return COEFFICIENT_LAYERS[layer]
+
+
+def _side_conditions(
+    equation: Equation,
+    given: Mapping[str, Sequence[SideCondition | Mapping[str, Any]]],
+) -> dict[str, list[SideCondition]]:
+    """The side conditions of each derivative as values."""
+    for name in given:
+        if name not in equation.requires:
+            raise ValueError(
+                f"{type(equation).__name__} has no derivative {name!r} for side "
+                f"conditions: use one of {', '.join(equation.requires)}."
+            )
+    return {
+        name: [
+            condition
+            if isinstance(condition, SideCondition)
+            else side_condition_from_spec(condition)
+            for condition in conditions
+        ]
+        for name, conditions in given.items()
+        if conditions
+    }
+
+
+def _make_layer(
+    layer: type[CoefficientLayer],
+    indices: tuple[int, ...],
+    derivative: Derivative,
+    order: int,
+    *,
+    averages: bool,
+    limit: float,
+    options: Mapping[str, Any],
+) -> CoefficientLayer:
+    """The layer of one derivative, around the classical scheme."""
+    conditions = MomentConditions(
+        stencil_offsets(indices, derivative),
+        derivative.order,
+        order,
+        averages=averages,
+    )
+    classical = reference_coefficients(indices, derivative, averages=averages)
+    known = inspect.signature(layer).parameters
+    for name in options:
+        if name not in known:
+            raise ValueError(
+                f"The coefficient layer {layer.name!r} takes no {name!r}: leave it "
+                f"out, or choose another layer."
+            )
+    return layer(conditions, classical, limit=limit, **options)
 
 
 def _perceptron(

@@ -72,6 +72,7 @@ class PseudoSpectral(Discretization):
         return flux_hat * (-1j * self.get_constant("k", u))
 
     def forward(self, u: Float[Tensor, "*batch x"]) -> Float[Tensor, "*batch x"]:
+        self.check_field(u)
         if not u.numel():
             # Some libraries of transforms refuse an empty batch.
             return u.clone()

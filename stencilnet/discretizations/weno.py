@@ -137,5 +137,8 @@ class Weno(StencilMethod):
             # Small against any resolved jump, large enough to square in float32.
             epsilon = torch.finfo(v.dtype).eps ** 2
             distance = (roughness[..., :1] - roughness[..., 2:]).abs()
-            raw = linear * (1 + (distance / (roughness + epsilon)) ** 2)
+            # A fourth root of the largest number: its square does not overflow.
+            largest = torch.finfo(v.dtype).max ** 0.25
+            ratio = (distance / (roughness + epsilon)).clamp(max=largest)
+            raw = linear * (1 + ratio**2)
         return (raw * candidates).sum(-1) / raw.sum(-1)

@@ -1,0 +1,235 @@
+"""What moment-constrained coefficients cost, and how exact they are.
+
+Compares, each pair in one run, on one thread, with medians of several runs:
+
+- a training step with a closed-form layer and without any constraint;
+- the closed form, and the native path with inequalities, with cvxpylayers as the paper
+  uses it (its own conic form, Clarabel at 1e-12) and with the quadratic form of
+  `CvxpyConvex`.
+
+    python simulations/benchmarks/coefficients.py [--json]
+"""
+
+import argparse
+import json
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from statistics import median
+
+import cvxpy
+import torch
+from cvxpylayers.torch import CvxpyLayer
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor, nn
+
+from stencilnet.coefficients import (
+    CoefficientLayer,
+    Convex,
+    Linear,
+    NullSpace,
+    Projection,
+    Sign,
+    UpwindBias,
+)
+from stencilnet.coefficients.convex import ConvexLayer
+from stencilnet.coefficients.cvxpy_convex import CvxpyConvex
+from stencilnet.coefficients.polyhedron import active_inequalities
+from stencilnet.moments import MomentConditions
+
+# Parameters
+
+parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+parser.add_argument("--json", action="store_true", help="print one JSON object")
+arguments = parser.parse_args()
+torch.set_num_threads(1)
+# cvxpylayers and diffcp call what numpy 2.4 deprecates.
+warnings.simplefilter("ignore", DeprecationWarning)
+rows = 512
+side_conditions = (
+    Sign(0, -1),
+    UpwindBias(-1),
+    Sign(2, -1),
+    Linear(((1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0),), (0.3,)),
+)
+# Seven points, four moments.
+conditions = MomentConditions([-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0], 1, 3)
+
+
+def draws(*shape: int, seed: int = 0) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+
+def paired_seconds(
+    calls: Sequence[Callable[[], object]], *, repeats: int, times: int = 1
+) -> list[float]:
+    """Median seconds of each call; they take turns, so that drifts hit all alike."""
+    seconds: list[list[float]] = [[] for _ in calls]
+    for repeat in range(repeats + 1):
+        for call, of in zip(calls, seconds, strict=True):
+            begin = time.perf_counter()
+            for _ in range(times):
+                call()
+            if repeat:  # The first round warms up.
+                of.append((time.perf_counter() - begin) / times)
+    return [median(of) for of in seconds]
+
+
+# Residuals
+
+
+def largest_residual(dtype: torch.dtype) -> float:
+    """Over centred stencils of 2 to 9 points, each derivative and order that fits."""
+    largest = 0.0
+    for points in range(2, 10):
+        offsets = [j - (points - 1) / 2 for j in range(points)]
+        for derivative in range(points):
+            for order in range(1, points - derivative + 1):
+                one = MomentConditions(offsets, derivative, order)
+                layers: list[CoefficientLayer] = [NullSpace(one), Projection(one)]
+                for layer in layers:
+                    raw = draws(1000, layer.inputs, seed=points).to(dtype)
+                    residual = layer.residual(layer.to(dtype)(raw))
+                    largest = max(largest, float(residual.max()))
+    return largest
+
+
+# Training steps
+
+
+def training_step(layer: nn.Module | None, batch: int) -> Callable[[], object]:
+    """A step of the paper's network for four points, with or without a layer."""
+    torch.manual_seed(0)
+    parts = [nn.Linear(4, 16), nn.ELU(), nn.Linear(16, 4), nn.ELU()]
+    network = nn.Sequential(*parts, *([] if layer is None else [layer]))
+    optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
+    values = draws(batch, 4).float()
+    target = values.mean(-1)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        found = (network(values) * values).sum(-1)
+        (found - target).square().mean().backward()
+        optimizer.step()
+
+    return step
+
+
+def step_ratio(batch: int) -> float:
+    layer = Projection(MomentConditions([-2.0, -1.0, 1.0, 2.0], 0, 2)).float()
+    free, constrained = paired_seconds(
+        [training_step(None, batch), training_step(layer, batch)], repeats=41, times=50
+    )
+    return constrained / free
+
+
+# Closed form and native path against cvxpylayers
+
+
+def as_the_paper_does(layer: ConvexLayer) -> Callable[[Tensor], Tensor]:
+    """In cvxpylayers' own conic form with its derivative, and Clarabel at 1e-12."""
+    z, wanted = cvxpy.Variable(7), cvxpy.Parameter(7)
+    constraints = [conditions.matrix.numpy() @ z == conditions.target.numpy()]
+    if len(layer.bounds):
+        constraints.append(layer.matrix.numpy() @ z <= layer.bounds.numpy())
+    objective = cvxpy.Minimize(cvxpy.sum_squares(z - wanted))
+    solve = CvxpyLayer(cvxpy.Problem(objective, constraints), [wanted], [z])
+    tight = {"tol_gap_abs": 1e-12, "tol_gap_rel": 1e-12, "tol_feas": 1e-12}
+    jobs = {"n_jobs_forward": 1, "n_jobs_backward": 1}
+    settings = {"solve_method": "Clarabel", "mode": "dense", **tight, **jobs}
+
+    def forward(raw: Tensor) -> Tensor:
+        solution: Tensor = solve(layer.reference + raw, solver_args=settings)[0]
+        return solution
+
+    return forward
+
+
+def forward_and_backward(
+    layer: Callable[[Tensor], Tensor],
+) -> Callable[[], tuple[Tensor, Tensor]]:
+    raw = draws(rows, 7).requires_grad_()
+    weights = torch.linspace(0.5, 1.5, 7, dtype=torch.float64)
+
+    def run() -> tuple[Tensor, Tensor]:
+        coefficients = layer(raw)
+        loss = (coefficients * weights).square().sum()
+        return coefficients.detach(), torch.autograd.grad(loss, raw)[0]
+
+    return run
+
+
+def strictly_active(layer: Convex) -> Tensor:
+    """Rows where no inequality is on the verge of being active, by 1e-4."""
+    raw = draws(rows, 7)
+    found = layer(raw)
+    slack = layer.bounds - found @ layer.matrix.mT
+    points, bounds = layer._coordinates(raw)
+    active, _ = active_inequalities(points, layer._normals(points), bounds)
+    nearly, _ = active_inequalities(points, layer._normals(points), bounds + 1e-4)
+    inactive = torch.where(active, torch.inf, slack).amin(-1) > 1e-4
+    return inactive & (active == nearly).all(-1)
+
+
+def largest(difference: Tensor) -> float:
+    return float(difference.abs().max())
+
+
+free_of_inequalities = CvxpyConvex(conditions)
+convex = Convex(conditions, side_conditions=side_conditions)
+quadratic = CvxpyConvex(conditions, side_conditions=side_conditions)
+closed = [
+    forward_and_backward(layer)
+    for layer in (
+        Projection(conditions),
+        free_of_inequalities,
+        as_the_paper_does(free_of_inequalities),
+    )
+]
+bounded = [
+    forward_and_backward(layer)
+    for layer in (convex, quadratic, as_the_paper_does(quadratic))
+]
+
+# Run
+
+(ours, gradient), (theirs, their_gradient), (papers, _) = (run() for run in closed)
+agreement_closed = largest(ours - theirs)
+agreement_closed_conic = largest(ours - papers)
+gradient_closed = largest(gradient - their_gradient)
+(ours, gradient), (theirs, their_gradient), (papers, _) = (run() for run in bounded)
+strict = strictly_active(convex)
+closed_quadratic, closed_conic = paired_seconds(closed[1:], repeats=3)
+bounded_quadratic, bounded_conic = paired_seconds(bounded[1:], repeats=3)
+(closed_ours,) = paired_seconds(closed[:1], repeats=41)
+(bounded_ours,) = paired_seconds(bounded[:1], repeats=41)
+result = {
+    "residual_float64": largest_residual(torch.float64),
+    "residual_float32": largest_residual(torch.float32),
+    "train_step_ratio_100": step_ratio(100),
+    "train_step_ratio_4096": step_ratio(4096),
+    "speedup_closed_form": closed_conic / closed_ours,
+    "speedup_closed_form_quadratic": closed_quadratic / closed_ours,
+    "agreement_closed_form": agreement_closed,
+    "agreement_closed_form_conic": agreement_closed_conic,
+    "gradient_closed_form": gradient_closed,
+    "speedup_inequality": bounded_conic / bounded_ours,
+    "speedup_inequality_quadratic": bounded_quadratic / bounded_ours,
+    "agreement_inequality": largest(ours - theirs),
+    "agreement_inequality_conic": largest(ours - papers),
+    "gradient_inequality": largest((gradient - their_gradient)[strict]),
+    "strict_rows": int(strict.sum()),
+    "rows": rows,
+}
+
+# Print
+
+if arguments.json:
+    print(json.dumps(result))
+else:
+    table = Table("quantity", "value")
+    for name, value in result.items():
+        table.add_row(name, f"{value:.3g}")
+    Console().print(table)

@@ -1,0 +1,324 @@
+"""Order-0 operators learned from one function: the paper's section 3.2.
+
+A small network sees the neighbours of a point and puts out coefficients that should
+reconstruct the value at the point, which the stencil leaves out. It is trained without
+constraints, with the moment conditions as a soft and as a hard layer, and on request
+with the hard layer through cvxpylayers, as the paper did. Writes Tables 5 and 6
+(Markdown, CSV), Figures 4, 5, 7 and 8, the losses of every epoch (`losses.zarr`) and
+`result.json` to `runs/reconstruction/`.
+
+    python simulations/reconstruction.py [--cvxpylayers] [--quick]
+"""
+
+import argparse
+import csv
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import xarray as xr
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+from rich.progress import track
+from torch import Tensor, nn
+
+from stencilnet import plots
+from stencilnet.coefficients import CoefficientLayer, Projection, Soft
+from stencilnet.forcing import RandomForcing
+from stencilnet.moments import MomentConditions
+from stencilnet.report import write_json
+from stencilnet.storage import new_store
+
+# Parameters
+
+points, length = 200, 10.0
+parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+parser.add_argument("--quick", action="store_true", help="two seeds, ten epochs")
+parser.add_argument(
+    "--cvxpylayers", action="store_true", help="train through cvxpylayers as well"
+)
+parser.add_argument(
+    "--batch-size", type=int, default=points, help="points per update (default: all)"
+)
+parser.add_argument("--run", type=Path, default=Path("runs/reconstruction"))
+arguments = parser.parse_args()
+torch.set_num_threads(1)
+seeds = range(2 if arguments.quick else 10)
+epochs = 10 if arguments.quick else 100
+# One update per epoch, as in the paper: only so its losses have the size that it gives.
+# With batches of ten the network learns the coefficients without any constraint.
+batch_size = arguments.batch_size
+learning_rate = 1e-3
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the paper's tables: its setting, and what the paper measured.
+
+    Attributes:
+        offsets: of the stencil, which leaves out the centre.
+        hidden: units of the hidden layer.
+        share: of the points that are learned from.
+        paper: test losses without and with the constraint.
+        paper_seconds: training times without and with the constraint.
+    """
+
+    offsets: tuple[float, ...]
+    hidden: int
+    share: float
+    paper: tuple[float, float]
+    paper_seconds: tuple[float, float]
+
+
+table_rows = {
+    "table5_8": Row((-1, 1), 8, 0.5, (0.0029827, 0.0013417), (1.3, 156.5)),
+    "table5_16": Row((-1, 1), 16, 0.5, (0.0015768, 0.0006396), (1.27, 153.0)),
+    "table6_50": Row((-2, -1, 1, 2), 16, 0.5, (0.0008860, 0.0001417), (1.33, 153.0)),
+    "table6_20": Row((-2, -1, 1, 2), 16, 0.2, (0.0012400, 0.0002201), (1.35, 133.8)),
+}
+models = ["unconstrained", "soft", "hard"]
+if arguments.cvxpylayers:
+    from stencilnet.coefficients.cvxpy_convex import CvxpyConvex
+
+    models.append("cvxpylayers")
+
+# Data
+
+
+def function(seed: int) -> tuple[Tensor, Tensor]:
+    """Points on [0, 10], and the forcing of Eq. (13) there at t = 0."""
+    f = RandomForcing.sample(1, wavenumbers=(2, 3, 4, 5), seed=seed)
+    x = torch.linspace(0, length, points, dtype=torch.float64)
+    waves = f.amplitude * torch.sin(f.wavenumber * x.unsqueeze(-1) + f.phase)
+    return x, waves.sum(-1)
+
+
+def neighbours(values: Tensor, offsets: tuple[float, ...]) -> tuple[Tensor, Tensor]:
+    """Values around, and at, each point whose stencil fits."""
+    reach = int(max(offsets))
+    inner = torch.arange(reach, points - reach)
+    around = inner.unsqueeze(-1) + torch.tensor([int(s) for s in offsets])
+    return values[around], values[inner]
+
+
+# Model
+
+
+class Reconstruction(nn.Module):
+    """Linear, ELU, Linear, ELU, and a layer that is nearest to what they put out."""
+
+    def __init__(self, row: Row, layer: CoefficientLayer | None, seed: int) -> None:
+        super().__init__()
+        torch.manual_seed(seed)
+        size = len(row.offsets)
+        self.network = nn.Sequential(
+            nn.Linear(size, row.hidden), nn.ELU(), nn.Linear(row.hidden, size), nn.ELU()
+        )
+        self.layer = layer
+
+    def coefficients(self, around: Tensor) -> Tensor:
+        xi: Tensor = self.network(around)
+        if self.layer is None:
+            return xi
+        return self.layer(xi - self.layer.reference)
+
+    def forward(self, around: Tensor) -> Tensor:
+        return (self.coefficients(around) * around).sum(-1)
+
+
+def make_layer(name: str, row: Row) -> CoefficientLayer | None:
+    if name == "unconstrained":
+        return None
+    conditions = MomentConditions(row.offsets, 0, len(row.offsets))
+    if name == "soft":
+        return Soft(conditions, mu=0.1, learn_mu=True)
+    return Projection(conditions) if name == "hard" else CvxpyConvex(conditions)
+
+
+# Solve
+
+
+def train(
+    name: str, row: Row, seed: int
+) -> tuple[Reconstruction, np.ndarray, np.ndarray, float]:
+    """One training: the model, training and test loss per epoch, and seconds."""
+    model = Reconstruction(row, make_layer(name, row), seed).double()
+    around, target = neighbours(function(seed)[1], row.offsets)
+    generator = torch.Generator().manual_seed(seed)
+    order = torch.randperm(len(target), generator=generator)
+    learned = round(row.share * len(target))
+    known, unseen = order[:learned], order[learned:]
+    optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate)
+    begin = time.perf_counter()
+    losses = []
+    for _ in range(epochs):
+        shuffled = known[torch.randperm(learned, generator=generator)]
+        for batch in torch.split(shuffled, batch_size):
+            optimizer.zero_grad()
+            loss = (model(around[batch]) - target[batch]).square().mean()
+            if loss.requires_grad:
+                loss.backward()
+                optimizer.step()
+        with torch.no_grad():
+            squares = (model(around) - target).square()
+        losses.append([float(squares[part].mean()) for part in (known, unseen)])
+    seconds = time.perf_counter() - begin
+    training, test = np.array(losses).T
+    return model, training, test, seconds
+
+
+begin = time.perf_counter()
+outside = 0.0  # Seconds of cvxpylayers, which the study's time leaves out.
+shape = (len(table_rows), len(models), len(seeds))
+training_loss = np.empty((*shape, epochs))
+test_loss = np.empty((*shape, epochs))
+seconds = np.empty(shape)
+kept: dict[str, Reconstruction] = {}
+jobs = [(r, m, s) for m in range(len(models)) for r in range(shape[0]) for s in seeds]
+for r, m, s in track(jobs, description="Training"):
+    (key, row), name = list(table_rows.items())[r], models[m]
+    model, *losses, took = train(name, row, s)
+    training_loss[r, m, s], test_loss[r, m, s] = losses
+    seconds[r, m, s] = took
+    outside += took if name == "cvxpylayers" else 0.0
+    if key == "table6_20" and s == 0:
+        kept[name] = model
+losses_of = xr.Dataset(
+    {
+        "training_loss": (("row", "model", "seed", "epoch"), training_loss),
+        "test_loss": (("row", "model", "seed", "epoch"), test_loss),
+        "seconds": (("row", "model", "seed"), seconds),
+    },
+    coords={
+        "row": np.array(list(table_rows), dtype=np.dtypes.StringDType()),
+        "model": np.array(models, dtype=np.dtypes.StringDType()),
+        "seed": list(seeds),
+        "epoch": np.arange(1, epochs + 1),
+    },
+    attrs={"batch_size": batch_size, "learning_rate": learning_rate},
+)
+arguments.run.mkdir(parents=True, exist_ok=True)
+with new_store(arguments.run / "losses.zarr", overwrite=True) as partial:
+    losses_of.to_zarr(partial, zarr_format=3, consolidated=False)
+
+# Tables
+
+final = losses_of.isel(epoch=-1)
+mean, spread = final.mean("seed"), final.std("seed", ddof=1)
+ratios = final["test_loss"] / final["test_loss"].sel(model="unconstrained")
+header = [
+    "row", "stencil", "hidden", "share", "model", "train loss", "test loss", "spread",
+    "ratio of means", "mean ratio", "worst ratio", "seconds",
+    "paper: test loss", "paper: ratio", "paper: seconds",
+]  # fmt: skip
+lines = []
+headline: dict[str, dict[str, float]] = {}
+for key, row in table_rows.items():
+    free = float(mean["test_loss"].sel(row=key, model="unconstrained"))
+    headline[key] = {}
+    for name in models:
+        of = {"row": key, "model": name}
+        loss = float(mean["test_loss"].sel(of))
+        constrained = int(name != "unconstrained")
+        if constrained:
+            headline[key][name] = float(ratios.sel(of).mean())
+        lines.append(
+            [
+                key,
+                len(row.offsets),
+                row.hidden,
+                row.share,
+                name,
+                float(mean["training_loss"].sel(of)),
+                loss,
+                float(spread["test_loss"].sel(of)),
+                loss / free,
+                float(ratios.sel(of).mean()),
+                float(ratios.sel(of).max()),
+                float(mean["seconds"].sel(of)),
+                row.paper[constrained],
+                row.paper[constrained] / row.paper[0],
+                row.paper_seconds[constrained],
+            ]
+        )
+text = ["| " + " | ".join(header) + " |", "|" + " --- |" * len(header)]
+for line in lines:
+    cells = [f"{cell:.3g}" if isinstance(cell, float) else str(cell) for cell in line]
+    text.append("| " + " | ".join(cells) + " |")
+table = arguments.run / "table.md"
+table.write_text("\n".join(text) + "\n", encoding="utf-8")
+with (arguments.run / "table.csv").open("w", newline="", encoding="utf-8") as file:
+    csv.writer(file).writerows([header, *lines])
+
+# Plot
+
+figures: dict[str, Figure] = {}
+colours = dict(zip(models, ("#D55E00", "#E69F00", "#0072B2", "#009E73"), strict=False))
+x, values = function(0)
+row = table_rows["table6_20"]
+around, target = neighbours(values, row.offsets)
+inner = x[2:-2]
+with rc_context(plots.STYLE):
+    figure = Figure(figsize=(plots.WIDTH / 2, 1.1), layout="constrained")
+    axis = figure.subplots()
+    reach = np.arange(-3, 4)
+    axis.plot(reach, 0 * reach, "-", color="#999999", zorder=0)
+    axis.scatter(reach, 0 * reach, c=["#0072B2" if j else "#D55E00" for j in reach])
+    for j in reach:
+        label = "x_p" if j == 0 else f"x_{{p{j:+d}}}"
+        axis.annotate(
+            f"${label}$", (j, 0), (0, 7), textcoords="offset points", ha="center"
+        )
+    axis.annotate("", (0, -0.4), (1, -0.4), arrowprops={"arrowstyle": "<->"})
+    axis.annotate(r"$\Delta x$", (0.5, -0.8), ha="center")
+    axis.set_ylim(-1, 1)
+    axis.set_axis_off()
+    figures["figure-4-stencil"] = figure
+
+    figure = Figure(figsize=(plots.WIDTH / 2, 2.2), layout="constrained")
+    axis = figure.subplots()
+    axis.plot(x, values, color="black")
+    axis.set(xlabel="$x$", ylabel="$f(x, 0)$")
+    figures["figure-5-forcing"] = figure
+
+    size = (plots.WIDTH, 1.7 * math.ceil(len(models) / 2))
+    figure = Figure(figsize=(size[0], 2 * size[1] / 1.7), layout="constrained")
+    sums = Figure(figsize=size, layout="constrained")
+    layout = (math.ceil(len(models) / 2), 2)
+    panels = figure.subplots(*layout, sharex=True, sharey=True, squeeze=False).flat
+    sum_panels = sums.subplots(*layout, sharex=True, sharey=True, squeeze=False).flat
+    for name, axis, below in zip(models, panels, sum_panels, strict=False):
+        with torch.no_grad():
+            coefficients = kept[name].coefficients(around)
+            found = (coefficients * around).sum(-1)
+        axis.plot(inner, target, color="black", label="$f$")
+        axis.plot(inner, found, "--", color=colours[name], label="reconstructed")
+        axis.set_title(f"{name}, MSE {float((found - target).square().mean()):.1e}")
+        axis.legend()
+        below.plot(inner, coefficients.sum(-1), color=colours[name])
+        below.axhline(1, color="black", linewidth=0.6, linestyle=":")
+        below.set_title(name)
+    for unused in (*panels, *sum_panels):
+        unused.set_axis_off()
+    figure.supxlabel("$x$")
+    figure.supylabel("$f(x, 0)$")
+    sums.supxlabel("$x$")
+    sums.supylabel("sum of coefficients")
+    figures["figure-7-reconstruction"] = figure
+    figures["figure-8-sums"] = sums
+paths = [
+    path
+    for name, figure in figures.items()
+    for path in plots.save(figure, arguments.run / name)
+]
+result = write_json(
+    {"seconds": round(time.perf_counter() - begin - outside, 1), **headline},
+    arguments.run / "result.json",
+    overwrite=True,
+)
+print("\n".join(text))
+for path in (table, arguments.run / "table.csv", *paths, result):
+    print(f"wrote {path}")
