@@ -15,15 +15,24 @@ from stencilnet.cli import main
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory):
+def finished(tmp_path_factory):
     """A folder with a config and a run that has its data and its operator."""
-    folder = tmp_path_factory.mktemp("home")
+    folder = tmp_path_factory.mktemp("finished")
     (folder / "small.yaml").write_text(yaml.safe_dump(SMALL))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         assert call(patch, "generate", "small.yaml") == 0
         assert call(patch, "train", "small.yaml") == 0
     return folder
+
+
+@pytest.fixture
+def home(finished, tmp_path, monkeypatch):
+    """A copy of that folder for one test, which runs in it."""
+    copy = tmp_path / "home"
+    shutil.copytree(finished, copy)
+    monkeypatch.chdir(copy)
+    return copy
 
 
 def call(patch, *arguments):
@@ -35,7 +44,6 @@ def call(patch, *arguments):
 
 
 def test_the_stages_follow_each_other(home, monkeypatch, capsys):
-    monkeypatch.chdir(home)
     assert call(monkeypatch, "compare", "small.yaml") == 0
     printed = capsys.readouterr().out
     for word in ("learned", "WENO-Z", "pseudo-spectral", "rel. L2"):
@@ -60,7 +68,6 @@ def test_the_stages_follow_each_other(home, monkeypatch, capsys):
 
 
 def test_the_demo_leaves_its_result(home, monkeypatch, capsys):
-    monkeypatch.chdir(home)
     demo = ("demo", "--config", "small.yaml", "name=other")
     assert call(monkeypatch, *demo) == 0
     assert "wrote runs/other/result.json" in capsys.readouterr().out
@@ -191,22 +198,19 @@ MISTAKES = {
 
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_mistake_costs_one_sentence_and_nothing_else(
-    home, tmp_path, monkeypatch, capsys, mistake
+    home, monkeypatch, capsys, mistake
 ):
     arguments, damage, message = MISTAKES[mistake]
-    copy = tmp_path / "home"
-    shutil.copytree(home, copy)
     if damage:
-        damage(copy)
-    monkeypatch.chdir(copy)
-    before = {path: path.stat().st_mtime_ns for path in copy.rglob("*")}
+        damage(home)
+    before = {path: path.stat().st_mtime_ns for path in home.rglob("*")}
     capsys.readouterr()
     assert call(monkeypatch, *arguments) == 2
     told = capsys.readouterr().err
     errors = " ".join(told[told.index("Error:") :].split())
     assert message in errors
     assert "Traceback" not in told
-    assert {path: path.stat().st_mtime_ns for path in copy.rglob("*")} == before
+    assert {path: path.stat().st_mtime_ns for path in home.rglob("*")} == before
 
 
 def test_a_bad_option_is_a_mistake_too(monkeypatch):
