@@ -35,7 +35,7 @@ class ConstantModule(nn.Module):
 
         A constant in less precision than `like` starts from float64 again.
         """
-        constant = self.get_buffer(name)
+        constant: Tensor = getattr(self, name)
         if constant.dtype == like.dtype and constant.device == like.device:
             return constant
         return self._exact[name].to(like)

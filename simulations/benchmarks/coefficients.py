@@ -99,10 +99,15 @@ def largest_residual(dtype: torch.dtype) -> float:
 # Training steps
 
 
-def training_step(layer: nn.Module | None, batch: int) -> Callable[[], object]:
-    """A step of the paper's network for four points, with or without a layer."""
+def training_step(layer: CoefficientLayer | None, batch: int) -> Callable[[], object]:
+    """A step of the paper's network for four points, with or without a layer.
+
+    The network puts out what the layer takes: four numbers, or two coordinates in the
+    null space.
+    """
     torch.manual_seed(0)
-    parts = [nn.Linear(4, 16), nn.ELU(), nn.Linear(16, 4), nn.ELU()]
+    size = 4 if layer is None else layer.inputs
+    parts = [nn.Linear(4, 16), nn.ELU(), nn.Linear(16, size), nn.ELU()]
     network = nn.Sequential(*parts, *([] if layer is None else [layer]))
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
     values = draws(batch, 4).float()
@@ -117,12 +122,14 @@ def training_step(layer: nn.Module | None, batch: int) -> Callable[[], object]:
     return step
 
 
-def step_ratio(batch: int) -> float:
-    layer = Projection(MomentConditions([-2.0, -1.0, 1.0, 2.0], 0, 2)).float()
-    free, constrained = paired_seconds(
-        [training_step(None, batch), training_step(layer, batch)], repeats=41, times=50
+def step_ratios(batch: int) -> tuple[float, float]:
+    """Of the null-space layer, and of the projection, to no layer."""
+    four = MomentConditions([-2.0, -1.0, 1.0, 2.0], 0, 2)
+    layers = (None, NullSpace(four).float(), Projection(four).float())
+    free, null_space, projection = paired_seconds(
+        [training_step(layer, batch) for layer in layers], repeats=61, times=30
     )
-    return constrained / free
+    return null_space / free, projection / free
 
 
 # Closed form and native path against cvxpylayers
@@ -205,11 +212,15 @@ closed_quadratic, closed_conic = paired_seconds(closed[1:], repeats=3)
 bounded_quadratic, bounded_conic = paired_seconds(bounded[1:], repeats=3)
 (closed_ours,) = paired_seconds(closed[:1], repeats=41)
 (bounded_ours,) = paired_seconds(bounded[:1], repeats=41)
+ratio_100, projection_100 = step_ratios(100)
+ratio_4096, projection_4096 = step_ratios(4096)
 result = {
     "residual_float64": largest_residual(torch.float64),
     "residual_float32": largest_residual(torch.float32),
-    "train_step_ratio_100": step_ratio(100),
-    "train_step_ratio_4096": step_ratio(4096),
+    "train_step_ratio_100": ratio_100,
+    "train_step_ratio_4096": ratio_4096,
+    "train_step_ratio_100_projection": projection_100,
+    "train_step_ratio_4096_projection": projection_4096,
     "speedup_closed_form": closed_conic / closed_ours,
     "speedup_closed_form_quadratic": closed_quadratic / closed_ours,
     "agreement_closed_form": agreement_closed,
