@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -240,12 +241,27 @@ def solve_linear(
     # A.mT = Q R: the first columns of Q span the rows of A, the others its null space.
     # Normal equations would square the condition number.
     rank = int(kept.sum())
-    q, r = torch.linalg.qr(matrix[..., kept, :].mT, mode="complete")
-    weights = torch.linalg.solve_triangular(
-        r[..., :rank, :].mT, target[..., kept].unsqueeze(-1), upper=False
-    )
-    particular = (q[..., :rank] @ weights).squeeze(-1)
+    matrix, target = matrix[..., kept, :], target[..., kept]
+    q, r = torch.linalg.qr(matrix.mT, mode="complete")
+
+    def least_norm(right: Tensor) -> Tensor:
+        weights = torch.linalg.solve_triangular(
+            r[..., :rank, :].mT, right.unsqueeze(-1), upper=False
+        )
+        return (q[..., :rank] @ weights).squeeze(-1)
+
+    particular = least_norm(target)
+    # One step of refinement leaves the rounding of the coefficients themselves.
+    particular = particular + least_norm(_remainder(matrix, particular, target))
     return particular, q[..., rank:].mT.contiguous()
+
+
+def _remainder(matrix: Tensor, solution: Tensor, target: Tensor) -> Tensor:
+    """`b - A c`, in numpy's long double before it is rounded to float64."""
+    wide = np.longdouble
+    a, c, b = (of.cpu().numpy().astype(wide) for of in (matrix, solution, target))
+    remainder = b - (a @ c[..., np.newaxis])[..., 0]
+    return torch.from_numpy(remainder.astype(np.float64)).to(matrix.device)
 
 
 def _check_offsets(offsets: Tensor, derivative: int, order: int) -> None:

@@ -6,7 +6,6 @@ import math
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional
 
 from stencilnet.coefficients.base import CoefficientLayer
 from stencilnet.moments import MomentConditions
@@ -173,6 +172,10 @@ class Soft(CoefficientLayer):
 
 def _affine(raw: Tensor, matrix: Tensor, offset: Tensor) -> Tensor:
     """`offset + raw @ matrix`, with one matrix or one per stencil."""
-    if matrix.ndim == 2:
-        return functional.linear(raw, matrix.mT, offset)
-    return offset + (raw.unsqueeze(-2) @ matrix).squeeze(-2)
+    if matrix.ndim > 2:
+        return offset + (raw.unsqueeze(-2) @ matrix).squeeze(-2)
+    # The transposed product is faster where rows are short and many. The offset is
+    # added last: a sum that starts from it rounds each term to the offset's size.
+    rows = raw.reshape(math.prod(raw.shape[:-1]), raw.shape[-1])
+    product = (matrix.mT @ rows.mT).mT
+    return (product + offset).reshape(*raw.shape[:-1], matrix.shape[-1])
