@@ -64,8 +64,8 @@ def draws(*shape: int, seed: int = 0) -> Tensor:
 
 def paired_seconds(
     calls: Sequence[Callable[[], object]], *, repeats: int, times: int = 1
-) -> list[float]:
-    """Median seconds of each call; they take turns, so that drifts hit all alike."""
+) -> list[list[float]]:
+    """Seconds of each call; they take turns, so that drifts hit all alike."""
     seconds: list[list[float]] = [[] for _ in calls]
     for repeat in range(repeats + 1):
         for call, of in zip(calls, seconds, strict=True):
@@ -74,7 +74,16 @@ def paired_seconds(
                 call()
             if repeat:  # The first round warms up.
                 of.append((time.perf_counter() - begin) / times)
-    return [median(of) for of in seconds]
+    return seconds
+
+
+def median_seconds(calls: Sequence[Callable[[], object]], repeats: int) -> list[float]:
+    return [median(of) for of in paired_seconds(calls, repeats=repeats)]
+
+
+def median_ratio(some: Sequence[float], others: Sequence[float]) -> float:
+    """Median over the turns of how much longer one call took than the other."""
+    return median(one / other for one, other in zip(some, others, strict=True))
 
 
 # Residuals
@@ -129,7 +138,7 @@ def step_ratios(batch: int) -> tuple[float, float]:
     free, null_space, projection = paired_seconds(
         [training_step(layer, batch) for layer in layers], repeats=61, times=30
     )
-    return null_space / free, projection / free
+    return median_ratio(null_space, free), median_ratio(projection, free)
 
 
 # Closed form and native path against cvxpylayers
@@ -208,10 +217,10 @@ agreement_closed_conic = largest(ours - papers)
 gradient_closed = largest(gradient - their_gradient)
 (ours, gradient), (theirs, their_gradient), (papers, _) = (run() for run in bounded)
 strict = strictly_active(convex)
-closed_quadratic, closed_conic = paired_seconds(closed[1:], repeats=3)
-bounded_quadratic, bounded_conic = paired_seconds(bounded[1:], repeats=3)
-(closed_ours,) = paired_seconds(closed[:1], repeats=41)
-(bounded_ours,) = paired_seconds(bounded[:1], repeats=41)
+closed_quadratic, closed_conic = median_seconds(closed[1:], 3)
+bounded_quadratic, bounded_conic = median_seconds(bounded[1:], 3)
+(closed_ours,) = median_seconds(closed[:1], 41)
+(bounded_ours,) = median_seconds(bounded[:1], 41)
 ratio_100, projection_100 = step_ratios(100)
 ratio_4096, projection_4096 = step_ratios(4096)
 result = {

@@ -6,16 +6,17 @@ import math
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional
 
 from stencilnet.coefficients.base import CoefficientLayer
 from stencilnet.moments import MomentConditions
 
 
 class AffineLayer(CoefficientLayer, abc.ABC):
-    """Coefficients `c = c0 + xi M` with a fixed matrix.
+    """Coefficients `c = c0 + M xi` with a fixed matrix.
 
     Attributes:
-        matrix: `M`, shape `(*stencils, inputs, points)`.
+        matrix: `M`, shape `(*stencils, points, inputs)`.
     """
 
     matrix: Tensor
@@ -30,13 +31,13 @@ class AffineLayer(CoefficientLayer, abc.ABC):
         super().__init__(conditions, reference, limit=limit)
         matrix = self.make_matrix(conditions)
         self.register_constant("matrix", matrix)
-        self.inputs = matrix.shape[-2]
+        self.inputs = matrix.shape[-1]
 
     @staticmethod
     @abc.abstractmethod
     def make_matrix(
         conditions: MomentConditions,
-    ) -> Float[Tensor, "*stencils inputs points"]:
+    ) -> Float[Tensor, "*stencils points inputs"]:
         """`M` from the conditions."""
 
     def coefficients(
@@ -50,7 +51,7 @@ class AffineLayer(CoefficientLayer, abc.ABC):
 class NullSpace(AffineLayer):
     """Consistent coefficients by coordinates in the null space of the conditions.
 
-        c = c0 + xi N,    A c0 = b,    A N.T = 0
+        c = c0 + N.T xi,    A c0 = b,    A N.T = 0
 
     with orthonormal rows `N`. Every consistent operator is reached by exactly one
     `xi`, and no other operator is.
@@ -65,15 +66,15 @@ class NullSpace(AffineLayer):
     @staticmethod
     def make_matrix(
         conditions: MomentConditions,
-    ) -> Float[Tensor, "*stencils inputs points"]:
-        return conditions.null_space
+    ) -> Float[Tensor, "*stencils points inputs"]:
+        return conditions.null_space.mT.contiguous()
 
 
 class Projection(AffineLayer):
     """The consistent coefficients nearest to raw ones: the hard reading of Eq. (12).
 
         c = argmin |c - (c0 + xi)|**2  subject to  A c = b
-          = c0 + xi N.T N
+          = c0 + N.T N xi
 
     with `N` an orthonormal basis of the null space, from a QR factorization of the
     dimensionless conditions. If `c0` is the solution of least norm, the default, `c` is
@@ -87,7 +88,7 @@ class Projection(AffineLayer):
     @staticmethod
     def make_matrix(
         conditions: MomentConditions,
-    ) -> Float[Tensor, "*stencils inputs points"]:
+    ) -> Float[Tensor, "*stencils points inputs"]:
         return conditions.null_space.mT @ conditions.null_space
 
 
@@ -102,7 +103,7 @@ class Unconstrained(AffineLayer):
     @staticmethod
     def make_matrix(
         conditions: MomentConditions,
-    ) -> Float[Tensor, "*stencils inputs points"]:
+    ) -> Float[Tensor, "*stencils points inputs"]:
         points = conditions.offsets.shape[-1]
         identity = torch.eye(points, dtype=torch.float64)
         return identity.expand(*conditions.offsets.shape, points)
@@ -171,11 +172,11 @@ class Soft(CoefficientLayer):
 
 
 def _affine(raw: Tensor, matrix: Tensor, offset: Tensor) -> Tensor:
-    """`offset + raw @ matrix`, with one matrix or one per stencil."""
+    """`offset + matrix @ raw`, with one matrix or one per stencil."""
     if matrix.ndim > 2:
-        return offset + (raw.unsqueeze(-2) @ matrix).squeeze(-2)
-    # The transposed product is faster where rows are short and many. The offset is
-    # added last: a sum that starts from it rounds each term to the offset's size.
-    rows = raw.reshape(math.prod(raw.shape[:-1]), raw.shape[-1])
-    product = (matrix.mT @ rows.mT).mT
-    return (product + offset).reshape(*raw.shape[:-1], matrix.shape[-1])
+        return offset + (matrix @ raw.unsqueeze(-1)).squeeze(-1)
+    if matrix.shape[-1] < len(matrix):
+        return functional.linear(raw, matrix, offset)
+    # The offset comes last: a long sum that starts from it rounds each of its terms to
+    # the size of the offset, which float32 feels.
+    return functional.linear(raw, matrix) + offset
