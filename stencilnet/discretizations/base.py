@@ -55,9 +55,7 @@ class Discretization(ConstantModule, abc.ABC):
 
         The method is linearized about constant states between the extremes of `u`,
         where it commutes with translation: the response to a unit pulse gives all its
-        eigenvalues `lambda` at once, and the step is the largest `dt` with
-        `|R(lambda dt)| <= 1`, `R` the integrator's stability function. A mode that the
-        method itself amplifies is held to its own growth `exp(Re(lambda) dt)`.
+        eigenvalues at once, and `RungeKutta.stable_step` does the rest.
 
         Frozen coefficients say nothing of nonlinear stability: take 0.8 of the limit
         or so.
@@ -66,8 +64,7 @@ class Discretization(ConstantModule, abc.ABC):
             u: any fields; only their extremes count.
             integrator: the method that will advance them.
             states: number of constant states.
-            growth: excess over 1 that counts as rounding, times `|lambda| dt` of the
-                fastest mode.
+            growth: see `RungeKutta.stable_step`.
 
         Returns:
             The step in units of time, infinite if nothing limits it.
@@ -81,30 +78,8 @@ class Discretization(ConstantModule, abc.ABC):
                 "No step is stable for a field with NaN or infinite values: look for "
                 "the blow-up before."
             )
-        eigenvalues = self.eigenvalues(torch.linspace(low, high, states).to(u))
-        allowed = eigenvalues.real.clamp(min=0)
-        scale = float(eigenvalues.abs().max())
-
-        def stable(dt: float) -> bool:
-            factor = integrator.amplification(eigenvalues * dt).abs()
-            return bool((factor <= torch.exp(allowed * dt) + growth * scale * dt).all())
-
-        if scale == 0:
-            return math.inf
-        # The stable steps need not form an interval: walk up in small steps first,
-        # then bisect across the first failure. No explicit method here is stable for
-        # an eigenvalue of size 40 / dt.
-        stride = 0.02 / scale
-        steps = 1
-        while stable(steps * stride):
-            steps += 1
-            if steps > 2000:
-                return math.inf
-        good, bad = (steps - 1) * stride, steps * stride
-        for _ in range(20):
-            middle = (good + bad) / 2
-            good, bad = (middle, bad) if stable(middle) else (good, middle)
-        return good
+        levels = torch.linspace(low, high, states).to(u)
+        return integrator.stable_step(self.eigenvalues(levels), growth=growth)
 
     def warn_if_unstable(
         self, u: Float[Tensor, "*batch x"], integrator: RungeKutta, dt: float

@@ -162,7 +162,7 @@ class LearnedStencil(StencilMethod):
         """
         return {
             name: stencil * self._scales[name]
-            for name, stencil in self._dimensionless(u).items()
+            for name, stencil in self.dimensionless(u).items()
         }
 
     def derivatives(
@@ -175,18 +175,54 @@ class LearnedStencil(StencilMethod):
         }
         return {
             name: (around[self.stencils[name]] * stencil).sum(-1) * self._scales[name]
-            for name, stencil in self._dimensionless(u).items()
+            for name, stencil in self.dimensionless(u).items()
         }
 
-    def moment_residual(self, u: Float[Tensor, "*batch x"]) -> float:
-        """Largest violation of a moment condition, dimensionless, over the field."""
+    def dimensionless(
+        self, u: Float[Tensor, "*batch x"]
+    ) -> dict[str, Float[Tensor, "*batch x points"]]:
+        """`coefficients` before they are divided by `dx**d`."""
+        if u.dtype != self.dtype:
+            raise TypeError(
+                f"The field is {u.dtype} and the operator {self.dtype}: convert one, "
+                f"as in operator.to(u.dtype)."
+            )
+        self.check_field(u)
+        return self.choose(
+            {indices: patches(u, indices) for indices in set(self.windows.values())}
+        )
+
+    def choose(
+        self, seen: Mapping[tuple[int, ...], Float[Tensor, "*batch window"]]
+    ) -> dict[str, Float[Tensor, "*batch points"]]:
+        """Dimensionless coefficients for each derivative, from what the network sees.
+
+        Args:
+            seen: values in the cells of each distinct window in `windows`.
+        """
+        raw = {
+            indices: self.network(values / self.scale)
+            for indices, values in seen.items()
+        }
+        stencils, start = {}, 0
+        for name, layer in self._constraints.items():
+            stop = start + layer.inputs
+            stencils[name] = layer(raw[self.windows[name]][..., start:stop])
+            start = stop
+        return stencils
+
+    def moment_residuals(self, u: Float[Tensor, "*batch x"]) -> dict[str, float]:
+        """Largest violation of a moment condition over the field, per derivative."""
         with torch.no_grad():
-            residuals = [
-                self._constraints[name].residual(stencil).max()
-                for name, stencil in self._dimensionless(u).items()
-            ]
+            return {
+                name: float(self._constraints[name].residual(stencil).max())
+                for name, stencil in self.dimensionless(u).items()
+            }
+
+    def moment_residual(self, u: Float[Tensor, "*batch x"]) -> float:
+        """Largest violation of any moment condition, dimensionless, over the field."""
         # A NaN stays one.
-        return float(torch.stack(residuals).max())
+        return float(torch.tensor(list(self.moment_residuals(u).values())).max())
 
     def on(self, grid: Grid, equation: Equation | None = None) -> "LearnedStencil":
         """The same weights on another grid, or for another viscosity.
@@ -247,26 +283,6 @@ class LearnedStencil(StencilMethod):
     @property
     def _constraints(self) -> dict[str, Any]:
         return dict(self.layers.items())
-
-    def _dimensionless(self, u: Tensor) -> dict[str, Tensor]:
-        """Coefficients per derivative before they are divided by `dx**d`."""
-        if u.dtype != self.dtype:
-            raise TypeError(
-                f"The field is {u.dtype} and the operator {self.dtype}: convert one, "
-                f"as in operator.to(u.dtype)."
-            )
-        self.check_field(u)
-        scaled = u / self.scale
-        raw = {
-            indices: self.network(patches(scaled, indices))
-            for indices in set(self.windows.values())
-        }
-        stencils, start = {}, 0
-        for name, layer in self._constraints.items():
-            stop = start + layer.inputs
-            stencils[name] = layer(raw[self.windows[name]][..., start:stop])
-            start = stop
-        return stencils
 
 
 def _layer_class(layer: str | type[CoefficientLayer]) -> type[CoefficientLayer]:
