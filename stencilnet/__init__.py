@@ -10,6 +10,7 @@ grid, an integrator advances the result, and `rollout` repeats it, differentiabl
     u = rollout(learned, u0, times, forcing)
 """
 
+from stencilnet.certificate import certify
 from stencilnet.coefficients import (
     Convex,
     NullSpace,
@@ -56,6 +57,7 @@ from stencilnet.simulate import simulate
 from stencilnet.solve import rollout
 from stencilnet.storage import read_trajectories, write_trajectories
 from stencilnet.training import train
+from stencilnet.verify import verify
 
 __all__ = [
     "RK4",
@@ -86,6 +88,7 @@ __all__ = [
     "Unconstrained",
     "UpwindAdvection",
     "Weno",
+    "certify",
     "compare",
     "finite_difference_coefficients",
     "generate",
@@ -95,5 +98,6 @@ __all__ = [
     "rollout",
     "simulate",
     "train",
+    "verify",
     "write_trajectories",
 ]

@@ -19,15 +19,23 @@ from rich.progress import (
 )
 from rich.progress import Progress as Bars
 
+from stencilnet import plots
 from stencilnet.config import Config, load_config
 from stencilnet.demo import demo as run_demo
 from stencilnet.evaluation import compare_study
 from stencilnet.generate import generate as generate_data
 from stencilnet.reference import Progress
-from stencilnet.report import screen_table, summarize, write_report
+from stencilnet.report import (
+    certificate_page,
+    screen_table,
+    summarize,
+    trajectories_table,
+    write_report,
+)
 from stencilnet.simulate import simulate as run_simulation
 from stencilnet.storage import refuse_existing
 from stencilnet.training import train as train_operator
+from stencilnet.verify import verify as verify_store
 
 app = typer.Typer(
     add_completion=False,
@@ -184,6 +192,38 @@ def demo(
         result = run_demo(study, folder, overwrite=overwrite, progress=bar)
     _output.print(screen_table(result.rows))
     _say([*result.paths, result.result])
+
+
+@app.command()
+def verify(
+    store: Annotated[
+        Path, typer.Argument(help="Store of an operator or trajectories.")
+    ],
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", help="Trajectories to certify the operator on anew."),
+    ] = None,
+    figure: Annotated[
+        Path | None,
+        typer.Option("--figure", help="Draw the certificate as FIGURE.png and .pdf."),
+    ] = None,
+    overwrite: OverwriteOption = False,
+) -> None:
+    """Check a store against its checksum and show what it vouches for."""
+    if figure is not None:
+        figure = figure.with_suffix("") if figure.suffix in (".png", ".pdf") else figure
+        for path in plots.targets(figure):
+            refuse_existing(path, overwrite=overwrite)
+    found = verify_store(store, data=data)
+    _output.print(f"{store} is whole.", highlight=False, soft_wrap=True, markup=False)
+    if "derivative" not in found.dims:
+        if figure is not None:
+            raise ValueError("Only a certificate is drawn: leave out --figure.")
+        _output.print(trajectories_table(found))
+        return
+    _output.print(certificate_page(found), highlight=False)
+    if figure is not None:
+        _say(plots.save(plots.certificate(found), figure))
 
 
 def main() -> None:

@@ -66,8 +66,10 @@ def demo(
     comparisons = compare_study(config, run, progress=progress("Comparing"))
     folder = run / "comparison"
     paths = write_report(comparisons, folder, overwrite=overwrite)
-    history = plots.training_history(read_operator(operator).history)
-    paths += plots.save(history, folder / "training")
+    stored = read_operator(operator)
+    paths += plots.save(plots.training_history(stored.history), folder / "training")
+    assert stored.certificate is not None, "a training leaves one"
+    paths += plots.save(plots.certificate(stored.certificate), folder / "certificate")
     rows = summarize(comparisons)
     own = {row.method: row for row in rows if row.points == config.operator.points}
     values = {

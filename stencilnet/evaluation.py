@@ -107,7 +107,7 @@ def compare(
                 substeps=substeps,
             )
         column = _measure(u, truth, times, threshold)
-        column["mean_drift"] = ("sample", _mean_drift(u, times, forcing))
+        column["mean_drift"] = ("sample", mean_drift(u, times, forcing))
         column["step"] = ((), interval / substeps)
         column["stable_step"] = ((), stable)
         columns.append(column)
@@ -135,6 +135,28 @@ def relative_l2(
     error = (u - reference).square().sum((-2, -1)).sqrt()
     norm = reference.square().sum((-2, -1)).sqrt()
     return torch.nan_to_num(error / norm, nan=math.inf)
+
+
+def mean_drift(
+    u: Float[Tensor, "sample time x"],
+    times: Float[Tensor, " time"],
+    forcing: RandomForcing,
+) -> np.ndarray:
+    """Largest departure of the spatial mean from what it starts with and is forced to.
+
+    Args:
+        u: solution; at `times[0]` the clock of `forcing` reads 0.
+        times: when.
+        forcing: one row per sample.
+
+    Returns:
+        A number per sample, in units of `u`; infinite after a blow-up.
+    """
+    mean = u.mean(-1)
+    clock = times - times[0]
+    drift = mean - mean[:, :1] - forcing.mean_impulse(clock)
+    largest: np.ndarray = torch.nan_to_num(drift.abs(), nan=math.inf).amax(-1).numpy()
+    return largest
 
 
 def compare_study(
@@ -265,19 +287,6 @@ def _measure(
             "blow_up": ("sample", (~finite).numpy()),
         }
     )
-
-
-def _mean_drift(
-    u: Float[Tensor, "sample time x"],
-    times: Float[Tensor, " time"],
-    forcing: RandomForcing,
-) -> np.ndarray:
-    """Largest departure of the spatial mean; infinite after a blow-up."""
-    mean = u.mean(-1)
-    clock = times - times[0]
-    drift = mean - mean[:, :1] - forcing.mean_impulse(clock)
-    largest: np.ndarray = torch.nan_to_num(drift.abs(), nan=math.inf).amax(-1).numpy()
-    return largest
 
 
 def _spectrum(u: Tensor) -> np.ndarray:

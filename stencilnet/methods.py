@@ -1,5 +1,6 @@
 """Methods by name: the classical ones, and learned operators kept in stores."""
 
+import math
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -82,8 +83,15 @@ def moved(operator: LearnedStencil, grid: Grid, viscosity: float) -> LearnedSten
     """A learned operator for Burgers' equation on another domain or in another fluid.
 
     Raises:
-        ValueError: if the operator is for another equation.
+        ValueError: if the operator is for another equation, or the grid has another
+            spacing than the one it was learned on.
     """
+    learned_at, spacing = operator.grid.spacing[-1], grid.spacing[-1]
+    if not math.isclose(learned_at, spacing, rel_tol=1e-9):
+        raise ValueError(
+            f"The operator was learned at the spacing {learned_at:.4g}, not "
+            f"{spacing:.4g}: give a grid of its spacing."
+        )
     if not isinstance(operator.equation, Burgers):
         raise ValueError(
             f"The operator is for {type(operator.equation).__name__}, but the problem "

@@ -61,13 +61,18 @@ def save(figure: Figure, path: Path) -> list[Path]:
         figure: to write.
         path: without a suffix.
     """
-    paths = [path.with_name(f"{path.name}.{kind}") for kind in ("png", "pdf")]
+    path.parent.mkdir(parents=True, exist_ok=True)
     with rc_context(STYLE):
-        for target in paths:
+        for target in targets(path):
             # A fixed date keeps the same figure the same file.
             metadata = {"CreationDate": None} if target.suffix == ".pdf" else None
             figure.savefig(target, metadata=metadata)
-    return paths
+    return targets(path)
+
+
+def targets(path: Path) -> list[Path]:
+    """The files that `save` writes."""
+    return [path.with_name(f"{path.name}.{kind}") for kind in ("png", "pdf")]
 
 
 def space_time(
@@ -246,6 +251,85 @@ def training_history(history: Mapping[str, np.ndarray]) -> Figure:
         right.set_xlabel("update")
         right.set_ylabel("relative $L^2$ error, validation")
     return figure
+
+
+def certificate(measured: xr.Dataset) -> Figure:
+    """Modified wavenumbers, convergence on smooth fields, and eigenvalues.
+
+    A row per derivative: real and imaginary part of `(k* dx)**D` against the exact
+    value, with the range of 5 to 95 % and the whole range of the stencils.
+
+    Args:
+        measured: from `certificate.certify`.
+    """
+    names = [str(name) for name in measured["derivative"].values]
+    with rc_context(STYLE):
+        height = 1.75 * max(len(names), 2)
+        figure = Figure(figsize=(WIDTH, height), layout="constrained")
+        parts: Any = figure.subfigures(1, 2, width_ratios=(2, 1))
+        left, right = parts
+        panels = left.subplots(len(names), 2, sharex=True, squeeze=False)
+        for row, name in zip(panels, names, strict=True):
+            _modified_wavenumber(row, measured.sel(derivative=name))
+        for axis, part in zip(panels[0], ("real", "imaginary"), strict=True):
+            axis.set_title(f"{part} part")
+        for axis in panels[-1]:
+            axis.set_xlabel("$k \\Delta x$")
+        panels[0, 0].legend()
+        above, below = right.subplots(2, 1)
+        spacing = measured["spacing"]
+        for name, colour in zip(names, ("#0072B2", "#009E73", "#CC79A7"), strict=False):
+            error = measured["refinement_error"].sel(derivative=name)
+            style = {"color": colour, "markersize": 3, "label": _symbol(name)}
+            above.loglog(spacing, error, "o-", **style)
+        whole = measured["refinement_error_u_t"]
+        above.loglog(spacing, whole, "ks-", markersize=3, label="$u_t$")
+        above.set(xlabel="$\\Delta x$", ylabel="relative error")
+        above.legend()
+        dt = float(measured["step"])
+        z = measured["amplification"]
+        below.contourf(z["z_real"], z["z_imaginary"], z, (0, 1), colors=["#DDDDDD"])
+        below.contour(
+            z["z_real"], z["z_imaginary"], z, (1,), colors="k", linewidths=0.8
+        )
+        below.plot(
+            dt * measured["eigenvalue_real"].values.ravel(),
+            dt * measured["eigenvalue_imaginary"].values.ravel(),
+            ".",
+            color=_COLOURS["learned"],
+            markersize=1.5,
+            markeredgewidth=0,
+            rasterized=True,
+        )
+        below.set(xlabel="Re $\\lambda \\Delta t$", ylabel="Im $\\lambda \\Delta t$")
+        below.set_aspect("equal")
+    return figure
+
+
+def _modified_wavenumber(axes: Sequence[Any], measured: xr.Dataset) -> None:
+    """Real and imaginary part of one derivative's symbol."""
+    order = int(measured["modified_order"])
+    k_dx = measured["k_dx"].values
+    for axis, part, exact in zip(axes, (0, 1), (k_dx**order, 0 * k_dx), strict=True):
+        of = measured["modified_wavenumber"].isel(part=part)
+        axis.plot(k_dx, exact, "k:", linewidth=0.8, label="exact")
+        colour = _COLOURS["learned"]
+        for low, high in ((0.0, 1.0), (0.05, 0.95)):
+            band = (of.sel(quantile=low), of.sel(quantile=high))
+            axis.fill_between(k_dx, *band, color=colour, alpha=0.2, linewidth=0)
+        axis.plot(k_dx, of.sel(quantile=0.5), color=colour, label="median")
+    name = str(measured["derivative"].values)
+    power = f"^{order}" if order > 1 else ""
+    axes[0].set_ylabel(f"{_symbol(name)}:  $(k^* \\Delta x){power}$")
+
+
+def _symbol(name: str) -> str:
+    """The name of a derivative, such as `u_xx` or `u_left`, as a formula."""
+    letter, _, index = name.partition("_")
+    if not index:
+        return f"${letter}$"
+    roman = "" if set(index) == {"x"} else r"\rm "
+    return f"${letter}_{{{roman}{index}}}$"
 
 
 def _extent(comparison: xr.Dataset) -> tuple[float, float, float, float]:

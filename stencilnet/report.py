@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import xarray as xr
 from rich.box import SIMPLE_HEAD
+from rich.console import Group
 from rich.table import Table
 
 from stencilnet import plots
@@ -108,6 +109,82 @@ def markdown_table(rows: Sequence[Row]) -> str:
         *("| " + " | ".join(_cells(row)) + " |" for row in rows),
     ]
     return "\n".join(lines) + "\n"
+
+
+def certificate_page(certificate: xr.Dataset) -> Group:
+    """A certificate on a page, for a terminal of 80 columns.
+
+    Args:
+        certificate: from `certificate.certify`.
+    """
+    spec = json.loads(certificate.attrs["spec"])
+    equation, stencil = spec["equation"], spec["stencil"]
+    parameters = ", ".join(
+        f"{name} {value:g}" for name, value in equation.items() if name != "name"
+    )
+    where = "{points} points over {period:.4g}".format_map(certificate.attrs)
+    title = (
+        f"{equation['name']}, {parameters}, on {where}; {stencil['width']} points per "
+        f"stencil, order {stencil['order']}, layer {stencil['layer']}"
+    )
+    names = [str(name) for name in certificate["derivative"].values]
+    table = Table(box=SIMPLE_HEAD, padding=0, show_edge=False)
+    table.add_column("")
+    for heading in (*names, "all"):
+        table.add_column(heading, justify="right", no_wrap=True)
+
+    def value(variable: str) -> float:
+        return float(certificate[variable])
+
+    def add(label: str, variable: str | None, form: str, whole: str = "") -> None:
+        of = certificate[variable].values if variable else [None] * len(names)
+        cells = ["" if cell is None else form.format(cell) for cell in of]
+        table.add_row(label, *cells, whole)
+
+    samples = certificate.sizes["sample"]
+    error, drift = certificate["relative_l2"], certificate["mean_drift"]
+    add("largest moment residual", "moment_residual", "{:.0e}")
+    order = f"{value('observed_order_u_t'):.2f}"
+    add("observed order on smooth fields", "observed_order", "{:.2f}", order)
+    add("exact to 1 % up to k dx", "resolved_k_dx", "{:.2f}")
+    add("stencils that reverse some wave", "reversed_share", "{:.1%}")
+    bound = f"<= {value('lipschitz_bound'):.3g}"
+    add("Lipschitz constant, on the data", "lipschitz", "{:.3g}", bound)
+    step = f"{value('step'):.3g}"
+    add("time step", None, "", step)
+    add("  stable about constant states", None, "", f"{value('stable_step'):.3g}")
+    of_data = f"{value('stable_step_of_data'):.3g}"
+    add("  stable about states of the data", None, "", of_data)
+    rate = value("growth_rate")
+    rate = 0.0 if abs(rate) < 1e-10 else rate
+    add("fastest growth about the data", None, "", f"{rate:.2g}")
+    add("drift of the mean, rollouts", None, "", f"{float(drift.max()):.0e}")
+    add("relative L2, rollouts", None, "", _error(float(error.mean())))
+    blown = f"{int(certificate['blow_up'].sum())}/{samples}"
+    add("blow-ups", None, "", blown)
+    return Group(title, "", table)
+
+
+def trajectories_table(dataset: xr.Dataset) -> Table:
+    """What a trajectory store holds, for a terminal of 80 columns."""
+    u = dataset["u"]
+    kind = "cell averages" if u.attrs["averages"] else "point values"
+    sizes = ", ".join(f"{size} {name}" for name, size in u.sizes.items())
+    time, period = dataset["time"].values, dataset["x"].attrs["period"]
+    table = Table(box=SIMPLE_HEAD, padding=0, show_edge=False, show_header=False)
+    rows = {
+        "u": f"{kind}: {sizes}; from {float(u.min()):.4g} to {float(u.max()):.4g}",
+        "time": f"{time[0]:g} to {time[-1]:g}",
+        "period": f"{period:.6g}",
+        **{
+            name: f"{value:.3g}" if isinstance(value, float) else str(value)
+            for name, value in dataset.attrs.items()
+            if name != "config"
+        },
+    }
+    for name, value in rows.items():
+        table.add_row(name, value)
+    return table
 
 
 def write_report(

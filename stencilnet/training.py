@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from stencilnet.certificate import certify
 from stencilnet.checkpoints import (
     TrainingState,
     last_checkpoint,
@@ -109,9 +110,10 @@ def train(
     Windows of random samples and start times are rolled out through the solver, and
     their error is differentiated back to the weights. Every `validate_every` updates
     the operator is rolled out over the whole validation trajectories; the weights of
-    the lowest relative L2 error are the result. Every draw depends only on the seed and
-    the number of the update, so a resumed training ends at the same bits as one that
-    was never interrupted (on one machine, with one number of threads).
+    the lowest relative L2 error are the result, with a certificate of them. Every draw
+    depends only on the seed and the number of the update, so a resumed training ends at
+    the same bits as one that was never interrupted (on one machine, with one number of
+    threads).
 
     Args:
         config: the study; sections problem, operator and training are read.
@@ -172,11 +174,13 @@ def train(
             note += f", validation {state.history['validation_relative_l2'][-1]:.4f}"
         progress(state.iteration, training.iterations, note)
 
+    operator.load_state_dict(state.best)
     stored = StoredOperator(
         operator.spec(),
         {name: value.numpy() for name, value in state.best.items()},
         {name: np.asarray(values) for name, values in state.history.items()},
         {**attributes, "validation_relative_l2": state.best_error},
+        certify(operator, datasets[1], integrator=integrator, step=attributes["step"]),
     )
     return write_operator(stored, target, overwrite=overwrite)
 

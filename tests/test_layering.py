@@ -15,9 +15,11 @@ LAYERS = [
         "generate",
         "windows",
         "checkpoints",
+        "certificate",
         "training",
         "evaluation",
         "simulate",
+        "verify",
     },
     {"cli", "demo", "report", "plots"},
 ]

@@ -67,6 +67,21 @@ def test_the_stages_follow_each_other(home, monkeypatch, capsys):
     assert not list(home.rglob("*.partial"))
 
 
+def test_verify_shows_what_a_store_vouches_for(home, monkeypatch, capsys):
+    draw = ("--figure", "figures/certificate.pdf")
+    assert call(monkeypatch, "verify", "runs/small/operator.zarr", *draw) == 0
+    printed = capsys.readouterr().out
+    for word in ("is whole", "moment residual", "u_x", "Lipschitz", "null_space"):
+        assert word in printed
+    assert (home / "figures/certificate.png").exists()
+    assert call(monkeypatch, "verify", "runs/small/operator.zarr", *draw) == 2
+    data = "runs/small/data/test/averages-16.zarr"
+    again = ("verify", "runs/small/operator.zarr", "--data", data)
+    assert call(monkeypatch, *again) == 0
+    assert call(monkeypatch, "verify", data) == 0
+    assert "cell averages: 2 sample, 11 time, 16 x" in capsys.readouterr().out
+
+
 def test_the_demo_leaves_its_result(home, monkeypatch, capsys):
     demo = ("demo", "--config", "small.yaml", "name=other")
     assert call(monkeypatch, *demo) == 0
@@ -178,6 +193,22 @@ MISTAKES = {
         half_written_store,
         "damaged or half-written",
     ),
+    "half-written operator": (
+        ["verify", "runs/small/operator.zarr"],
+        lambda home: shutil.rmtree(home / "runs/small/operator.zarr/certificate/step"),
+        "damaged or half-written",
+    ),
+    "trajectories certified on data": (
+        ["verify", "runs/small/data/test/averages-16.zarr", "--data", "small.yaml"],
+        None,
+        "Only an operator is certified on data",
+    ),
+    "figure of trajectories": (
+        ["verify", "runs/small/data/test/averages-16.zarr", "--figure", "a"],
+        None,
+        "Only a certificate is drawn",
+    ),
+    "nothing to verify": (["verify", "nothing.zarr"], None, "There is no store"),
     "data that is not there": (
         ["train", "small.yaml", "--run", "new"],
         None,

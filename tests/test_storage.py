@@ -57,6 +57,13 @@ def test_trajectories_come_back_bit_for_bit(dataset, tmp_path):
     assert again.attrs["seed"] == 1
 
 
+def test_an_operator_that_was_read_can_be_written_again(operator, tmp_path):
+    read = read_operator(write_operator(operator, tmp_path / "a.zarr"))
+    again = read_operator(write_operator(read, tmp_path / "b.zarr"))
+    assert again.spec == read.spec
+    assert again.attributes["error"] == read.attributes["error"]
+
+
 def test_stores_are_of_format_3_with_checksums(dataset, tmp_path):
     path = write_trajectories(dataset, tmp_path / "a.zarr")
     group = zarr.open_group(path, mode="r")

@@ -110,6 +110,17 @@ class Discretization(ConstantModule, abc.ABC):
         (row,) = torch.autograd.grad(first, state)
         return torch.fft.fft(row.double(), dim=-1)
 
+    def jacobian(self, u: Float[Tensor, "state x"]) -> Float[Tensor, "state x x"]:
+        """Derivative of `u_t` at each point by `u` at each point, about any states."""
+        state = u.detach().requires_grad_()
+        with torch.enable_grad():
+            u_t = self.forward(state)
+        rows = [
+            torch.autograd.grad(u_t[:, i].sum(), state, retain_graph=True)[0]
+            for i in range(u.shape[-1])
+        ]
+        return torch.stack(rows, dim=1)
+
 
 class StencilMethod(Discretization):
     """A discretization that supplies derivatives, which the equation combines."""

@@ -1,7 +1,13 @@
 """Trajectories and learned operators in zarr stores that are whole or not there."""
 
 from stencilnet.storage.atomic import new_store, refuse_existing, remove
-from stencilnet.storage.operators import StoredOperator, read_operator, write_operator
+from stencilnet.storage.operators import (
+    OPERATOR_SCHEMA,
+    StoredOperator,
+    read_operator,
+    write_operator,
+)
+from stencilnet.storage.provenance import schema_of
 from stencilnet.storage.trajectories import (
     forcing_of,
     grid_of,
@@ -11,6 +17,7 @@ from stencilnet.storage.trajectories import (
 )
 
 __all__ = [
+    "OPERATOR_SCHEMA",
     "StoredOperator",
     "forcing_of",
     "grid_of",
@@ -19,6 +26,7 @@ __all__ = [
     "read_trajectories",
     "refuse_existing",
     "remove",
+    "schema_of",
     "trajectories",
     "write_operator",
     "write_trajectories",

@@ -2,9 +2,9 @@
 
 Nothing is pickled. An operator store is a zarr group of format 3 with one array per
 parameter under `arrays/`, bit for bit, one per recorded quantity of the training under
-`history/`, and the attributes `schema`, `spec` (JSON), `content_hash`, `versions`,
-`git_commit`, `created`, and what the writer adds, such as the config and the hash of
-the data.
+`history/`, if it was certified an xarray dataset under `certificate/`, and the
+attributes `schema`, `spec` (JSON), `content_hash`, `versions`, `git_commit`, `created`,
+and what the writer adds, such as the config and the hash of the data.
 """
 
 import json
@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import xarray as xr
 import zarr
-from zarr.codecs import ZstdCodec
 
 from stencilnet.storage.atomic import new_store
 from stencilnet.storage.provenance import (
     CIRCUMSTANCES,
+    COMPRESSOR,
     check_hash,
     check_schema,
     content_hash,
@@ -27,7 +28,7 @@ from stencilnet.storage.provenance import (
     provenance,
 )
 
-SCHEMA = "stencilnet.operator/1"
+OPERATOR_SCHEMA = "stencilnet.operator/1"
 
 
 @dataclass(frozen=True)
@@ -39,12 +40,14 @@ class StoredOperator:
         arrays: weights and, in a checkpoint, the optimizer's state, by name.
         history: recorded quantities of the training, each with one entry per record.
         attributes: plain values, such as the config and the hash of the data.
+        certificate: what was measured of the operator, see `certificate.certify`.
     """
 
     spec: Mapping[str, Any]
     arrays: Mapping[str, np.ndarray]
     history: Mapping[str, np.ndarray] = field(default_factory=dict)
     attributes: Mapping[str, Any] = field(default_factory=dict)
+    certificate: xr.Dataset | None = None
 
 
 def write_operator(
@@ -59,13 +62,13 @@ def write_operator(
     arrays = _flatten(stored)
     try:
         spec = json.dumps(stored.spec)
-        attributes = json.loads(json.dumps(dict(stored.attributes)))
+        attributes = _lasting(json.loads(json.dumps(dict(stored.attributes))))
     except TypeError as error:
         raise ValueError(
             f"A spec and its attributes are plain values, but: {error}."
         ) from None
     attributes["spec"] = spec
-    digest = content_hash(arrays, attributes)
+    digest = _hash(arrays, attributes, stored.certificate)
     with new_store(Path(path), overwrite=overwrite) as partial:
         group = zarr.open_group(partial, mode="w", zarr_format=3)
         for name, values in arrays.items():
@@ -74,11 +77,27 @@ def write_operator(
                 shape=values.shape,
                 dtype=values.dtype,
                 chunks=tuple(max(size, 1) for size in values.shape),
-                compressors=ZstdCodec(level=3, checksum=True),
+                compressors=COMPRESSOR,
             )
             array[...] = values
+        if stored.certificate is not None:
+            stored.certificate.to_zarr(
+                partial,
+                group="certificate",
+                zarr_format=3,
+                consolidated=False,
+                encoding={
+                    str(name): {"compressors": (COMPRESSOR,)}
+                    for name in stored.certificate.variables
+                },
+            )
         group.attrs.update(
-            {"schema": SCHEMA, "content_hash": digest, **attributes, **provenance()}
+            {
+                "schema": OPERATOR_SCHEMA,
+                "content_hash": digest,
+                **attributes,
+                **provenance(),
+            }
         )
     return Path(path)
 
@@ -92,30 +111,57 @@ def read_operator(path: Path) -> StoredOperator:
     """
     path = Path(path)
     attributes = open_attributes(path)
-    check_schema(path, attributes, SCHEMA)
+    check_schema(path, attributes, OPERATOR_SCHEMA)
     try:
         group = zarr.open_group(path, mode="r")
         arrays = {
             f"{folder}/{name}": np.asarray(array[...])
             for folder, members in group.groups()
+            if folder != "certificate"
             for name, array in members.arrays()
         }
+        certificate = None
+        if "certificate" in group:
+            with xr.open_zarr(
+                path, group="certificate", consolidated=False, chunks=None
+            ) as opened:
+                certificate = opened.load()
     except (KeyError, OSError, RuntimeError, ValueError) as error:
         raise ValueError(
             f"{path} is damaged or half-written and cannot be read: make it again."
         ) from error
-    content = {
-        key: value
-        for key, value in attributes.items()
-        if key not in ("schema", *CIRCUMSTANCES)
-    }
-    check_hash(path, attributes.get("content_hash"), content_hash(arrays, content))
+    found = _hash(arrays, _lasting(attributes), certificate)
+    check_hash(path, attributes.get("content_hash"), found)
     spec = json.loads(attributes.pop("spec"))
     return StoredOperator(
         spec=spec,
         arrays=_folder(arrays, "arrays"),
         history=_folder(arrays, "history"),
         attributes=attributes,
+        certificate=certificate,
+    )
+
+
+def _lasting(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Attributes without those that every writing makes anew."""
+    made = ("schema", *CIRCUMSTANCES)
+    return {key: value for key, value in attributes.items() if key not in made}
+
+
+def _hash(
+    arrays: Mapping[str, np.ndarray],
+    attributes: Mapping[str, Any],
+    certificate: xr.Dataset | None,
+) -> str:
+    """`content_hash` of all that an operator store holds."""
+    if certificate is None:
+        return content_hash(arrays, attributes)
+    measured = {
+        f"certificate/{name}": variable.values
+        for name, variable in certificate.variables.items()
+    }
+    return content_hash(
+        {**arrays, **measured}, {**attributes, "certificate": certificate.attrs}
     )
 
 

@@ -11,9 +11,13 @@ from typing import Any
 
 import numpy as np
 import zarr
+from zarr.codecs import ZstdCodec
 
 CIRCUMSTANCES = ("versions", "git_commit", "created", "content_hash")
 """Attributes that tell when and by what a store was written, not what it holds."""
+
+COMPRESSOR = ZstdCodec(level=3, checksum=True)
+"""Of every chunk; a bit that flips on disk is noticed."""
 
 _LIBRARIES = ("stencilnet", "torch", "numpy", "xarray", "zarr")
 
@@ -38,6 +42,9 @@ def content_hash(arrays: Mapping[str, Any], attributes: Mapping[str, Any]) -> st
     digest = hashlib.sha256()
     for name in sorted(arrays):
         values = np.ascontiguousarray(arrays[name])
+        if values.dtype.kind in "OT":
+            # Texts of variable length are pointers in memory.
+            values = np.array(values.tolist(), dtype=np.str_)
         digest.update(f"{name}|{values.dtype.str}|{values.shape}|".encode())
         digest.update(values.tobytes())
     digest.update(json.dumps(dict(attributes), sort_keys=True).encode())
@@ -59,6 +66,15 @@ def open_attributes(path: Path) -> dict[str, Any]:
         raise ValueError(
             f"{path} is not a readable zarr store: give a store that stencilnet wrote."
         ) from error
+
+
+def schema_of(path: Path) -> str:
+    """The schema that a store says it has, empty if it says nothing.
+
+    Raises:
+        FileNotFoundError, ValueError: as `open_attributes`.
+    """
+    return str(open_attributes(path).get("schema", ""))
 
 
 def check_schema(path: Path, attributes: Mapping[str, Any], schema: str) -> None:

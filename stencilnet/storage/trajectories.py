@@ -22,13 +22,13 @@ import torch
 import xarray as xr
 from jaxtyping import Float
 from torch import Tensor
-from zarr.codecs import ZstdCodec
 
 from stencilnet.forcing import RandomForcing
 from stencilnet.grid import Grid
 from stencilnet.storage.atomic import new_store
 from stencilnet.storage.provenance import (
     CIRCUMSTANCES,
+    COMPRESSOR,
     check_hash,
     check_schema,
     content_hash,
@@ -104,9 +104,8 @@ def write_trajectories(
     """
     dataset = dataset.assign_attrs(provenance())
     dataset.attrs["content_hash"] = _hash(dataset)
-    compressor = ZstdCodec(level=3, checksum=True)
     encoding: dict[str, Any] = {
-        str(name): {"compressors": (compressor,)} for name in dataset.variables
+        str(name): {"compressors": (COMPRESSOR,)} for name in dataset.variables
     }
     for name, variable in dataset.data_vars.items():
         if variable.dims[:1] == ("sample",):

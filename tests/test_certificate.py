@@ -1,0 +1,242 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+import zarr
+from helpers import randomize, smooth_field
+from studies import generated
+
+from stencilnet import (
+    RK4,
+    Advection,
+    ConservativeBurgers,
+    ConvectiveBurgers,
+    Euler,
+    GodunovBurgers,
+    Grid,
+    LearnedStencil,
+    RandomForcing,
+    certify,
+    load_operator,
+    plots,
+    rollout,
+    train,
+    verify,
+)
+from stencilnet.coefficients import Dissipation
+from stencilnet.report import certificate_page
+from stencilnet.storage import trajectories
+
+NU = 0.1
+GRID = Grid.line(16)
+
+
+def learned(equation=None, grid=GRID, seed=1, width=6, **settings):
+    equation = equation or ConservativeBurgers(NU)
+    operator = LearnedStencil(equation, grid, width=width, hidden=(8,), **settings)
+    if seed:
+        randomize(operator, seed)
+    return operator
+
+
+def data_for(operator, samples=2, length=5):
+    """Trajectories of the operator's kind, of a smooth field that stays as it is."""
+    u = smooth_field(operator.grid, samples=samples).unsqueeze(1).repeat(1, length, 1)
+    times = torch.arange(length, dtype=torch.float64) * 0.01
+    forcing = RandomForcing.sample(samples, modes=3, seed=0)
+    averages = operator.equation.averages
+    return trajectories(u, times, operator.grid, forcing, averages=averages)
+
+
+def test_the_untrained_operator_has_the_symbols_of_the_classical_scheme():
+    operator = learned(seed=0, width=2)
+    found = certify(operator, data_for(operator))
+    k = found["k_dx"].values
+    modified = found["modified_wavenumber"]
+    assert found["modified_order"].values.tolist() == [1, 2]
+    for quantile in found["quantile"]:
+        of = modified.sel(quantile=quantile)
+        np.testing.assert_allclose(of.sel(derivative="u")[0], np.sin(k), atol=1e-14)
+        second = 4 * np.sin(k / 2) ** 2
+        np.testing.assert_allclose(of.sel(derivative="u_x")[0], second, atol=1e-14)
+        np.testing.assert_allclose(of.isel(part=1), 0, atol=1e-14)
+    assert (found["reversed_share"] == 0).all()
+    np.testing.assert_allclose(found["observed_order"], 2, atol=0.02)
+    # sin(k) / k and (2 sin(k / 2) / k)**2 leave 1 % at 0.245 and 0.348.
+    step = k[0]
+    expected = [step * math.floor(limit / step) for limit in (0.245, 0.348)]
+    np.testing.assert_allclose(found["resolved_k_dx"], expected)
+
+
+def test_the_classical_scheme_has_its_stable_step_and_no_lipschitz_constant():
+    operator = learned(seed=0, width=2)
+    data = data_for(operator)
+    data["u"] *= 0
+    found = certify(operator, data, integrator=Euler)
+    heat = GRID.spacing[-1] ** 2 / (2 * NU)
+    for name in ("stable_step", "stable_step_of_data"):
+        assert float(found[name]) == pytest.approx(heat, rel=1e-3)
+    assert abs(float(found["growth_rate"])) < 1e-12
+    assert (found["lipschitz"] == 0).all()
+    assert float(found["lipschitz_bound"]) == 0
+
+
+@pytest.mark.parametrize("order", [1, 2, 3])
+@pytest.mark.parametrize("equation", [ConservativeBurgers, GodunovBurgers])
+def test_promises_hold_for_random_weights(order, equation):
+    operator = learned(equation(NU), order=order)
+    found = certify(operator, data_for(operator))
+    assert (found["moment_residual"] <= 1e-12).all()
+    assert (found["mean_drift"] <= 1e-12).all()
+    assert (found["observed_order"] >= order - 0.1).all()
+    assert float(found["observed_order_u_t"]) >= order - 0.1
+
+
+@pytest.mark.parametrize("equation", [ConvectiveBurgers(NU), Advection(1.0)])
+def test_operators_of_point_values_are_certified(equation):
+    operator = learned(equation, width=5)
+    found = certify(operator, data_for(operator), integrator=RK4)
+    assert (found["observed_order"] >= 0.9).all()
+    assert list(found["derivative"].values) == list(equation.requires)
+
+
+def test_a_certificate_tells_of_an_operator_that_is_not_consistent():
+    operator = learned(layer="unconstrained")
+    found = certify(operator, data_for(operator))
+    assert (found["moment_residual"] > 1e-2).all()
+    assert float(found["observed_order_u_t"]) < 0.5
+
+
+def test_side_conditions_show_in_the_symbols():
+    free = learned(seed=3)
+    sides = {"u_x": [Dissipation(1, face=True, wavenumbers=32)]}
+    held = learned(seed=3, layer="convex", side_conditions=sides)
+    for one in (free, held):
+        randomize(one, 3, scale=2.0)
+    share = [
+        float(certify(one, data_for(one))["reversed_share"].sel(derivative="u_x"))
+        for one in (free, held)
+    ]
+    assert share[0] > 0
+    assert share[1] == 0
+
+
+def test_the_lipschitz_estimate_is_the_largest_local_slope():
+    operator = learned(scale=0.5)
+    data = data_for(operator)
+    found = certify(operator, data)
+    estimate = found["lipschitz"].max().item()
+    assert 0 < estimate <= float(found["lipschitz_bound"])
+    u = torch.tensor(data["u"].values[:, 0])
+    steepest = 0.0
+    with torch.no_grad():
+        before = operator.dimensionless(u)["u"]
+        for cell in range(16):
+            moved = u.clone()
+            moved[:, cell] += 1e-6
+            change = (operator.dimensionless(moved)["u"] - before).norm(dim=-1)
+            steepest = max(steepest, float(change.max()) / 1e-6 * operator.scale)
+    of_u = float(found["lipschitz"].sel(derivative="u"))
+    assert steepest <= of_u * (1 + 1e-4)
+    assert steepest >= of_u / math.sqrt(6)
+
+
+def test_eigenvalues_are_those_of_finite_differences():
+    operator = learned()
+    u = smooth_field(GRID, samples=2)
+    jacobian = operator.jacobian(u)
+    with torch.no_grad():
+        for cell in (0, 5):
+            moved = u.clone()
+            moved[:, cell] += 1e-6
+            column = (operator(moved) - operator(u)) / 1e-6
+            torch.testing.assert_close(
+                jacobian[:, :, cell], column, rtol=1e-4, atol=1e-4
+            )
+    found = certify(operator, data_for(operator))
+    fastest = torch.linalg.eigvals(jacobian).real.max().item()
+    assert float(found["growth_rate"]) == pytest.approx(fastest)
+
+
+def test_rollouts_of_a_certificate_are_those_of_the_solver():
+    operator = learned()
+    data = data_for(operator)
+    found = certify(operator, data, step=0.005)
+    assert float(found["step"]) == pytest.approx(0.005)
+    force = RandomForcing.sample(2, modes=3, seed=0).on(GRID, averages=True)
+    u = torch.tensor(data["u"].values)
+    times = torch.tensor(data["time"].values)
+    with torch.no_grad():
+        followed = rollout(operator, u[:, 0], times, force, substeps=2)
+    error = (followed - u).norm(dim=(1, 2)) / u.norm(dim=(1, 2))
+    np.testing.assert_allclose(found["relative_l2"], error, rtol=1e-10)
+
+
+def test_certifying_changes_nothing_of_the_operator():
+    operator = learned(dtype=torch.float32)
+    before = [weights.clone() for weights in operator.parameters()]
+    certify(operator, data_for(operator))
+    for one, other in zip(operator.parameters(), before, strict=True):
+        assert torch.equal(one, other)
+        assert one.grad is None
+
+
+def test_data_of_another_kind_or_grid_are_refused():
+    operator = learned()
+    with pytest.raises(ValueError, match="give the other kind"):
+        certify(operator, data_for(learned(ConvectiveBurgers(NU), width=5)))
+    with pytest.raises(ValueError, match="give data on its grid"):
+        certify(operator, data_for(learned(grid=Grid.line(32))))
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("certified")
+    config = generated(folder)
+    train(config, folder)
+    return folder
+
+
+def test_a_training_leaves_the_certificate_of_its_best_weights(run):
+    stored = verify(run / "operator.zarr")
+    operator, _ = load_operator(run / "operator.zarr")
+    data = verify(run / "data/validation/averages-16.zarr")
+    step = float(stored["step"])
+    xr.testing.assert_identical(
+        stored.drop_attrs(deep=False),
+        certify(operator, data, step=step).drop_attrs(deep=False),
+    )
+    assert stored.attrs["data_hash"] == data.attrs["content_hash"]
+
+
+def test_other_data_certify_anew(run):
+    test = verify(run / "operator.zarr", data=run / "data/test/averages-16.zarr")
+    stored = verify(run / "operator.zarr")
+    assert test.attrs["data_hash"] != stored.attrs["data_hash"]
+    assert not np.array_equal(test["relative_l2"], stored["relative_l2"])
+    assert float(test["observed_order_u_t"]) != float(stored["observed_order_u_t"])
+    with pytest.raises(ValueError, match="learned at the spacing"):
+        verify(run / "operator.zarr", data=run / "data/test/averages-32.zarr")
+    with pytest.raises(ValueError, match="Only an operator"):
+        verify(
+            run / "data/test/averages-32.zarr", data=run / "data/test/averages-32.zarr"
+        )
+
+
+def test_a_certificate_that_was_tampered_with_is_noticed(run):
+    group = zarr.open_group(run / "operator.zarr" / "certificate")
+    before = group["moment_residual"][...]
+    group["moment_residual"][...] = 0.0
+    with pytest.raises(ValueError, match="does not match its checksum"):
+        verify(run / "operator.zarr")
+    group["moment_residual"][...] = before
+    verify(run / "operator.zarr")
+
+
+def test_page_and_figure_show_a_certificate(run, tmp_path):
+    certificate = verify(run / "operator.zarr")
+    assert certificate_page(certificate).renderables
+    for path in plots.save(plots.certificate(certificate), tmp_path / "figure"):
+        assert path.stat().st_size > 1000
