@@ -12,10 +12,10 @@ with the hard layer through cvxpylayers, as the paper did. Writes Tables 5 and 6
 
 import argparse
 import csv
-import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -284,29 +284,28 @@ with rc_context(plots.STYLE):
     axis.set(xlabel="$x$", ylabel="$f(x, 0)$")
     figures["figure-5-forcing"] = figure
 
-    size = (plots.WIDTH, 1.7 * math.ceil(len(models) / 2))
-    figure = Figure(figsize=(size[0], 2 * size[1] / 1.7), layout="constrained")
-    sums = Figure(figsize=size, layout="constrained")
-    layout = (math.ceil(len(models) / 2), 2)
-    panels = figure.subplots(*layout, sharex=True, sharey=True, squeeze=False).flat
-    sum_panels = sums.subplots(*layout, sharex=True, sharey=True, squeeze=False).flat
-    for name, axis, below in zip(models, panels, sum_panels, strict=False):
+    figure = Figure(figsize=(plots.WIDTH, 3.2), layout="constrained")
+    sums = Figure(figsize=(plots.WIDTH, 1.7), layout="constrained")
+    shared: Any = {"sharex": True, "sharey": "row", "squeeze": False}
+    panels = figure.subplots(2, len(models), height_ratios=(3, 2), **shared)
+    sum_panels = sums.subplots(1, len(models), **shared)
+    for name, (above, below), panel in zip(
+        models, panels.T, sum_panels[0], strict=True
+    ):
         with torch.no_grad():
             coefficients = kept[name].coefficients(around)
             found = (coefficients * around).sum(-1)
-        axis.plot(inner, target, color="black", label="$f$")
-        axis.plot(inner, found, "--", color=colours[name], label="reconstructed")
-        axis.set_title(f"{name}, MSE {float((found - target).square().mean()):.1e}")
-        axis.legend()
-        below.plot(inner, coefficients.sum(-1), color=colours[name])
-        below.axhline(1, color="black", linewidth=0.6, linestyle=":")
-        below.set_title(name)
-    for unused in (*panels, *sum_panels):
-        unused.set_axis_off()
-    figure.supxlabel("$x$")
-    figure.supylabel("$f(x, 0)$")
-    sums.supxlabel("$x$")
-    sums.supylabel("sum of coefficients")
+        above.plot(inner, target, color="black", label="$f$")
+        above.plot(inner, found, "--", color=colours[name], label="reconstructed")
+        above.set_title(f"{name}\nMSE {float((found - target).square().mean()):.1e}")
+        below.semilogy(inner, (found - target).abs(), color=colours[name])
+        below.set_xlabel("$x$")
+        panel.plot(inner, coefficients.sum(-1), color=colours[name])
+        panel.axhline(1, color="black", linewidth=0.6, linestyle=":")
+        panel.set(title=name, xlabel="$x$")
+    panels[0, 0].set_ylabel("$f(x, 0)$")
+    panels[1, 0].set_ylabel("error")
+    sum_panels[0, 0].set_ylabel("sum of coefficients")
     figures["figure-7-reconstruction"] = figure
     figures["figure-8-sums"] = sums
 paths = [

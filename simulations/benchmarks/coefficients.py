@@ -3,6 +3,8 @@
 Compares, each pair in one run, on one thread, with medians of several runs:
 
 - a training step with a closed-form layer and without any constraint;
+- the gradient of a rollout of P2 on 32 cells through the native convex layer, and
+  through the null-space layer;
 - the closed form, and the native path with inequalities, with cvxpylayers as the paper
   uses it (its own conic form, Clarabel at 1e-12) and with the quadratic form of
   `CvxpyConvex`.
@@ -16,6 +18,7 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from statistics import median
+from typing import Any
 
 import cvxpy
 import torch
@@ -24,9 +27,18 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
+from stencilnet import (
+    ConservativeBurgers,
+    Grid,
+    LearnedStencil,
+    RandomForcing,
+    rollout,
+)
 from stencilnet.coefficients import (
+    Bounds,
     CoefficientLayer,
     Convex,
+    Dissipation,
     Linear,
     NullSpace,
     Projection,
@@ -141,6 +153,47 @@ def step_ratios(batch: int) -> tuple[float, float]:
     return median_ratio(null_space, free), median_ratio(projection, free)
 
 
+# Rollouts
+
+
+def rollout_gradient(layer: str, **settings: Any) -> Callable[[], object]:
+    """The gradient of 64 windows of P2 over 8 intervals, some way into a training."""
+    grid, windows = Grid.line(32), 64
+    operator = LearnedStencil(
+        ConservativeBurgers(0.02), grid, layer=layer, dtype=torch.float32, **settings
+    )
+    weights = list(operator.parameters())
+    with torch.no_grad():
+        weights[-2].copy_(0.2 * draws(*weights[-2].shape))
+    forcing = RandomForcing.sample(windows, seed=0).to(dtype=torch.float32)
+    force = forcing.on(grid, averages=True)
+    u0 = 0.3 * torch.sin(grid.points() + draws(windows, 1)).float()
+    times = 0.1 * torch.arange(9, dtype=torch.float64)
+
+    def run() -> None:
+        loss = rollout(operator, u0, times, force).square().mean()
+        gradients = torch.autograd.grad(loss, weights)
+        assert all(torch.isfinite(gradient).all() for gradient in gradients)
+
+    return run
+
+
+def rollout_ratio() -> float:
+    """Of the convex layer with dissipation and bounds to the null-space layer."""
+    sides = {
+        "u": [Bounds(-1.0, 1.5)],
+        "u_x": [Dissipation(1, face=True)],
+    }
+    convex, null_space = paired_seconds(
+        [
+            rollout_gradient("convex", side_conditions=sides),
+            rollout_gradient("null_space"),
+        ],
+        repeats=7,
+    )
+    return median_ratio(convex, null_space)
+
+
 # Closed form and native path against cvxpylayers
 
 
@@ -230,6 +283,7 @@ result = {
     "train_step_ratio_4096": ratio_4096,
     "train_step_ratio_100_projection": projection_100,
     "train_step_ratio_4096_projection": projection_4096,
+    "rollout_ratio_convex": rollout_ratio(),
     "speedup_closed_form": closed_conic / closed_ours,
     "speedup_closed_form_quadratic": closed_quadratic / closed_ours,
     "agreement_closed_form": agreement_closed,
