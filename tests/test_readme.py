@@ -31,8 +31,8 @@ QUICK = [
 
 
 def test_there_are_examples_to_test():
-    assert len(PYTHON) == 2
-    assert len(COMMANDS) == 5
+    assert len(PYTHON) == 3
+    assert len(COMMANDS) == 6
 
 
 @pytest.mark.parametrize("example", PYTHON)
