@@ -24,7 +24,9 @@ from stencilnet.denoising.banded import (
 )
 
 _MOST_ITERATIONS = 200
-_MOST_CORRECTIONS = 6
+_MOST_CORRECTIONS = 12
+_SHORT_STEP = 0.1
+_STALLED = 30
 
 
 @no_type_check
@@ -128,7 +130,8 @@ def _face(x, w, weight, coefficients, knots, pulled, u, d):
     """
     n, m = len(x), len(u)
     pull, dual = np.empty(n), np.empty(m)
-    for _ in range(_MOST_CORRECTIONS):
+    fewest = m
+    for turn in range(_MOST_CORRECTIONS):
         for j in range(m):
             dual[j] = pulled[j] if knots[j] else 0.0
         adjoint_differences(dual, coefficients, n, pull)
@@ -138,19 +141,28 @@ def _face(x, w, weight, coefficients, knots, pulled, u, d):
         for j in range(m):
             if knots[j]:
                 u[j] = pulled[j]
-                # A jump against the pull, beyond rounding of the signal.
                 if d[j] * pulled[j] < 0.0:
+                    # It jumps against its pull.
                     knots[j] = False
                     wrong += 1
             else:
                 d[j] = 0.0
-                if abs(u[j]) > weight * (1 + 1e-9):
-                    knots[j] = True
-                    pulled[j] = weight if u[j] > 0 else -weight
-                    wrong += 1
-                u[j] = min(max(u[j], -weight), weight)
-        if not wrong:
+        before = 0.0
+        for j in range(m):
+            excess = abs(u[j]) - weight
+            after = abs(u[j + 1]) - weight if j + 1 < m else 0.0
+            outside = not knots[j] and d[j] == 0.0 and excess > 1e-9 * weight
+            if outside and before <= excess > after:
+                # It is pulled out of the box, harder than its neighbours.
+                knots[j] = True
+                pulled[j] = weight if u[j] > 0 else -weight
+                wrong += 1
+            before = excess
+        for j in range(m):
+            u[j] = min(max(u[j], -weight), weight)
+        if not wrong or (turn > 1 and wrong >= fewest):
             break
+        fewest = min(fewest, wrong)
     adjoint_differences(u, coefficients, n, pull)
     return found, duality_gap(x, w, weight, found, u, d, pull)
 
@@ -203,7 +215,7 @@ def trend_filter(x, w, weight, coefficients, m, tolerance):
     du, d_above, d_below = np.empty(m), np.empty(m), np.empty(m)
     g, pulled, upper = np.empty(m), np.empty(m), np.empty(m)
     r, lower = np.empty(n), np.empty(n)
-    wanted = 1e-4
+    wanted, lowest, stalled = 1e-4, np.inf, 0
     for iteration in range(1, _MOST_ITERATIONS + 1):
         for j in range(m):
             u[j] = weight - up[j] if up[j] < down[j] else down[j] - weight
@@ -213,9 +225,11 @@ def trend_filter(x, w, weight, coefficients, m, tolerance):
         mu = 0.0
         for j in range(m):
             mu += above[j] * up[j] + below[j] * down[j]
-        last = mu <= 1e-14 * value
+        stalled = 0 if mu < lowest / 2 else stalled + 1
+        lowest = min(lowest, mu)
+        last = mu <= 1e-14 * value or stalled == _STALLED
         if mu <= wanted * value or last:
-            wanted = mu / value * 1e-2
+            wanted = mu / value * 3e-2
             # The face that the path leads to, its exact solution, and how good it is.
             scale = np.mean(np.abs(d)) / weight
             for j in range(m):
@@ -238,11 +252,17 @@ def trend_filter(x, w, weight, coefficients, m, tolerance):
         factorize(coefficients, root_w, g, free, band, border, cosines, sines)
         for i in range(n):
             r[i] = w[i] * (y[i] - x[i]) + adjoint[i]
-        # First straight for the solution, then towards the centre as well, as far as
-        # the first step asks for it (Mehrotra).
-        centring = 0.0
+        # First straight for the solution; then towards the centre as well, as far as
+        # the first step asks for it, with its second-order terms (Mehrotra). Where
+        # these lead astray, along the path without them.
+        centring, step = 0.0, 1.0
         d_above[:], d_below[:], du[:] = 0.0, 0.0, 0.0
-        for _ in range(2):
+        for stage in range(3):
+            if stage == 2:
+                if step > _SHORT_STEP:
+                    break
+                centring = mu / 2
+                d_above[:], d_below[:], du[:] = 0.0, 0.0, 0.0
             for j in range(m):
                 d_above[j] = (centring + d_above[j] * du[j]) / up[j]
                 d_below[j] = (centring - d_below[j] * du[j]) / down[j]
@@ -261,11 +281,12 @@ def trend_filter(x, w, weight, coefficients, m, tolerance):
                 _longest_step(up, -du),
                 _longest_step(down, du),
             )
-            after = 0.0
-            for j in range(m):
-                after += (above[j] + step * d_above[j]) * (up[j] - step * du[j])
-                after += (below[j] + step * d_below[j]) * (down[j] + step * du[j])
-            centring = mu * (after / (2 * m * mu)) ** 3
+            if stage == 0:
+                after = 0.0
+                for j in range(m):
+                    after += (above[j] + step * d_above[j]) * (up[j] - step * du[j])
+                    after += (below[j] + step * d_below[j]) * (down[j] + step * du[j])
+                centring = mu * (after / (2 * m * mu)) ** 3
         adjoint_differences(du, coefficients, n, adjoint)
         step *= min(max(0.9, 1 - mu / value), 1 - 1e-6)
         for i in range(n):
