@@ -1,6 +1,5 @@
 """What can be measured of a learned operator, beside how well it fits its data."""
 
-import copy
 import json
 import math
 from collections.abc import Mapping
@@ -17,7 +16,7 @@ from stencilnet.evaluation import mean_drift, relative_l2
 from stencilnet.grid import Grid
 from stencilnet.integrators import SSPRK3, RungeKutta
 from stencilnet.moments import Derivative, stencil_offsets
-from stencilnet.solve import rollout
+from stencilnet.solve import rollout, substeps_within
 from stencilnet.storage import forcing_of, grid_of
 
 SCHEMA = "stencilnet.certificate/1"
@@ -26,7 +25,7 @@ QUANTILES = (0.0, 0.05, 0.5, 0.95, 1.0)
 # Relative error below which a wave counts as resolved.
 _RESOLVED = 0.01
 # Largest slope of SiLU, the activation of the networks.
-_SILU_SLOPE = 1.0998393194
+_SILU_SLOPE = 1.09984
 _SMOOTH_MODES = 3
 
 
@@ -87,7 +86,8 @@ def certify(
 
     Raises:
         ValueError: if the data live on another grid, or hold point values where the
-            operator holds averages, or the reverse.
+            operator holds averages, or the reverse; if a number is not positive, or a
+            weight of the operator not finite.
     """
     grid, equation = grid_of(data), operator.equation
     if grid != operator.grid:
@@ -97,21 +97,27 @@ def certify(
             f"{grid.extent[-1]:g}: give data on its grid."
         )
     if bool(data["u"].attrs["averages"]) != equation.averages:
-        held, given = ("cell averages", "point values")[
-            :: 1 if equation.averages else -1
-        ]
+        held = "cell averages" if equation.averages else "point values"
         raise ValueError(
-            f"The operator holds {held}, but the data {given}: give the other kind."
+            f"The operator holds {held}, but the data do not: give the other kind."
         )
-    operator = copy.deepcopy(operator).double()
-    u = torch.tensor(data["u"].values[:trajectories], dtype=torch.float64)
-    fields = _spread(torch.tensor(data["u"].values).flatten(end_dim=1).double(), states)
+    if min(trajectories, states, refinements) < 1 or not (step is None or step > 0):
+        raise ValueError(
+            f"A certificate takes at least 1 trajectory, state and refinement and a "
+            f"positive step, not {trajectories}, {states}, {refinements} and {step}."
+        )
+    if not all(torch.isfinite(weights).all() for weights in operator.parameters()):
+        raise ValueError("An operator with NaN or infinite weights has no certificate.")
+    operator = operator.on(operator.grid).double()
+    # A copy: xarray hands out arrays that cannot be written to.
+    everything = torch.tensor(data["u"].values, dtype=torch.float64)
+    u = everything[:trajectories]
+    fields = _spread(everything.flatten(end_dim=1), states)
     stable = operator.stable_step(fields, integrator)
     times = torch.tensor(data["time"].values)
     interval = float(times.diff().max())
-    asked = stable / 2 if step is None else step
-    substeps = max(1, math.ceil(interval / asked * (1 - 1e-9)))
-    forcing = forcing_of(data).select(slice(len(u)))
+    substeps = substeps_within(interval, stable / 2 if step is None else step)
+    forcing = forcing_of(data).select(slice(len(u))).to(dtype=torch.float64)
     with torch.no_grad():
         followed = rollout(
             operator,
@@ -186,7 +192,8 @@ def _refinement(operator: LearnedStencil, size: float, refinements: int) -> xr.D
     """Errors on smooth fields of standard deviation `size` as the grid is refined."""
     grid, equation = operator.grid, operator.equation
     generator = torch.Generator().manual_seed(0)
-    draw = torch.randn(4, _SMOOTH_MODES, 2, generator=generator, dtype=torch.float64)
+    modes = max(1, min(_SMOOTH_MODES, (grid.shape[-1] - 1) // 2))
+    draw = torch.randn(4, modes, 2, generator=generator, dtype=torch.float64)
     waves = torch.view_as_complex(draw)
     waves = waves * (size * math.sqrt(2) / waves.abs().square().sum(-1, True).sqrt())
     errors: dict[str, list[float]] = {name: [] for name in (*equation.requires, "u_t")}
@@ -210,7 +217,7 @@ def _refinement(operator: LearnedStencil, size: float, refinements: int) -> xr.D
             error = (found[name] - values).abs().max() / values.abs().max()
             errors[name].append(float(error))
     orders = {
-        name: _order(of, [1e-15 * points ** powers[name] for points in sizes])
+        name: _order(of, [5e-14 * points ** powers[name] for points in sizes])
         for name, of in errors.items()
     }
     names = list(equation.requires)

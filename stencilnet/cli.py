@@ -34,6 +34,7 @@ from stencilnet.report import (
 )
 from stencilnet.simulate import simulate as run_simulation
 from stencilnet.storage import refuse_existing
+from stencilnet.training import check_training
 from stencilnet.training import train as train_operator
 from stencilnet.verify import verify as verify_store
 
@@ -96,6 +97,7 @@ def train(
     """Train a learned stencil through the solver on a run's trajectories."""
     study, folder = _study(config, overrides, run)
     if dry_run:
+        check_training(study)
         _describe(study, folder)
         return
     with _bar("Training") as progress:

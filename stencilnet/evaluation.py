@@ -16,9 +16,9 @@ from stencilnet.discretizations import Discretization
 from stencilnet.forcing import RandomForcing
 from stencilnet.generate import read_split
 from stencilnet.integrators import INTEGRATORS, SSPRK3, RungeKutta
-from stencilnet.methods import classical, load_operator, moved
+from stencilnet.methods import classical, habits, load_operator, moved
 from stencilnet.reference import Progress, no_progress
-from stencilnet.solve import rollout
+from stencilnet.solve import rollout, substeps_within
 from stencilnet.storage import forcing_of, grid_of
 
 
@@ -93,10 +93,10 @@ def compare(
         stable = method.stable_step(truth, integrator)
         interval = float(times.diff().max())
         if name in steps:
-            substeps = max(1, round(interval / steps[name]))
+            substeps = substeps_within(interval, steps[name])
             method.warn_if_unstable(truth, integrator, interval / substeps)
         else:
-            substeps = max(1, math.ceil(interval / (safety * stable)))
+            substeps = substeps_within(interval, safety * stable)
         with torch.no_grad():
             u = rollout(
                 method,
@@ -134,7 +134,7 @@ def relative_l2(
     """`|u - reference| / |reference|` over time and space; infinite after a blow-up."""
     error = (u - reference).square().sum((-2, -1)).sqrt()
     norm = reference.square().sum((-2, -1)).sqrt()
-    return torch.nan_to_num(error / norm, nan=math.inf)
+    return torch.nan_to_num(error / norm, nan=math.inf, posinf=math.inf)
 
 
 def mean_drift(
@@ -155,7 +155,9 @@ def mean_drift(
     mean = u.mean(-1)
     clock = times - times[0]
     drift = mean - mean[:, :1] - forcing.mean_impulse(clock)
-    largest: np.ndarray = torch.nan_to_num(drift.abs(), nan=math.inf).amax(-1).numpy()
+    largest: np.ndarray = (
+        torch.nan_to_num(drift.abs(), nan=math.inf, posinf=math.inf).amax(-1).numpy()
+    )
     return largest
 
 
@@ -194,8 +196,10 @@ def compare_study(
         steps, integrators = {}, {}
         if math.isclose(points / grid.extent[-1], own, rel_tol=1e-9):
             methods["learned"] = moved(learned, grid, problem.viscosity)
-            steps["learned"] = float(stored.attributes["step"])
-            integrators["learned"] = INTEGRATORS[stored.attributes["integrator"]]
+            integrator, step = habits(stored)
+            integrators["learned"] = INTEGRATORS[integrator]
+            if step is not None:
+                steps["learned"] = step
         for name in comparison.methods:
             methods[name] = classical(name, problem.viscosity, grid)
         needs_values = any(not method.equation.averages for method in methods.values())

@@ -22,6 +22,7 @@ from stencilnet.equations import (
     GodunovBurgers,
 )
 from stencilnet.grid import Grid
+from stencilnet.integrators import INTEGRATORS
 from stencilnet.storage import StoredOperator, read_operator
 
 
@@ -111,6 +112,24 @@ def load_operator(path: Path) -> tuple[LearnedStencil, StoredOperator]:
     operator = LearnedStencil.from_spec(stored.spec)
     set_weights(operator, stored, path)
     return operator, stored
+
+
+def habits(stored: StoredOperator) -> tuple[str, float | None]:
+    """Integrator, by name, and step that an operator was trained with.
+
+    SSPRK3 and none for an operator that was stored without them.
+
+    Raises:
+        ValueError: if there is no integrator of that name.
+    """
+    name = str(stored.attributes.get("integrator", "SSPRK3"))
+    if name not in INTEGRATORS:
+        raise ValueError(
+            f"The operator was trained with the integrator {name!r}, which does not "
+            f"exist, {nearest(name, list(INTEGRATORS))}."
+        )
+    step = stored.attributes.get("step")
+    return name, None if step is None else float(step)
 
 
 def set_weights(operator: LearnedStencil, stored: StoredOperator, path: Path) -> None:

@@ -143,7 +143,7 @@ class MomentConditions:
         averages: bool = False,
         differences: bool = False,
     ) -> None:
-        offsets = torch.as_tensor(offsets, dtype=torch.float64)
+        offsets = torch.as_tensor(offsets, dtype=torch.float64).detach()
         _check_offsets(offsets, derivative, order)
         if differences:
             _check_difference_form(offsets, derivative, averages)
@@ -201,7 +201,8 @@ class MomentConditions:
         if points >= conditions:
             raise ValueError(
                 f"The stencil {self.offsets.tolist()} cannot satisfy moment {moment}, "
-                f"as two of its points nearly coincide: move them apart."
+                f"as two of its points nearly coincide or all lie far away: change its "
+                f"offsets."
             )
         raise ValueError(
             f"Derivative {self.derivative} at order {self.order} imposes {conditions} "

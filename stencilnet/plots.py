@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 from matplotlib import rc_context
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 LABELS = {
     "reference": "reference",
@@ -285,6 +286,7 @@ def certificate(measured: xr.Dataset) -> Figure:
         whole = measured["refinement_error_u_t"]
         above.loglog(spacing, whole, "ks-", markersize=3, label="$u_t$")
         above.set(xlabel="$\\Delta x$", ylabel="relative error")
+        above.xaxis.set_minor_formatter(NullFormatter())
         above.legend()
         dt = float(measured["step"])
         z = measured["amplification"]

@@ -17,9 +17,9 @@ from stencilnet.evaluation import stored_config
 from stencilnet.forcing import RandomForcing
 from stencilnet.grid import Grid
 from stencilnet.integrators import INTEGRATORS
-from stencilnet.methods import CLASSICAL, classical, load_operator, moved
+from stencilnet.methods import CLASSICAL, classical, habits, load_operator, moved
 from stencilnet.reference import initial_state, onto
-from stencilnet.solve import rollout
+from stencilnet.solve import rollout, substeps_within
 from stencilnet.storage import refuse_existing, trajectories, write_trajectories
 
 # Share of the stable step that a classical method takes.
@@ -108,7 +108,7 @@ def simulate(
     u0 = _initial(solver.config, grid, averages=averages).expand(samples, -1)
     if substeps is None:
         step = solver.step or _cautious_step(solver, u0, force(0.0))
-        substeps = max(1, math.ceil(problem.interval / step * (1 - 1e-9)))
+        substeps = substeps_within(problem.interval, step)
     integrator = INTEGRATORS[solver.integrator]
     with torch.no_grad():
         u = rollout(
@@ -179,8 +179,7 @@ def _solver(method: str, config: Config | None, points: int | None) -> _Solver:
     return _Solver(
         moved(learned, grid, problem.viscosity).double(),
         config,
-        str(stored.attributes["integrator"]),
-        float(stored.attributes["step"]),
+        *habits(stored),
     )
 
 

@@ -1,5 +1,6 @@
 """Integration of a semi-discrete equation in time."""
 
+import math
 from collections.abc import Callable
 from itertools import pairwise
 
@@ -67,6 +68,11 @@ def rollout(
             u = integrator.step(u_t, start + i * dt, u, dt)
         kept.append(u)
     return torch.stack(kept, dim=-2)
+
+
+def substeps_within(interval: float, step: float) -> int:
+    """The fewest equal steps of at most `step` that make up `interval`."""
+    return max(1, math.ceil(interval / step * (1 - 1e-9)))
 
 
 def _check_fit(force: Tensor, u0: Tensor) -> None:

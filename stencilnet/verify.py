@@ -6,7 +6,7 @@ import xarray as xr
 
 from stencilnet.certificate import certify
 from stencilnet.integrators import INTEGRATORS
-from stencilnet.methods import load_operator, moved
+from stencilnet.methods import habits, load_operator, moved
 from stencilnet.storage import (
     OPERATOR_SCHEMA,
     grid_of,
@@ -38,7 +38,7 @@ def verify(store: Path, *, data: Path | None = None) -> xr.Dataset:
                 f"Only an operator is certified on data, but {store} is none: leave "
                 f"out --data."
             )
-        return read_trajectories(store)
+        return read_trajectories(store, finite=False)
     operator, stored = load_operator(store)
     if data is None:
         if stored.certificate is None:
@@ -53,9 +53,10 @@ def verify(store: Path, *, data: Path | None = None) -> xr.Dataset:
             f"{data} does not say its viscosity: give trajectories that stencilnet "
             f"generated."
         )
+    integrator, step = habits(stored)
     return certify(
         moved(operator, grid_of(dataset), float(dataset.attrs["viscosity"])),
         dataset,
-        integrator=INTEGRATORS[stored.attributes["integrator"]],
-        step=float(stored.attributes["step"]),
+        integrator=INTEGRATORS[integrator],
+        step=step,
     )

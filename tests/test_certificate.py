@@ -1,3 +1,4 @@
+import io
 import math
 
 import numpy as np
@@ -6,6 +7,7 @@ import torch
 import xarray as xr
 import zarr
 from helpers import randomize, smooth_field
+from rich.console import Console
 from studies import generated
 
 from stencilnet import (
@@ -25,6 +27,7 @@ from stencilnet import (
     train,
     verify,
 )
+from stencilnet.certificate import _SILU_SLOPE
 from stencilnet.coefficients import Dissipation
 from stencilnet.report import certificate_page
 from stencilnet.storage import trajectories
@@ -41,9 +44,10 @@ def learned(equation=None, grid=GRID, seed=1, width=6, **settings):
     return operator
 
 
-def data_for(operator, samples=2, length=5):
-    """Trajectories of the operator's kind, of a smooth field that stays as it is."""
-    u = smooth_field(operator.grid, samples=samples).unsqueeze(1).repeat(1, length, 1)
+def data_for(operator, samples=2, length=5, growth=2.0):
+    """Trajectories of the operator's kind, of a smooth field that grows."""
+    growth = torch.linspace(1, growth, length, dtype=torch.float64).unsqueeze(-1)
+    u = smooth_field(operator.grid, samples=samples).unsqueeze(1) * growth
     times = torch.arange(length, dtype=torch.float64) * 0.01
     forcing = RandomForcing.sample(samples, modes=3, seed=0)
     averages = operator.equation.averages
@@ -81,6 +85,46 @@ def test_the_classical_scheme_has_its_stable_step_and_no_lipschitz_constant():
     assert abs(float(found["growth_rate"])) < 1e-12
     assert (found["lipschitz"] == 0).all()
     assert float(found["lipschitz_bound"]) == 0
+
+
+def test_the_stable_step_of_data_sees_waves():
+    operator = learned(Advection(1.0), seed=0, width=3)
+    found = certify(operator, data_for(operator), integrator=RK4)
+    waves = 2 * math.sqrt(2) * GRID.spacing[-1]
+    assert float(found["stable_step_of_data"]) == pytest.approx(waves, rel=1e-2)
+    assert np.abs(found["eigenvalue_real"]).max() < 1e-12
+
+
+@pytest.mark.parametrize("points", [16, 32, 128])
+def test_high_orders_are_observed_or_left_open(points):
+    operator = learned(grid=Grid.line(points), seed=0)
+    found = certify(operator, data_for(operator))
+    orders = [*found["observed_order"].values, float(found["observed_order_u_t"])]
+    for order in orders:
+        assert math.isnan(order) or abs(order - 6) < 0.2
+    assert points > 32 or not any(map(math.isnan, orders))
+
+
+@pytest.mark.parametrize("points", [4, 5])
+def test_the_coarsest_grids_are_certified(points):
+    operator = learned(grid=Grid.line(points), width=4)
+    found = certify(operator, data_for(operator))
+    assert float(found["observed_order_u_t"]) >= 0.9
+
+
+def test_a_blow_up_is_part_of_the_certificate():
+    operator = learned(seed=0)
+    data = data_for(operator).assign_coords(time=10.0 * np.arange(5))
+    with np.errstate(all="ignore"):
+        found = certify(operator, data, step=10.0)
+    assert found["blow_up"].all()
+    assert np.isinf(found["relative_l2"]).all()
+
+
+def test_no_activation_is_steeper_than_the_bound_assumes():
+    z = torch.linspace(-10, 10, 100_001, dtype=torch.float64).requires_grad_()
+    torch.nn.functional.silu(z).sum().backward()
+    assert z.grad.max() <= _SILU_SLOPE <= z.grad.max() + 1e-5
 
 
 @pytest.mark.parametrize("order", [1, 2, 3])
@@ -125,7 +169,7 @@ def test_side_conditions_show_in_the_symbols():
 
 def test_the_lipschitz_estimate_is_the_largest_local_slope():
     operator = learned(scale=0.5)
-    data = data_for(operator)
+    data = data_for(operator, growth=1.0)
     found = certify(operator, data)
     estimate = found["lipschitz"].max().item()
     assert 0 < estimate <= float(found["lipschitz_bound"])
@@ -155,7 +199,7 @@ def test_eigenvalues_are_those_of_finite_differences():
             torch.testing.assert_close(
                 jacobian[:, :, cell], column, rtol=1e-4, atol=1e-4
             )
-    found = certify(operator, data_for(operator))
+    found = certify(operator, data_for(operator, growth=1.0))
     fastest = torch.linalg.eigvals(jacobian).real.max().item()
     assert float(found["growth_rate"]) == pytest.approx(fastest)
 
@@ -180,6 +224,7 @@ def test_certifying_changes_nothing_of_the_operator():
     certify(operator, data_for(operator))
     for one, other in zip(operator.parameters(), before, strict=True):
         assert torch.equal(one, other)
+        assert one.dtype == other.dtype
         assert one.grad is None
 
 
@@ -237,6 +282,16 @@ def test_a_certificate_that_was_tampered_with_is_noticed(run):
 
 def test_page_and_figure_show_a_certificate(run, tmp_path):
     certificate = verify(run / "operator.zarr")
-    assert certificate_page(certificate).renderables
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(certificate_page(certificate))
+    lines = console.export_text().splitlines()
+    for label, variable in (
+        ("time step", "step"),
+        ("stable about constant states", "stable_step"),
+        ("stable about states of the data", "stable_step_of_data"),
+    ):
+        (line,) = (line for line in lines if line.strip().startswith(label))
+        assert line.split()[-1] == f"{float(certificate[variable]):.3g}"
+    assert any(line.split() == ["blow-ups", "0/2"] for line in lines)
     for path in plots.save(plots.certificate(certificate), tmp_path / "figure"):
         assert path.stat().st_size > 1000

@@ -148,6 +148,29 @@ def test_nearest_points_satisfy_the_conditions_of_optimality(seed, size, count):
         assert float(multipliers.min()) > -1e-7
 
 
+@pytest.mark.parametrize("angle", [1e-3, 1e-5, 1e-6, 1e-7])
+def test_nearly_parallel_inequalities_are_told_apart(angle):
+    """Between two lines through the origin that enclose a small angle."""
+    normals = torch.tensor([[-1.0, 0.0], [math.cos(angle), -math.sin(angle)]]).double()
+    points = torch.tensor([[0.5, -1.0], [-0.5, -1.0], [1e-8, 1.0]]).double()
+    found = nearest_in_polyhedron(points, normals, torch.zeros(3, 2).double())
+    apex = torch.zeros(2).double()
+    expected = torch.stack([apex, apex, points[2]])
+    torch.testing.assert_close(found, expected, rtol=0, atol=2e-8)
+    assert ((normals @ found.mT) <= 1e-9).all()
+
+
+def test_points_far_away_come_back_into_the_polyhedron():
+    conditions = MomentConditions([-2.0, -1.0, 0.0, 1.0, 2.0], 1, 2)
+    layer = Convex(conditions, side_conditions=[Bounds(-1.0, 1.0)])
+    raw = draws(50, 5)
+    for size in (1e3, 1e6):
+        found = layer(size * raw)
+        assert layer.violation(found).max() < 1e-12
+        assert layer.residual(found).max() < 1e-12
+    assert layer(1e200 * raw).isnan().all()
+
+
 def test_bounds_may_come_with_the_data_and_are_differentiable():
     layer = made(CASES["bounds"])
     raw = draws(4, layer.inputs)

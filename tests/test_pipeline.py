@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import subprocess
 import sys
 
 import numpy as np
@@ -247,3 +248,35 @@ def test_a_mistake_costs_one_sentence_and_nothing_else(
 def test_a_bad_option_is_a_mistake_too(monkeypatch):
     assert call(monkeypatch, "simulate", "weno_z", "a", "--seed", "-1") == 2
     assert call(monkeypatch, "frobnicate") == 2
+
+
+WRONG_TYPES = {
+    "operator.side_conditions={u: [{kind: sign, index: a, sign: 1}]}": "not 'a'",
+    "operator.side_conditions={u: [x]}": "valid dictionary, not 'x'",
+    "operator.layer_options={side_conditions: 3}": "takes no option 'side_conditions'",
+}
+
+
+def test_values_of_a_wrong_type_are_mistakes(home):
+    """Outside of this process, whose checks of types would come first."""
+    script = (
+        "import sys\n"
+        "from stencilnet.cli import main\n"
+        "for override in sys.argv[1:]:\n"
+        "    sys.argv = ['stencilnet', 'train', 'small.yaml', '--dry-run',\n"
+        "                'operator.layer=convex', override]\n"
+        "    try:\n"
+        "        main()\n"
+        "    except SystemExit as end:\n"
+        "        print(end.code)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, *WRONG_TYPES],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.split() == ["2"] * len(WRONG_TYPES), done.stderr
+    assert "Traceback" not in done.stderr
+    for message in WRONG_TYPES.values():
+        assert message in " ".join(done.stderr.split())

@@ -64,6 +64,13 @@ def test_an_operator_that_was_read_can_be_written_again(operator, tmp_path):
     assert again.attributes["error"] == read.attributes["error"]
 
 
+def test_a_changed_meaning_is_noticed(dataset, tmp_path):
+    path = write_trajectories(dataset, tmp_path / "a.zarr")
+    zarr.open_group(path)["u"].attrs["averages"] = 0
+    with pytest.raises(ValueError, match="does not match its checksum"):
+        read_trajectories(path)
+
+
 def test_stores_are_of_format_3_with_checksums(dataset, tmp_path):
     path = write_trajectories(dataset, tmp_path / "a.zarr")
     group = zarr.open_group(path, mode="r")

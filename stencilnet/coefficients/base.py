@@ -38,8 +38,10 @@ class CoefficientLayer(ConstantModule, abc.ABC):
         limit: as given.
         inputs: how many raw numbers each stencil takes.
         points: how many coefficients it has.
+        stencils: shape of the batch of stencils, `()` for one.
 
     Raises:
+        TypeError: if `reference` is not float64.
         ValueError: if `limit` is not positive, or `reference` has another shape or
             violates the conditions by more than 1e-10.
     """
@@ -63,13 +65,18 @@ class CoefficientLayer(ConstantModule, abc.ABC):
             )
         if reference is None:
             reference = conditions.particular
+        if reference.dtype != torch.float64:
+            raise TypeError(
+                f"The reference is {reference.dtype}, which rounds the moments: give "
+                f"float64, and convert the layer afterwards, as in layer.float()."
+            )
         if reference.shape != conditions.offsets.shape:
             raise ValueError(
                 f"The reference has the shape {tuple(reference.shape)}, but the "
                 f"stencil {tuple(conditions.offsets.shape)}: give one coefficient per "
                 f"point."
             )
-        residual = float(conditions.residual(reference.double()).abs().max())
+        residual = float(conditions.residual(reference).abs().max())
         scale = 1 + float(reference.abs().max())
         if not residual <= 1e-10 * scale:
             raise ValueError(
@@ -79,6 +86,7 @@ class CoefficientLayer(ConstantModule, abc.ABC):
         self.conditions = conditions
         self.limit = limit
         self.points = reference.shape[-1]
+        self.stencils = tuple(reference.shape[:-1])
         self.inputs = self.points
         self.register_constant("reference", reference)
 
@@ -116,6 +124,12 @@ class CoefficientLayer(ConstantModule, abc.ABC):
                 f"The layer takes {self.inputs} raw numbers per stencil, but the input "
                 f"has the shape {tuple(raw.shape)}: make its last axis {self.inputs} "
                 f"long."
+            )
+        given = raw.shape[:-1]
+        if self.stencils and given[-len(self.stencils) :] != self.stencils:
+            raise ValueError(
+                f"The layer has stencils of shape {self.stencils}, but the input the "
+                f"shape {tuple(raw.shape)}: give one row per stencil."
             )
         if math.isinf(self.limit):
             return raw

@@ -142,10 +142,10 @@ class Soft(CoefficientLayer):
         learn_mu: bool = False,
     ) -> None:
         super().__init__(conditions, reference, limit=limit)
-        if not (mu > 0 and math.isfinite(mu)):
+        if not (isinstance(mu, int | float) and mu > 0 and math.isfinite(mu)):
             raise ValueError(
-                f"The weight mu of a soft layer must be positive and finite, not {mu}: "
-                f"use a projection for the limit 0."
+                f"The weight mu of a soft layer must be positive and finite, not "
+                f"{mu!r}: use a projection for the limit 0."
             )
         _, values, vectors = torch.linalg.svd(conditions.matrix, full_matrices=False)
         self.register_constant("singular_values", values)

@@ -60,7 +60,9 @@ class ConvexLayer(CoefficientLayer, abc.ABC):
         # In the null space the inequalities bound coordinates y: c = particular + y N.
         normals = matrix @ null_space.mT
         lengths = torch.linalg.vector_norm(normals, dim=-1)
-        lengths = torch.where(lengths > 1e-12, lengths, torch.inf)
+        # Shorter, they would be rounding of what the moments decide alone.
+        shortest = 1e-8 * torch.linalg.vector_norm(matrix, dim=-1)
+        lengths = torch.where(lengths > shortest, lengths, torch.inf)
         self.register_constant("matrix", matrix)
         self.register_constant("bounds", bounds)
         self.register_constant("particular", particular)
@@ -71,11 +73,6 @@ class ConvexLayer(CoefficientLayer, abc.ABC):
             "lengths", torch.where(torch.isinf(lengths), 1.0, lengths)
         )
         self._check_feasible(kinds)
-
-    @property
-    def spec_options(self) -> list[dict[str, object]]:
-        """The side conditions as plain values."""
-        return [condition.spec() for condition in self.side_conditions]
 
     def coefficients(
         self, raw: Float[Tensor, "*batch inputs"]

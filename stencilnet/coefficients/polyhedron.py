@@ -6,7 +6,7 @@ from torch import Tensor
 
 # Both are relative to normals of unit length.
 _VIOLATION = 1e-13
-_DEPENDENCE = 1e-13
+_DEPENDENCE = 1e-12
 
 
 def nearest_in_polyhedron(
@@ -51,7 +51,8 @@ def nearest_in_polyhedron(
         nearest = points.index_copy(0, touched, on_faces)
     else:
         nearest = points
-    spoilt = (blocked >= 0) | ~torch.isfinite(bounds).all(-1)
+    size = points.norm(dim=-1) + bounds.clamp(max=0).norm(dim=-1)
+    spoilt = (blocked >= 0) | ~torch.isfinite(size) | bounds.isnan().any(-1)
     return torch.where(spoilt.unsqueeze(-1), torch.nan, nearest)
 
 
@@ -82,7 +83,8 @@ def active_inequalities(
     multipliers = torch.zeros_like(bounds)
     none = torch.full_like(bounds[:, 0], -1, dtype=torch.long)
     entering, blocked = none.clone(), none.clone()
-    scale = 1 + points.norm(dim=-1) + bounds.norm(dim=-1)
+    limits = torch.where(bounds == torch.inf, 0.0, bounds)
+    scale = 1 + points.norm(dim=-1) + limits.norm(dim=-1)
     left = torch.isfinite(scale).nonzero().squeeze(-1)
     for _ in range(10 * (count + size)):
         # An inequality that enters stays the one until it holds.
@@ -100,16 +102,17 @@ def active_inequalities(
         ratios = torch.where(shares > 0, multipliers[left] / shares, torch.inf)
         until_drop, leaving = ratios.min(-1)
         length = (rest * rest).sum(-1)
-        until_met = torch.where(length > _DEPENDENCE, gap / length, torch.inf)
+        free = length > _DEPENDENCE**2
+        until_met = torch.where(free, gap / length, torch.inf)
         step = torch.minimum(until_drop, until_met)
         met = until_met <= until_drop
         possible = torch.isfinite(step)
         blocked[left[~possible]] = chosen[~possible]
-        left, chosen, leaving, met, step, shares, rest, length = (
+        left, chosen, leaving, met, step, shares, rest, free = (
             of[possible]
-            for of in (left, chosen, leaving, met, step, shares, rest, length)
+            for of in (left, chosen, leaving, met, step, shares, rest, free)
         )
-        travel = torch.where(length > _DEPENDENCE, step, 0.0)
+        travel = torch.where(free, step, 0.0)
         y[left] -= travel.unsqueeze(-1) * rest
         multipliers[left] -= step.unsqueeze(-1) * shares
         multipliers[left, chosen] += step
@@ -124,10 +127,15 @@ def _nearest_on_face(
     points: Tensor, normals: Tensor, bounds: Tensor, active: Tensor
 ) -> Tensor:
     """The projection of points onto the affine hull of their active inequalities."""
-    chosen, used, normals = _gather(normals, active)
-    excess = _excess(points, normals, bounds.gather(-1, chosen)) * used
-    multipliers = torch.linalg.solve(_gram(normals, used), excess)
-    return points - (multipliers.unsqueeze(-2) @ normals).squeeze(-2)
+    chosen, used, face = _gather(normals, active)
+    basis, triangle = _orthonormal(face, used)
+    limits = bounds.gather(-1, chosen)
+    # Once more, as a point far away leaves rounding of its own size.
+    for _ in range(2):
+        excess = (_excess(points, face, limits) * used).unsqueeze(-1)
+        along = torch.linalg.solve_triangular(triangle.mT, excess, upper=False)
+        points = points - (along.mT @ basis).squeeze(-2)
+    return points
 
 
 def _split_normal(
@@ -140,19 +148,46 @@ def _split_normal(
         rest: the part that is orthogonal to all active normals, shape `(rows, n)`.
     """
     rows = torch.arange(len(entering), device=entering.device)
-    rest = normals[entering] if normals.ndim == 2 else normals[rows, entering]
+    normal = normals[entering] if normals.ndim == 2 else normals[rows, entering]
     chosen, used, face = _gather(normals, active)
-    combined = torch.zeros_like(used)
-    if face.shape[-2]:
-        gram = _gram(face, used)
-        for _ in range(2):  # The second pass removes what rounding left of the first.
-            along = (face @ rest.unsqueeze(-1)).squeeze(-1) * used
-            part = torch.linalg.solve(gram, along)
-            combined = combined + part
-            rest = rest - (part.unsqueeze(-2) @ face).squeeze(-2)
+    basis, triangle = _orthonormal(face, used)
+    if not basis.shape[-2]:
+        return torch.zeros_like(active, dtype=normal.dtype), normal
+    rest, along = _apart(normal, basis)
+    combined = torch.linalg.solve_triangular(
+        triangle, along.unsqueeze(-1), upper=True
+    ).squeeze(-1)
     shares = torch.zeros(active.shape, dtype=rest.dtype, device=rest.device)
-    # Several unused places may share one inequality: add instead of set.
-    return shares.scatter_add(-1, chosen, combined * used), rest
+    return shares.scatter(-1, chosen, combined * used), rest
+
+
+def _orthonormal(face: Tensor, used: Tensor) -> tuple[Tensor, Tensor]:
+    """Orthonormal rows that span the normals in use, and the triangle between them.
+
+    `face = triangle.mT @ basis` for the normals in use, which come first; the others
+    have zero rows in the basis and a one in the triangle. A Gram matrix instead would
+    square the condition number.
+    """
+    basis, triangle = torch.zeros_like(face), torch.diag_embed(1 - used)
+    for index in range(face.shape[-2]):
+        rest, share = face[..., index, :], used[..., index]
+        if index:
+            rest, along = _apart(rest, basis[..., :index, :])
+            triangle[..., :index, index] = along * share.unsqueeze(-1)
+        length = torch.linalg.vector_norm(rest, dim=-1)
+        triangle[..., index, index] += length * share
+        scale = share / torch.where(length > 0, length, 1.0)
+        basis[..., index, :] = rest * scale.unsqueeze(-1)
+    return basis, triangle
+
+
+def _apart(vectors: Tensor, basis: Tensor) -> tuple[Tensor, Tensor]:
+    """What of vectors is orthogonal to a basis, and their components along it."""
+    along = (basis @ vectors.unsqueeze(-1)).squeeze(-1)
+    rest = vectors - (along.unsqueeze(-2) @ basis).squeeze(-2)
+    # A second pass removes what rounding left of the first.
+    more = (basis @ rest.unsqueeze(-1)).squeeze(-1)
+    return rest - (more.unsqueeze(-2) @ basis).squeeze(-2), along + more
 
 
 def _gather(normals: Tensor, active: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -163,12 +198,6 @@ def _gather(normals: Tensor, active: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         return chosen, used, normals[chosen]
     rows = torch.arange(len(chosen), device=chosen.device).unsqueeze(-1)
     return chosen, used, normals[rows, chosen]
-
-
-def _gram(normals: Tensor, used: Tensor) -> Tensor:
-    """Inner products of the normals in use, with ones for the others."""
-    both = used.unsqueeze(-1) * used.unsqueeze(-2)
-    return normals @ normals.mT * both + torch.diag_embed(1 - used)
 
 
 def _excess(points: Tensor, normals: Tensor, bounds: Tensor) -> Tensor:

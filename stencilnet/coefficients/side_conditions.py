@@ -52,6 +52,7 @@ class Sign(SideCondition):
     sign: int
 
     def __post_init__(self) -> None:
+        _check_integer("An index", self.index)
         _check_sign(self.sign)
 
     def rows(
@@ -84,9 +85,9 @@ class Bounds(SideCondition):
         if self.lower is None and self.upper is None:
             raise ValueError("Bounds need a lower or an upper one: give a number.")
         for bound in (self.lower, self.upper):
-            if bound is not None and not math.isfinite(bound):
+            if bound is not None and not _is_number(bound):
                 raise ValueError(
-                    f"A bound is a finite number, not {bound}: leave it out for none."
+                    f"A bound is a finite number, not {bound!r}: leave it out for none."
                 )
         if (
             self.lower is not None
@@ -140,7 +141,7 @@ class UpwindBias(SideCondition):
                 f"derivative {derivative}: leave it out."
             )
         sides = offsets.sign()
-        weights = sides**derivative * (sides != 0)
+        weights = sides**derivative
         return (-self.side * sides * weights).unsqueeze(0), offsets.new_zeros(1)
 
 
@@ -180,12 +181,14 @@ class Symmetry(SideCondition):
 
 @dataclass(frozen=True)
 class Dissipation(SideCondition):
-    """No wave is amplified: the real part of the symbol is at most zero.
+    """No wave is amplified, of those that are sampled: real parts are at most zero.
 
         Re(sign S(k)) <= 0,    S(k) = D(k) sum_j c_j exp(i s_j k)
 
-    at evenly spaced wavenumbers `k dx` in (0, pi]. At points `D = 1`; the derivative at
-    faces enters `u_t` through a divergence, `D(k) = 2 i sin(k / 2)`.
+    at evenly spaced wavenumbers `k dx` in (0, pi]. Between them the real part may be
+    positive, by an amount that falls with the square of their distance. At points
+    `D = 1`; the derivative at faces enters `u_t` through a divergence,
+    `D(k) = 2 i sin(k / 2)`.
 
     Attributes:
         sign: with which the derivative enters `u_t`: 1 for a second derivative that
@@ -202,6 +205,12 @@ class Dissipation(SideCondition):
 
     def __post_init__(self) -> None:
         _check_sign(self.sign)
+        _check_integer("A number of wavenumbers", self.wavenumbers)
+        if not isinstance(self.face, bool):
+            raise ValueError(
+                f"Whether a stencil belongs to a face is true or false, not "
+                f"{self.face!r}."
+            )
         if self.wavenumbers < 1:
             raise ValueError(
                 f"A symbol cannot be sampled at {self.wavenumbers} wavenumbers: give "
@@ -241,7 +250,7 @@ class Linear(SideCondition):
                 f"{len(self.matrix)} rows and {len(self.bounds)} bounds."
             )
         numbers = [*self.bounds, *(value for row in self.matrix for value in row)]
-        if not all(math.isfinite(value) for value in numbers):
+        if not all(map(_is_number, numbers)):
             raise ValueError("Linear inequalities hold finite numbers only.")
 
     def rows(
@@ -271,9 +280,14 @@ def side_condition_from_spec(spec: Mapping[str, Any]) -> SideCondition:
     Raises:
         ValueError: if the kind is unknown, or the other entries do not fit it.
     """
+    if not isinstance(spec, Mapping):
+        raise ValueError(
+            f"A side condition is a mapping with a kind, not {spec!r}: write it as in "
+            f"{{kind: sign, index: 0, sign: 1}}."
+        )
     values = dict(spec)
     kind = values.pop("kind", None)
-    if kind not in SIDE_CONDITIONS:
+    if not isinstance(kind, str) or kind not in SIDE_CONDITIONS:
         raise ValueError(
             f"There is no side condition {kind!r}: use one of "
             f"{', '.join(SIDE_CONDITIONS)}."
@@ -294,4 +308,14 @@ def _tuples(value: Any) -> Any:
 
 def _check_sign(sign: int) -> None:
     if sign not in (-1, 1):
-        raise ValueError(f"A sign, side or parity is 1 or -1, not {sign}.")
+        raise ValueError(f"A sign, side or parity is 1 or -1, not {sign!r}.")
+
+
+def _check_integer(what: str, value: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError(f"{what} is a whole number, not {value!r}.")
+
+
+def _is_number(value: object) -> bool:
+    is_real = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_real and math.isfinite(value)  # type: ignore[arg-type]

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from stencilnet.coefficients import (
     COEFFICIENT_LAYERS,
     CoefficientLayer,
+    Dissipation,
     SideCondition,
     side_condition_from_spec,
 )
@@ -125,9 +126,6 @@ class LearnedStencil(StencilMethod):
         self.layers = nn.ModuleDict()
         for name, derivative in equation.requires.items():
             indices = stencil_indices(width, derivative)
-            options = dict(layer_options or {})
-            if name in conditions_beside:
-                options["side_conditions"] = conditions_beside[name]
             self.stencils[name] = indices
             self.windows[name] = stencil_indices(window, derivative)
             self.layers[name] = _make_layer(
@@ -137,7 +135,8 @@ class LearnedStencil(StencilMethod):
                 order,
                 averages=equation.averages,
                 limit=limit,
-                options=options,
+                options=layer_options or {},
+                side_conditions=conditions_beside.get(name, []),
             )
         self.network = _perceptron(
             window,
@@ -307,7 +306,7 @@ def _side_conditions(
                 f"{type(equation).__name__} has no derivative {name!r} for side "
                 f"conditions: use one of {', '.join(equation.requires)}."
             )
-    return {
+    found = {
         name: [
             condition
             if isinstance(condition, SideCondition)
@@ -317,6 +316,16 @@ def _side_conditions(
         for name, conditions in given.items()
         if conditions
     }
+    for name, conditions in found.items():
+        face = equation.requires[name].face
+        for condition in conditions:
+            if isinstance(condition, Dissipation) and condition.face != face:
+                where = "faces" if face else "points"
+                raise ValueError(
+                    f"{type(equation).__name__} wants {name!r} at {where}: give its "
+                    f"dissipation face={str(face).lower()}."
+                )
+    return found
 
 
 def _make_layer(
@@ -328,6 +337,7 @@ def _make_layer(
     averages: bool,
     limit: float,
     options: Mapping[str, Any],
+    side_conditions: Sequence[SideCondition],
 ) -> CoefficientLayer:
     """The layer of one derivative, around the classical scheme."""
     conditions = MomentConditions(
@@ -337,14 +347,23 @@ def _make_layer(
         averages=averages,
     )
     classical = reference_coefficients(indices, derivative, averages=averages)
-    known = inspect.signature(layer).parameters
+    known = set(inspect.signature(layer).parameters)
+    own = {"conditions", "reference", "limit", "side_conditions"}
     for name in options:
-        if name not in known:
+        if name not in known - own:
             raise ValueError(
-                f"The coefficient layer {layer.name!r} takes no {name!r}: leave it "
-                f"out, or choose another layer."
+                f"The coefficient layer {layer.name!r} takes no option {name!r}: leave "
+                f"it out, or choose another layer."
             )
-    return layer(conditions, classical, limit=limit, **options)
+    given = dict(options)
+    if side_conditions:
+        if "side_conditions" not in known:
+            raise ValueError(
+                f"The coefficient layer {layer.name!r} takes no side conditions: leave "
+                f"them out, or choose the layer 'convex'."
+            )
+        given["side_conditions"] = side_conditions
+    return layer(conditions, classical, limit=limit, **given)
 
 
 def _perceptron(

@@ -24,6 +24,7 @@ from stencilnet.storage.provenance import (
     check_hash,
     check_schema,
     content_hash,
+    contents,
     open_attributes,
     provenance,
 )
@@ -126,7 +127,7 @@ def read_operator(path: Path) -> StoredOperator:
                 path, group="certificate", consolidated=False, chunks=None
             ) as opened:
                 certificate = opened.load()
-    except (KeyError, OSError, RuntimeError, ValueError) as error:
+    except (KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
         raise ValueError(
             f"{path} is damaged or half-written and cannot be read: make it again."
         ) from error
@@ -156,13 +157,9 @@ def _hash(
     """`content_hash` of all that an operator store holds."""
     if certificate is None:
         return content_hash(arrays, attributes)
-    measured = {
-        f"certificate/{name}": variable.values
-        for name, variable in certificate.variables.items()
-    }
-    return content_hash(
-        {**arrays, **measured}, {**attributes, "certificate": certificate.attrs}
-    )
+    measured, meaning = contents(certificate)
+    named = {f"certificate/{name}": values for name, values in measured.items()}
+    return content_hash({**arrays, **named}, {**attributes, "certificate": meaning})
 
 
 def _flatten(stored: StoredOperator) -> dict[str, np.ndarray]:

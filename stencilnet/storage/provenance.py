@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import xarray as xr
 import zarr
 from zarr.codecs import ZstdCodec
 
@@ -37,6 +38,24 @@ def provenance() -> dict[str, str]:
     }
 
 
+def contents(dataset: xr.Dataset) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What `content_hash` takes of a dataset.
+
+    Returns:
+        Its arrays, and its attributes with the dimensions and attributes of each
+        variable, which say what the numbers mean.
+    """
+    attributes = {
+        key: value for key, value in dataset.attrs.items() if key not in CIRCUMSTANCES
+    }
+    attributes["variables"] = {
+        str(name): [list(map(str, variable.dims)), variable.attrs]
+        for name, variable in dataset.variables.items()
+    }
+    arrays = {str(name): of.values for name, of in dataset.variables.items()}
+    return arrays, attributes
+
+
 def content_hash(arrays: Mapping[str, Any], attributes: Mapping[str, Any]) -> str:
     """SHA-256 of named arrays, with dtypes and shapes, and of attributes."""
     digest = hashlib.sha256()
@@ -47,8 +66,14 @@ def content_hash(arrays: Mapping[str, Any], attributes: Mapping[str, Any]) -> st
             values = np.array(values.tolist(), dtype=np.str_)
         digest.update(f"{name}|{values.dtype.str}|{values.shape}|".encode())
         digest.update(values.tobytes())
-    digest.update(json.dumps(dict(attributes), sort_keys=True).encode())
+    plain = json.dumps(dict(attributes), sort_keys=True, default=_plain)
+    digest.update(plain.encode())
     return digest.hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    """A number of numpy's as one of Python's, which is what a store gives back."""
+    return value.item()
 
 
 def open_attributes(path: Path) -> dict[str, Any]:
@@ -86,8 +111,8 @@ def check_schema(path: Path, attributes: Mapping[str, Any], schema: str) -> None
     found = attributes.get("schema")
     if found != schema:
         raise ValueError(
-            f"{path} has the schema {found!r} instead of {schema!r}: give a store that "
-            f"this version of stencilnet wrote."
+            f"{path} has the schema {found!r} instead of {schema!r}: give a store of "
+            f"that kind, which this version of stencilnet wrote."
         )
 
 

@@ -27,11 +27,11 @@ from stencilnet.forcing import RandomForcing
 from stencilnet.grid import Grid
 from stencilnet.storage.atomic import new_store
 from stencilnet.storage.provenance import (
-    CIRCUMSTANCES,
     COMPRESSOR,
     check_hash,
     check_schema,
     content_hash,
+    contents,
     open_attributes,
     provenance,
 )
@@ -103,7 +103,7 @@ def write_trajectories(
         FileExistsError: if `path` exists and `overwrite` is false.
     """
     dataset = dataset.assign_attrs(provenance())
-    dataset.attrs["content_hash"] = _hash(dataset)
+    dataset.attrs["content_hash"] = content_hash(*contents(dataset))
     encoding: dict[str, Any] = {
         str(name): {"compressors": (COMPRESSOR,)} for name in dataset.variables
     }
@@ -137,12 +137,13 @@ def read_trajectories(path: Path, *, finite: bool = True) -> xr.Dataset:
     try:
         with xr.open_zarr(path, consolidated=False, chunks=None) as opened:
             dataset = opened.load()
-    except (KeyError, OSError, RuntimeError, ValueError) as error:
+    except (KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
         raise ValueError(
             f"{path} is damaged or half-written and cannot be read: make it again."
         ) from error
     spoiled = _not_finite(dataset["u"]) if "u" in dataset else ""
-    check_hash(path, attributes.get("content_hash"), _hash(dataset), detail=spoiled)
+    found = content_hash(*contents(dataset))
+    check_hash(path, attributes.get("content_hash"), found, detail=spoiled)
     if finite and spoiled:
         raise ValueError(
             f"In {path}, {spoiled}: remove these samples or make the store again."
@@ -160,14 +161,6 @@ def forcing_of(dataset: xr.Dataset) -> RandomForcing:
 def grid_of(dataset: xr.Dataset) -> Grid:
     """The grid that the trajectories live on."""
     return Grid.line(dataset.sizes["x"], float(dataset["x"].attrs["period"]))
-
-
-def _hash(dataset: xr.Dataset) -> str:
-    attributes = {
-        key: value for key, value in dataset.attrs.items() if key not in CIRCUMSTANCES
-    }
-    arrays = {str(name): array.values for name, array in dataset.variables.items()}
-    return content_hash(arrays, attributes)
 
 
 def _not_finite(u: xr.DataArray) -> str:
