@@ -54,7 +54,7 @@ def _compile_solve_rows(sources):
         knots = np.ones((count, m), np.bool_)
         gap, value = np.zeros(count), np.zeros(count)
         iterations, stiffness = np.zeros(count, np.int64), np.zeros(count)
-        d = np.empty(m)
+        d, pull = np.empty(m), np.empty(n)
         for row in range(count):
             weight = weights[row]
             if weight == 0.0:
@@ -80,18 +80,18 @@ def _compile_solve_rows(sources):
             for j in range(m):
                 if penalty == L1:
                     size += abs(d[j]) if knots[row, j] else 0.0
+                elif penalty == L2_SQUARED:
+                    # As the dual variables have them: `D y` itself is rounded to `y`.
+                    size += (u[row, j] / (2 * weight)) ** 2
                 else:
                     size += d[j] * d[j]
             value[row] = weight * (np.sqrt(size) if penalty == L2 else size)
+            adjoint_differences(u[row], coefficients, n, pull)
             for i in range(n):
-                value[row] += w[row, i] * (y[row, i] - x[row, i]) ** 2 / 2
-            if penalty == L2_SQUARED:
-                # A quadratic problem: stationarity is all there is to measure.
-                pull = np.empty(n)
-                adjoint_differences(2 * weight * d, coefficients, n, pull)
-                for i in range(n):
-                    apart = w[row, i] * (y[row, i] - x[row, i]) + pull[i]
-                    gap[row] += apart * apart / w[row, i] / 2
+                moved = y[row, i] - x[row, i]
+                value[row] += w[row, i] * moved**2 / 2
+                if penalty == L2_SQUARED:
+                    gap[row] += (w[row, i] * moved + pull[i]) ** 2 / w[row, i] / 2
         return y, u, knots, gap, value, iterations, stiffness
 
     return solve_rows

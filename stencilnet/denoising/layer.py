@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from stencilnet.denoising.batches import pull_back_rows, solve_rows
+from stencilnet.denoising.choice import METHODS, Method, choose_weight
 from stencilnet.denoising.solvers import (
     Penalty,
     Rows,
@@ -32,6 +33,8 @@ class TotalVariation(nn.Module):
 
     Args:
         weight: `lambda`, zero or more; the start of a learned one must be positive.
+            "sure", "gcv" or "cv" chooses one for each signal by `choose_weight`, which
+            gradients take as given.
         order: of the differences, 1 to 3.
         penalty: "l1", "l2" or "l2_squared".
         periodic: whether the last sample is followed by the first.
@@ -47,7 +50,7 @@ class TotalVariation(nn.Module):
 
     def __init__(
         self,
-        weight: float | Tensor = 1.0,
+        weight: float | Tensor | Method = 1.0,
         *,
         order: int = 1,
         penalty: Penalty = "l1",
@@ -63,7 +66,14 @@ class TotalVariation(nn.Module):
             raise ValueError(
                 f"There is no backend {backend!r}: use 'exact' or 'cvxpylayers'."
             )
-        given = torch.as_tensor(weight, dtype=torch.float64).detach().clone()
+        self.method = weight if isinstance(weight, str) else None
+        if self.method is not None and (learn or self.method not in METHODS):
+            raise ValueError(
+                f"A weight is a number, learned or not, or chosen by one of "
+                f"{', '.join(METHODS)} and then not learned: {weight!r} is neither."
+            )
+        start = 1.0 if isinstance(weight, str) else weight
+        given = torch.as_tensor(start, dtype=torch.float64).detach().clone()
         _check(given)
         if learn and not bool((given > 0).all()):
             raise ValueError(
@@ -109,7 +119,9 @@ class TotalVariation(nn.Module):
                 f"Signals are floating-point, but these are {x.dtype}: convert them, "
                 f"as in x.double()."
             )
-        if weight is None:
+        if weight is None and self.method is not None:
+            weight = torch.from_numpy(self._choose(x.detach().cpu().numpy()))
+        elif weight is None:
             weight = self.weight
         else:
             _check(weight.detach())
@@ -132,6 +144,16 @@ class TotalVariation(nn.Module):
             f"order={self.order}, penalty={self.penalty!r}, periodic={self.periodic}, "
             f"learn={self.learn}, backend={self.backend!r}"
         )
+
+    def _choose(self, x: np.ndarray) -> np.ndarray:
+        assert self.method is not None, "called with a method only"
+        return choose_weight(
+            x,
+            self.method,
+            order=self.order,
+            penalty=self.penalty,
+            periodic=self.periodic,
+        ).weight
 
     def _by_cvxpylayers(self, x: Tensor, weights: Tensor) -> Tensor:
         # Late, so that nobody else waits for cvxpy to load.

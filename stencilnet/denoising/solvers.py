@@ -275,10 +275,11 @@ def as_rows(
 
 
 def relative_gap(gap: np.ndarray, value: np.ndarray, rows: Rows) -> np.ndarray:
-    """The gap in units of the objective, where that is more than rounding."""
+    """The gap beyond the rounding of the signals, in units of the objective."""
     size = np.einsum("si,si->s", rows.precision, rows.x**2)
-    floor = np.finfo(np.float64).eps ** 2 * size + np.finfo(np.float64).tiny
-    return np.maximum(gap, 0.0) / np.maximum(value, floor)
+    rounding = (16 * np.finfo(np.float64).eps) ** 2 * size
+    smallest = np.finfo(np.float64).tiny
+    return np.maximum(gap - rounding, 0.0) / np.maximum(value, rounding + smallest)
 
 
 def warn_of_gap(relative: np.ndarray, tolerance: float) -> None:
