@@ -26,6 +26,7 @@ from stencilnet.denoising.banded import (
 _MOST_ITERATIONS = 200
 _MOST_CORRECTIONS = 12
 _SHORT_STEP = 0.1
+_PATIENCE = 3
 _STALLED = 30
 
 
@@ -216,6 +217,7 @@ def trend_filter(x, w, weight, coefficients, m, tolerance):
     g, pulled, upper = np.empty(m), np.empty(m), np.empty(m)
     r, lower = np.empty(n), np.empty(n)
     wanted, lowest, stalled = 1e-4, np.inf, 0
+    before = step = 1.0
     for iteration in range(1, _MOST_ITERATIONS + 1):
         for j in range(m):
             u[j] = weight - up[j] if up[j] < down[j] else down[j] - weight
@@ -225,7 +227,7 @@ def trend_filter(x, w, weight, coefficients, m, tolerance):
         mu = 0.0
         for j in range(m):
             mu += above[j] * up[j] + below[j] * down[j]
-        stalled = 0 if mu < lowest / 2 else stalled + 1
+        stalled = 0 if mu < 0.7 * lowest else stalled + 1
         lowest = min(lowest, mu)
         last = mu <= 1e-14 * value or stalled == _STALLED
         if mu <= wanted * value or last:
@@ -255,13 +257,13 @@ def trend_filter(x, w, weight, coefficients, m, tolerance):
         # First straight for the solution; then towards the centre as well, as far as
         # the first step asks for it, with its second-order terms (Mehrotra). Where
         # these lead astray, along the path without them.
-        centring, step = 0.0, 1.0
+        centring = 0.0
         d_above[:], d_below[:], du[:] = 0.0, 0.0, 0.0
         for stage in range(3):
             if stage == 2:
-                if step > _SHORT_STEP:
+                if step > _SHORT_STEP and stalled < _PATIENCE:
                     break
-                centring = mu / 2
+                centring = mu * (0.9 if before < 0.5 else 0.2)
                 d_above[:], d_below[:], du[:] = 0.0, 0.0, 0.0
             for j in range(m):
                 d_above[j] = (centring + d_above[j] * du[j]) / up[j]
@@ -287,6 +289,7 @@ def trend_filter(x, w, weight, coefficients, m, tolerance):
                     after += (above[j] + step * d_above[j]) * (up[j] - step * du[j])
                     after += (below[j] + step * d_below[j]) * (down[j] + step * du[j])
                 centring = mu * (after / (2 * m * mu)) ** 3
+        before = step
         adjoint_differences(du, coefficients, n, adjoint)
         step *= min(max(0.9, 1 - mu / value), 1 - 1e-6)
         for i in range(n):
