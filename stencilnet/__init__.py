@@ -19,6 +19,7 @@ from stencilnet.coefficients import (
     Unconstrained,
 )
 from stencilnet.config import Config, load_config
+from stencilnet.denoising import TotalVariation, denoise
 from stencilnet.discretizations import (
     Discretization,
     FiniteDifference,
@@ -85,11 +86,13 @@ __all__ = [
     "RandomForcing",
     "RungeKutta",
     "Soft",
+    "TotalVariation",
     "Unconstrained",
     "UpwindAdvection",
     "Weno",
     "certify",
     "compare",
+    "denoise",
     "finite_difference_coefficients",
     "generate",
     "load_config",

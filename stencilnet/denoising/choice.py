@@ -69,8 +69,7 @@ def noise_level(x: np.ndarray, *, axis: int = -1) -> np.ndarray:
     order = min(_NOISE_ORDER, x.shape[axis] - 1)
     size = math.sqrt(math.comb(2 * order, order))
     spread = np.median(np.abs(np.diff(x, n=order, axis=axis)), axis=axis)
-    result: np.ndarray = spread / (0.6744897501960817 * size)
-    return result
+    return np.asarray(spread / (0.6744897501960817 * size))
 
 
 def choose_weight(
@@ -229,9 +228,9 @@ def search_weight(
         freedom[index] = np.mean(_freedom(rows, solved, many, code, rows.precision))
     best = int(errors.argmin())
     return Choice(
-        np.float64(tried[best]) * np.ones(()),
-        np.sqrt(np.mean((x - clean) ** 2)) * np.ones(()),
-        freedom[best] * np.ones(()),
+        np.array(tried[best]),
+        np.array(np.sqrt(np.mean((x - clean) ** 2))),
+        np.array(freedom[best]),
         tried,
         errors,
     )
