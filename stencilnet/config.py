@@ -161,7 +161,7 @@ class Training(Section):
     substeps: Count = 1
     integrator: str = "SSPRK3"
     backward: NonNegative = 0.0
-    learning_rate: Annotated[float, Field(gt=0, le=100)] = 1e-2
+    learning_rate: Annotated[float, Field(gt=0, le=1e30)] = 1e-2
     warm_up: Annotated[float, Field(ge=0, le=1)] = 0.1
     clip: Positive = 1.0
     validate_every: Count = 100
