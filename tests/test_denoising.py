@@ -411,6 +411,10 @@ BAD = {
     ),
     "tolerance": (lambda: denoise(np.zeros(9), 1.0, tolerance=0.0), "positive"),
     "choice of few": (lambda: choose_weight(np.zeros(3)), "at least 4 samples"),
+    "negative sigma": (
+        lambda: choose_weight(np.zeros(9), sigma=-1.0),
+        "A sigma is finite and zero or more, not -1",
+    ),
     "nothing to try": (
         lambda: search_weight(np.zeros(9), np.zeros(9), np.zeros(0)),
         "at least one",

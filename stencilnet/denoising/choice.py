@@ -137,7 +137,11 @@ def choose_weight(
     given = None
     if sigma is not None:
         given = np.asarray(sigma, dtype=np.float64)
-        check_weight(given)
+        if not (np.isfinite(given) & (given >= 0)).all():
+            raise ValueError(
+                f"A sigma is finite and zero or more, not {sigma}: leave it out to have "
+                f"it estimated."
+            )
         given = np.broadcast_to(given, rows.shape[:-1]).reshape(-1)
     chosen = [
         _choose_row(

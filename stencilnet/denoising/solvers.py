@@ -143,6 +143,7 @@ def denoise(
             sample that is not missing is not finite, a weight is negative, or an
             argument does not fit.
     """
+    x = np.asarray(x)
     code = penalty_code(penalty)
     if not 0 < tolerance < math.inf:
         raise ValueError(f"The tolerance must be positive, not {tolerance}.")
@@ -230,6 +231,7 @@ def as_rows(
     axis: int,
 ) -> Rows:
     """Checks signals and brings them into the form for the compiled code."""
+    x = np.asarray(x)
     if not np.issubdtype(x.dtype, np.floating):
         raise TypeError(
             f"Signals are floating-point, but these are {x.dtype}: convert them, as in "
