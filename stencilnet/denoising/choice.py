@@ -139,8 +139,8 @@ def choose_weight(
         given = np.asarray(sigma, dtype=np.float64)
         if not (np.isfinite(given) & (given >= 0)).all():
             raise ValueError(
-                f"A sigma is finite and zero or more, not {sigma}: leave it out to have "
-                f"it estimated."
+                f"A sigma is finite and zero or more, not {sigma}: leave it out for an "
+                f"estimate."
             )
         given = np.broadcast_to(given, rows.shape[:-1]).reshape(-1)
     chosen = [
