@@ -266,6 +266,39 @@ def test_a_missed_gap_is_a_warning_with_the_number():
 
 
 @each_end
+@each_order
+def test_the_right_face_is_found_close_to_the_largest_weight(order, periodic):
+    """There a wrong one has a small gap already."""
+    kind = {"order": order, "periodic": periodic}
+    for seed in range(30):
+        x = walk(30, seed=seed)
+        largest = float(weight_max(x, **kind))
+        for short in (1e-3, 1e-4, 1e-5):
+            weight = largest * (1 - short)
+            found = denoise(x, weight, **kind)
+            tight = denoise(x, weight, **kind, tolerance=1e-20)
+            np.testing.assert_allclose(found.signal, tight.signal, atol=1e-10)
+            assert found.knots == tight.knots > 0
+    layer = TotalVariation(**kind)
+    given = torch.from_numpy(x).requires_grad_(), torch.tensor(weight).double()
+    assert torch.autograd.gradcheck(
+        layer, (given[0], given[1].requires_grad_()), eps=1e-7 * largest, atol=1e-5
+    )
+
+
+@each_order
+def test_constants_survive_any_weight_on_a_circle(order):
+    x = np.full(20, 3.7)
+    for weight in (1e-300, 1e-16, 1.0, 1e12):
+        for penalty in PENALTIES:
+            kind = {"order": order, "penalty": penalty, "periodic": True}
+            np.testing.assert_allclose(denoise(x, weight, **kind).signal, x)
+    noisy = walk(40, seed=8)
+    stiff = denoise(noisy, 1e25, order=order, penalty="l2_squared", periodic=True)
+    np.testing.assert_allclose(stiff.signal, noisy.mean(), atol=1e-9)
+
+
+@each_end
 @each_penalty
 @each_order
 @pytest.mark.parametrize("weight", [0.0, 0.3, 4.0, 1e6])
@@ -298,6 +331,32 @@ def test_the_layer_agrees_with_cvxpylayers(order, penalty):
         for y in (ours, theirs)
     )
     torch.testing.assert_close(ours, theirs, rtol=0, atol=2e-2)
+
+
+def test_cvxpylayers_works_without_gradients_too():
+    x = torch.from_numpy(walk(2, 20))
+    layer = TotalVariation(0.3, backend="cvxpylayers")
+    torch.testing.assert_close(layer(x), TotalVariation(0.3)(x), rtol=0, atol=1e-5)
+    with torch.no_grad():
+        torch.testing.assert_close(layer(x.requires_grad_()), layer(x).detach())
+
+
+@each_penalty
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_what_follows_may_work_in_place(dtype, penalty):
+    x = torch.from_numpy(walk(2, 20)).to(dtype).requires_grad_()
+    layer = TotalVariation(0.3, penalty=penalty)
+    (plain,) = torch.autograd.grad(torch.relu(layer(x)).sum(), x)
+    (in_place,) = torch.autograd.grad(torch.relu_(layer(x)).sum(), x)
+    assert torch.equal(plain, in_place)
+
+
+def test_second_derivatives_are_refused():
+    x = torch.from_numpy(walk(20)).requires_grad_()
+    y = TotalVariation(0.3)(x)
+    (gradient,) = torch.autograd.grad((y**3).sum(), x, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        gradient.square().sum().backward()
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

@@ -14,16 +14,15 @@ from torch import Tensor
 from stencilnet.denoising.banded import difference_coefficients
 from stencilnet.denoising.solvers import Penalty
 
-# One thread, and tolerances at which the solution, not just the objective, is known.
+# Tolerances at which the solution, not just the objective, is known.
 _SETTINGS = {
     "solve_method": "Clarabel",
-    "mode": "dense",
     "tol_gap_abs": 1e-12,
     "tol_gap_rel": 1e-12,
     "tol_feas": 1e-12,
-    "n_jobs_forward": 1,
-    "n_jobs_backward": 1,
 }
+# Only where there is a gradient does cvxpylayers take these: one thread.
+_GRADIENT_SETTINGS = {"mode": "dense", "n_jobs_forward": 1, "n_jobs_backward": 1}
 
 
 def difference_matrix(points: int, order: int, *, periodic: bool) -> np.ndarray:
@@ -63,7 +62,11 @@ def reference_layer(
         if not len(rows):
             return signals.clone()
         given = weights.reshape(-1).double().cpu()
-        (solved,) = layer(rows, given, solver_args=dict(_SETTINGS))
+        settings = dict(_SETTINGS)
+        wanted = rows.requires_grad or given.requires_grad
+        if wanted and torch.is_grad_enabled():
+            settings |= _GRADIENT_SETTINGS
+        (solved,) = layer(rows, given, solver_args=settings)
         if not bool(torch.isfinite(solved).all()):
             raise ValueError(
                 "cvxpylayers found no solution: use the exact backend for this signal."

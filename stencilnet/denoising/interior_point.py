@@ -75,6 +75,9 @@ def project(x, w, pull, knots, coefficients, m, dual):
         y += lower / root_w
         adjoint_differences(dual, coefficients, n, adjoint)
         lower = root_w * (x - y) - (pull + adjoint) / root_w
+    if m == n and not knots.any():
+        # The constant that needs the least room in the box.
+        dual -= (np.max(dual) + np.min(dual)) / 2
     return y
 
 
@@ -127,7 +130,7 @@ def _face(x, w, weight, coefficients, knots, pulled, u, d):
         u, d: out, dual variables in the box and differences of the result.
 
     Returns:
-        The signal and its duality gap.
+        The signal, its duality gap, and how many knots are still wrong.
     """
     n, m = len(x), len(u)
     pull, dual = np.empty(n), np.empty(m)
@@ -165,7 +168,7 @@ def _face(x, w, weight, coefficients, knots, pulled, u, d):
             break
         fewest = min(fewest, wrong)
     adjoint_differences(u, coefficients, n, pull)
-    return found, duality_gap(x, w, weight, found, u, d, pull)
+    return found, duality_gap(x, w, weight, found, u, d, pull), wrong
 
 
 @no_type_check
@@ -191,9 +194,6 @@ def trend_filter(x, w, weight, coefficients, m, tolerance):
     adjoint = np.empty(n)
     # The polynomial that fits best, which is the solution for a large weight.
     y = project(x, w, np.zeros(n), knots, coefficients, m, u)
-    if m == n:
-        # On a circle a constant may be added: the one that needs the least room.
-        u -= (np.max(u) + np.min(u)) / 2
     largest = np.max(np.abs(u))
     if largest <= weight:
         adjoint_differences(u, coefficients, n, adjoint)
@@ -238,7 +238,9 @@ def trend_filter(x, w, weight, coefficients, m, tolerance):
                 slack = min(up[j], down[j])
                 knots[j] = max(above[j], below[j]) > slack * scale
                 pulled[j] = weight if above[j] > below[j] else -weight
-            found, gap = _face(x, w, weight, coefficients, knots, pulled, du, d_above)
+            found, gap, wrong = _face(
+                x, w, weight, coefficients, knots, pulled, du, d_above
+            )
             if gap < best_gap:
                 best_gap, best_y, best_u = gap, found, du.copy()
                 best_knots = knots.copy()
@@ -246,7 +248,10 @@ def trend_filter(x, w, weight, coefficients, m, tolerance):
                 gap = duality_gap(x, w, weight, y, u, d, adjoint)
                 if gap < best_gap:
                     best_gap, best_y, best_u, best_knots = gap, y, u, knots
-            if gap <= tolerance * value or last:
+            # A small gap alone leaves `y` uncertain by its square root: the face has to
+            # be the right one, too.
+            done = wrong == 0 and gap <= tolerance * value
+            if done or gap <= 1e-16 * value or last:
                 return best_y, best_u, best_knots, best_gap, iteration
         mu /= 2 * m
         for j in range(m):

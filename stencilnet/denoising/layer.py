@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from stencilnet.denoising.batches import pull_back_rows, solve_rows
 from stencilnet.denoising.choice import METHODS, Method, choose_weight
@@ -180,7 +181,7 @@ class _Denoise(torch.autograd.Function):
         periodic: bool,
         tolerance: float,
     ) -> Tensor:
-        values = x.detach().cpu().numpy()
+        values = x.detach().double().cpu().numpy()
         rows = as_rows(values, order, periodic, None, None, -1)
         given = weights.detach().double().cpu().numpy().reshape(-1)
         y, u, knots, gap, value, _, stiffness = solve_rows(
@@ -196,9 +197,11 @@ class _Denoise(torch.autograd.Function):
         ctx.solved = (rows, y, u, knots, stiffness, given, code)
         ctx.shape_of_weights = weights.shape
         ctx.dtype_of_weights = weights.dtype
-        return torch.from_numpy(y).reshape(x.shape).to(x)
+        # A copy: what follows may change it in place, and the gradient needs `y`.
+        return torch.from_numpy(y.reshape(x.shape).copy()).to(x)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         (gradient,) = gradients
         rows: Rows

@@ -40,7 +40,9 @@ def smooth(x, w, stiffness, coefficients, m, u):
     root_w = np.sqrt(w)
     g, free = np.full(m, 1 / np.sqrt(stiffness)), np.ones(m, np.bool_)
     factorize(coefficients, root_w, g, free, band, border, cosines, sines)
-    upper, lower = np.zeros(m), root_w * x
+    # On a circle a constant is no difference at all: a large stiffness would lose it.
+    mean = np.sum(w * x) / np.sum(w) if m == n else 0.0
+    upper, lower = np.zeros(m), root_w * (x - mean)
     rotate(cosines, sines, k, b, upper, lower)
     u[:] = upper
     substitute(band, border, u)
@@ -49,7 +51,7 @@ def smooth(x, w, stiffness, coefficients, m, u):
     curvature = np.dot(upper, upper)
     upper[:] = 0.0
     rotate_back(cosines, sines, k, b, upper, lower)
-    return lower / root_w, curvature
+    return mean + lower / root_w, curvature
 
 
 @no_type_check
@@ -73,8 +75,10 @@ def smooth_by_norm(x, w, weight, coefficients, m):
         # On a circle a constant may be added: the one of least norm.
         u -= np.mean(u)
     stiffness, iteration = np.inf, 0
-    if np.sqrt(np.dot(u, u)) > weight:
-        differences(x, coefficients, m, d)
+    differences(x, coefficients, m, d)
+    # Where all differences vanish, dual variables are rounding, however small a weight.
+    curved = np.dot(d, d) > 0
+    if curved and np.sqrt(np.dot(u, u)) > weight:
         # Beyond the upper bound the norm is too small.
         low, high = 0.0, np.sqrt(np.dot(d, d)) / weight
         compliance = high
@@ -99,6 +103,10 @@ def smooth_by_norm(x, w, weight, coefficients, m):
         norm = np.sqrt(np.dot(u, u))
         if norm > weight:
             u *= weight / norm
+    else:
+        d[:] = 0.0
+        if not curved:
+            u[:] = 0.0
     adjoint_differences(u, coefficients, n, adjoint)
     gap = weight * np.sqrt(np.dot(d, d)) - np.dot(u, d)
     for i in range(n):
