@@ -179,7 +179,7 @@ def test_the_linear_time_method_is_the_interior_point_one(seed, exponent, n):
     st.booleans(),
 )
 def test_the_conditions_of_optimality_hold(seed, order, exponent, n, periodic):
-    """Without any solver: the gap is closed, and no step away makes it better."""
+    """Without any solver: a subgradient of the penalty is found from the residual."""
     generator = np.random.default_rng(seed)
     x = generator.standard_normal(n).cumsum() + generator.standard_normal(n)
     largest = float(weight_max(x, order=order, periodic=periodic))
@@ -189,12 +189,22 @@ def test_the_conditions_of_optimality_hold(seed, order, exponent, n, periodic):
     assert found.gap <= 1e-8
     matrix = difference_matrix(n, order, periodic=periodic)
     d = matrix @ found.signal
-    value = weight * np.abs(d).sum() + ((found.signal - x) ** 2).sum() / 2
-    for _ in range(5):
-        other = found.signal + 1e-3 * generator.standard_normal(n)
-        more = weight * np.abs(matrix @ other).sum() + ((other - x) ** 2).sum() / 2
-        assert more >= value * (1 - 1e-12)
-    assert found.knots <= len(d)
+    # y - x + D.T u = 0 with |u| <= weight, and u = weight sign(d) where d is not zero.
+    u = np.linalg.lstsq(matrix.T, x - found.signal, rcond=None)[0]
+    if periodic:
+        # Constants are free, as they vanish under D.T.
+        free = np.abs(d) > 1e-9 * np.abs(d).max()
+        if free.any():
+            u += weight * np.sign(d[free][0]) - u[free][0]
+    size = np.abs(x).max()
+    assert np.abs(matrix.T @ u - (x - found.signal)).max() <= 1e-8 * size
+    penalty, rounding = weight * np.abs(d).sum(), 1e-14 * n * weight * size
+    assert penalty - u @ d <= 1e-7 * (1 + penalty) + rounding
+    if not periodic:
+        assert np.abs(u).max() <= weight * (1 + 1e-6)
+    if exponent < 0:
+        # Wherever the multiplier is inside, pieces go on.
+        assert (np.abs(d) > 1e-7 * size).sum() <= found.knots
 
 
 @each_end
@@ -417,17 +427,81 @@ def test_chosen_weights_are_nearly_the_best(method, penalty):
 
 
 def test_sure_estimates_the_squared_error():
-    """Over many draws its mean is that of the error, up to the share it adds."""
+    """Over many draws its curve is on average that of the error and what it adds."""
     clean = np.repeat([0.0, 3.0, 1.0], 40)
-    generator = np.random.default_rng(2)
-    estimates, errors = [], []
-    for _ in range(200):
-        noisy = clean + generator.standard_normal(120)
-        found = denoise(noisy, 4.0)
-        residual = ((found.signal - noisy) ** 2).mean()
-        estimates.append(residual + 2 * (found.knots + 1) / 120 - 1)
-        errors.append(((found.signal - clean) ** 2).mean())
-    assert np.mean(estimates) == pytest.approx(np.mean(errors), abs=0.02)
+    noise = np.random.default_rng(2).standard_normal((200, 120))
+    choice = choose_weight(clean + noise, sigma=1.0)
+    estimates = [
+        np.interp(4.0, weights, curve)
+        for weights, curve in zip(choice.weights, choice.curve, strict=True)
+    ]
+    found = denoise(clean + noise, 4.0)
+    errors = ((found.signal - clean) ** 2).mean(-1)
+    added = 0.2 * (found.knots + 1) / 120
+    assert (estimates - added - errors).mean() == pytest.approx(0.0, abs=0.015)
+    found = denoise(clean + noise, choice.weight)
+    np.testing.assert_array_equal(choice.degrees_of_freedom, found.knots + 1)
+
+
+@each_penalty
+@pytest.mark.parametrize("method", ["sure", "gcv", "cv"])
+def test_choices_do_not_depend_on_units(method, penalty):
+    x = np.repeat(walk(8), 25) + 0.3 * walk(200, seed=1)
+    base = choose_weight(x, method, penalty=penalty)
+    for of_x, of_precision in ((1.0, 3e-14), (1.0, 7e3), (1e-200, 1.0), (3e140, 5.0)):
+        precision = np.full(200, of_precision)
+        other = choose_weight(of_x * x, method, penalty=penalty, precision=precision)
+        unit = of_precision * (1.0 if penalty == "l2_squared" else of_x)
+        assert float(other.weight) == pytest.approx(float(base.weight) * unit, rel=1e-6)
+        sigma = float(base.sigma) * of_x * math.sqrt(of_precision)
+        assert float(other.sigma) == pytest.approx(sigma, rel=1e-6)
+
+
+@each_penalty
+@each_order
+@pytest.mark.parametrize("unit", [1e-300, 1e-170, 1e155, 1e300])
+def test_solutions_scale_with_signals_of_any_size(unit, order, penalty):
+    x = walk(80)
+    of_weight = 1.0 if penalty == "l2_squared" else unit
+    base = denoise(x, 2.0, order=order, penalty=penalty)
+    other = denoise(unit * x, 2.0 * of_weight, order=order, penalty=penalty)
+    np.testing.assert_allclose(other.signal / unit, base.signal, atol=1e-12)
+
+
+@each_order
+@pytest.mark.parametrize("share", [0.2, 0.6])
+def test_degrees_of_freedom_with_missing_samples_are_the_trace(share, order):
+    """Of the derivative of the observed samples of the solution, by differences."""
+    x = walk(60, seed=5)
+    missing = np.random.default_rng(order).uniform(size=60) < share
+    choice = choose_weight(x, order=order, missing=missing)
+    trace = 0.0
+    for index in np.flatnonzero(~missing):
+        step = np.zeros(60)
+        step[index] = 1e-5
+        above, below = (
+            denoise(x + sign * step, choice.weight, order=order, missing=missing).signal
+            for sign in (1, -1)
+        )
+        trace += (above - below)[index] / 2e-5
+    assert float(choice.degrees_of_freedom) == pytest.approx(trace, abs=0.01)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_chosen_weights_are_nearly_the_best_with_missing_samples(seed):
+    generator = np.random.default_rng(seed)
+    clean = np.repeat(generator.uniform(-1, 1, 6), 100)
+    noisy = clean + 0.1 * generator.standard_normal(600)
+    missing = generator.uniform(size=600) < 0.3
+
+    def error(weight):
+        found = denoise(noisy, weight, missing=missing).signal
+        return ((found - clean)[~missing] ** 2).mean()
+
+    choice = choose_weight(np.where(missing, np.nan, noisy), missing=missing)
+    best = min(error(weight) for weight in choice.weights)
+    assert error(choice.weight) <= 1.3 * best
+    assert float(choice.sigma) == pytest.approx(0.1, rel=0.15)
 
 
 def test_degrees_of_freedom_of_a_smoother_are_its_trace():

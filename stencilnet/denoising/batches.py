@@ -11,7 +11,11 @@ import numpy as np
 from numba import njit
 
 from stencilnet.denoising import banded, interior_point, piecewise_constant, smoothing
-from stencilnet.denoising.banded import adjoint_differences, differences
+from stencilnet.denoising.banded import (
+    adjoint_differences,
+    differences,
+    factorize,
+)
 from stencilnet.denoising.interior_point import project, trend_filter
 from stencilnet.denoising.piecewise_constant import fit_levels
 from stencilnet.denoising.smoothing import smooth, smooth_by_norm
@@ -189,3 +193,43 @@ def _compile_pull_back_rows(sources):
 
 
 pull_back_rows = _compile_pull_back_rows(_SOURCES)
+
+
+@no_type_check
+def _compile_count_held_rows(sources):
+    @no_type_check
+    @njit(cache=True, nogil=True, error_model="numpy")
+    def count_held_rows(knots, holes, coefficients, m):
+        """How many independent conditions each face puts on the missing samples alone.
+
+        Args:
+            knots: of each face, `(face, m)`; the other differences vanish on it.
+            holes: which samples are missing.
+            coefficients: of the differences, `m` of them.
+
+        Returns:
+            The rank of the conditions with all observed samples at zero, per face.
+        """
+        _ = sources
+        count, n, k = len(knots), len(holes), len(coefficients) - 1
+        held = np.zeros(count, np.int64)
+        if not holes.any():
+            return held
+        b = k if m == n else 0
+        band, border = np.empty((m, k + 1)), np.empty((m, b))
+        cosines, sines = np.empty((n, k + 1 + b)), np.empty((n, k + 1 + b))
+        # An infinite precision takes the observed samples out.
+        root_w = np.where(holes, 1.0, np.inf)
+        for row in range(count):
+            free = ~knots[row]
+            none = np.zeros(m)
+            factorize(coefficients, root_w, none, free, band, border, cosines, sines)
+            for j in range(m):
+                pivot = band[j, 0] if j < m - b else border[j, j - (m - b)]
+                held[row] += free[j] and abs(pivot) > 1e-9
+        return held
+
+    return count_held_rows
+
+
+count_held_rows = _compile_count_held_rows(_SOURCES)

@@ -7,19 +7,24 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float
 
+from stencilnet.denoising.banded import difference_coefficients
 from stencilnet.denoising.batches import (
     L1,
+    L2,
     L2_SQUARED,
+    count_held_rows,
     pull_back_rows,
     solve_rows,
 )
 from stencilnet.denoising.solvers import (
+    MISSING,
     Denoised,
     Penalty,
     Rows,
     as_rows,
     check_weight,
     denoise,
+    fill_linearly,
     penalty_code,
     weight_max,
 )
@@ -33,6 +38,8 @@ _SURE, _GCV = 2.2, 1.2
 _PROBES = 16
 # Of the differences whose median tells the noise.
 _NOISE_ORDER = 3
+_FEW = 10
+_MEDIAN_OF_NORMAL = 0.6744897501960817
 
 
 @dataclass(frozen=True)
@@ -65,11 +72,24 @@ def noise_level(x: np.ndarray, *, axis: int = -1) -> np.ndarray:
 
     Source: Donoho and Johnstone (1994), doi:10.1093/biomet/81.3.425, for the finest
     wavelet coefficients.
+
+    Raises:
+        ValueError: if a signal has fewer than 2 samples, or one is not finite.
     """
-    order = min(_NOISE_ORDER, x.shape[axis] - 1)
-    size = math.sqrt(math.comb(2 * order, order))
-    spread = np.median(np.abs(np.diff(x, n=order, axis=axis)), axis=axis)
-    return np.asarray(spread / (0.6744897501960817 * size))
+    x = np.asarray(x, dtype=np.float64)
+    if x.ndim == 0 or not -x.ndim <= axis < x.ndim or x.shape[axis] < 2:
+        raise ValueError(
+            f"The noise level takes signals of at least 2 samples along axis {axis}, "
+            f"not the shape {x.shape}."
+        )
+    if not np.isfinite(x).all():
+        raise ValueError("The noise level takes finite samples only: leave out others.")
+    signals = np.moveaxis(x, axis, -1)
+    levels = [
+        _level(signal, np.ones(len(signal)), np.ones(len(signal), bool))
+        for signal in signals.reshape(-1, signals.shape[-1])
+    ]
+    return np.array(levels).reshape(signals.shape[:-1])
 
 
 def choose_weight(
@@ -107,8 +127,9 @@ def choose_weight(
         x: signals, at least 3 samples longer than the order.
         method: see above.
         order, penalty, periodic, precision, missing, axis: as in `denoise`.
-        sigma: standard deviation of the noise, of samples of precision 1; estimated by
-            `noise_level` and then from the residual of a first choice if not given.
+        sigma: standard deviation of the noise, of samples of precision 1. If not given
+            it is the residual's at GCV's choice, with `f` degrees of freedom fewer than
+            samples, or where these leave too few that of `noise_level`.
 
     Raises:
         TypeError, ValueError: as `denoise`, or if the method does not exist, or a sigma
@@ -125,47 +146,49 @@ def choose_weight(
             f"Choosing a weight takes at least {order + 3} samples for order {order}, "
             f"not {rows.x.shape[-1]}: give the weight."
         )
-    largest = weight_max(
+    code = penalty_code(penalty)
+    size = weight_max(
         x,
         order=order,
-        penalty="l2" if penalty == "l2" else "l1",
+        penalty="l2" if code == L2 else "l1",
         periodic=periodic,
         precision=precision,
         missing=missing,
         axis=axis,
-    ).reshape(-1)
+    )
+    largest = size.reshape(-1) / rows.weight_unit(L1)
+    # Of samples of precision 1, in the units of the rows.
+    sigma_unit = rows.scale * np.sqrt(rows.trust)
     given = None
     if sigma is not None:
-        given = np.asarray(sigma, dtype=np.float64)
-        if not (np.isfinite(given) & (given >= 0)).all():
+        known = np.asarray(sigma, dtype=np.float64)
+        if not (np.isfinite(known) & (known >= 0)).all():
             raise ValueError(
                 f"A sigma is finite and zero or more, not {sigma}: leave it out for an "
                 f"estimate."
             )
-        given = np.broadcast_to(given, rows.shape[:-1]).reshape(-1)
-    chosen = [
+        given = np.broadcast_to(known, rows.shape[:-1]).reshape(-1) / sigma_unit
+    found = [
         _choose_row(
-            rows,
-            index,
-            method,
-            penalty_code(penalty),
-            float(largest[index]),
-            None if given is None else float(given[index]),
+            rows, index, method, code, float(largest[index]), _entry(given, index)
         )
         for index in range(len(rows.x))
     ]
-    batch = rows.shape[:-1]
-    columns = [np.array(column) for column in zip(*chosen, strict=True)]
-    tried = _COARSE + _ROUNDS * _FINE
-    if not chosen:
-        columns = [np.zeros(0)] * 3 + [np.zeros((0, tried))] * 2
+    batch, tried = rows.shape[:-1], _COARSE + _ROUNDS * _FINE
+    columns = [np.zeros(0)] * 3 + [np.zeros((0, tried))] * 2
+    if found:
+        columns = [np.array(column) for column in zip(*found, strict=True)]
     weight, level, freedom, weights, curve = columns
+    unit = rows.weight_unit(code)
     return Choice(
-        weight.reshape(batch),
-        level.reshape(batch),
+        (weight * unit).reshape(batch),
+        (level * sigma_unit).reshape(batch),
         freedom.reshape(batch),
-        weights.reshape(*batch, -1) if chosen else weights.reshape(*batch, tried),
-        curve.reshape(*batch, -1) if chosen else curve.reshape(*batch, tried),
+        (weights * unit[:, np.newaxis]).reshape(*batch, tried),
+        # Squared one factor at a time, as infinity times an underflow is no number.
+        (curve * sigma_unit[:, np.newaxis] * sigma_unit[:, np.newaxis]).reshape(
+            *batch, tried
+        ),
     )
 
 
@@ -217,19 +240,23 @@ def search_weight(
     if not len(tried):
         raise ValueError("A search needs weights to try: give at least one.")
     check_weight(tried)
-    if x.shape != clean.shape:
+    if x.shape != clean.shape or not x.size:
         raise ValueError(
-            f"The clean signals have the shape {clean.shape}, the noisy ones "
-            f"{x.shape}: give one for each."
+            f"A search needs signals and a clean one for each, not the shapes "
+            f"{x.shape} and {clean.shape}."
         )
+    if not np.isfinite(clean).all():
+        raise ValueError("The clean signals of a search must be finite.")
     rows = as_rows(x, order, periodic, None, None, -1)
     code, goal = penalty_code(penalty), clean.reshape(rows.x.shape)
     errors, freedom = np.empty(len(tried)), np.empty(len(tried))
     for index, weight in enumerate(tried):
-        many = np.full(len(rows.x), weight)
+        many = rows.weights(weight, code)
         solved = _solve(rows, rows.x, rows.precision, many, code)
-        errors[index] = np.mean((solved[0] - goal) ** 2)
-        freedom[index] = np.mean(_freedom(rows, solved, many, code, rows.precision))
+        errors[index] = np.mean((solved[0] * rows.scale[:, np.newaxis] - goal) ** 2)
+        freedom[index] = np.mean(
+            _freedom(rows, solved, many, code, rows.precision, rows.observed[0])
+        )
     best = int(errors.argmin())
     return Choice(
         np.array(tried[best]),
@@ -238,6 +265,28 @@ def search_weight(
         tried,
         errors,
     )
+
+
+def _entry(values: np.ndarray | None, index: int) -> float | None:
+    return None if values is None else float(values[index])
+
+
+def _level(x: np.ndarray, precision: np.ndarray, observed: np.ndarray) -> float:
+    """Standard deviation of the noise of samples of precision 1, see `noise_level`.
+
+    Differences are those of neighbours that were all observed; where these are few,
+    those of observed samples in their order.
+    """
+    order = min(_NOISE_ORDER, int(observed.sum()) - 1)
+    windows = np.lib.stride_tricks.sliding_window_view(observed, order + 1)
+    if windows.all(-1).sum() < _FEW:
+        x, precision = x[observed], precision[observed]
+        windows = np.ones((len(x) - order, order + 1), bool)
+    coefficients = difference_coefficients(order)
+    around = np.lib.stride_tricks.sliding_window_view(1 / precision, order + 1)
+    deviation = np.sqrt(around @ coefficients**2)
+    sizes = np.abs(np.diff(x, n=order)) / deviation
+    return float(np.median(sizes[windows.all(-1)]) / _MEDIAN_OF_NORMAL)
 
 
 def _choose_row(
@@ -250,90 +299,90 @@ def _choose_row(
 ) -> tuple[float, float, float, np.ndarray, np.ndarray]:
     """Weight, sigma, degrees of freedom, weights and curve of one signal."""
     x, precision = rows.x[index], rows.precision[index]
-    known = sigma is not None
-    level = float(noise_level(x)) if sigma is None else sigma
-    size = float(np.abs(x).max())
-    if largest <= 1e-12 * max(size, 1e-300) or (known and level == 0.0):
+    observed = rows.observed[index]
+    samples = int(observed.sum())
+    level = _level(x, precision, observed) if sigma is None else sigma
+    nothing = method == "sure" and sigma == 0.0
+    if largest <= 1e-12 or nothing:
         # A polynomial already, or nothing to remove.
         tried = np.zeros(_COARSE + _ROUNDS * _FINE)
-        return 0.0, level, float(len(x)), tried, tried
+        return 0.0, level, float(samples), tried, tried
+    typical = float(np.median(precision[observed]))
     if code == L2_SQUARED:
-        largest = 1e6 * len(x) ** (2 * rows.order)
-        least = 1e-6
+        least = 1e-6 * typical
+        largest = 1e6 * typical * float(len(x)) ** (2 * rows.order)
     else:
-        floor = level if level > 0 else 1e-6 * size
-        least = min(1e-2 * floor, 1e-3 * largest)
-    for _ in range(1 if known or method != "sure" else 2):
-        tried = np.geomspace(least, largest, _COARSE)
-        curve, freedom, residual = _score(
-            rows, x, precision, tried, method, code, level
-        )
-        for _ in range(_ROUNDS):
-            order = np.argsort(tried)
-            tried, curve = tried[order], curve[order]
-            freedom, residual = freedom[order], residual[order]
+        noise = level * math.sqrt(typical) if level > 0 else 1e-6
+        least = min(1e-2 * noise, 1e-3 * largest)
+
+    tried = closer = np.geomspace(least, largest, _COARSE)
+    residual = freedom = curve = np.empty(0)
+    for round_ in range(_ROUNDS + 1):
+        if round_:
             best = int(curve.argmin())
             low, high = tried[max(best - 1, 0)], tried[min(best + 1, len(tried) - 1)]
             closer = np.geomspace(low, high, _FINE + 2)[1:-1]
-            more = _score(rows, x, precision, closer, method, code, level)
             tried = np.concatenate([tried, closer])
-            curve, freedom, residual = (
-                np.concatenate(pair)
-                for pair in zip((curve, freedom, residual), more, strict=True)
-            )
+        more_residual, more_freedom = _fits(rows, index, closer, code)
+        residual = np.concatenate([residual, more_residual])
+        freedom = np.concatenate([freedom, more_freedom])
+        if method == "cv":
+            out = _left_out(rows, index, closer, code)
+            curve = np.concatenate([curve, out])
+        else:
+            curve = _gcv(residual, freedom, samples)
         best = int(curve.argmin())
-        left = len(x) - freedom[best]
-        if not known and left > len(x) / 4:
+        left = samples - freedom[best]
+        if sigma is None and left > samples / 4:
             # The residual knows the noise better than the differences do.
             level = math.sqrt(residual[best] / left)
-    order = np.argsort(tried)
-    best_freedom = float(freedom[best])
-    return float(tried[best]), level, best_freedom, tried[order], curve[order]
-
-
-def _score(
-    rows: Rows,
-    x: np.ndarray,
-    precision: np.ndarray,
-    weights: np.ndarray,
-    method: Method,
-    code: int,
-    sigma: float,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The criterion for each weight, degrees of freedom, and squared residuals."""
-    count, n = len(weights), len(x)
-    signals = np.tile(x, (count, 1))
-    precisions = np.tile(precision, (count, 1))
-    solved = _solve(rows, signals, precisions, weights, code)
-    residual = (precisions * (solved[0] - signals) ** 2).sum(-1)
-    freedom = _freedom(rows, solved, weights, code, precisions)
-    if method == "cv":
-        return _left_out(rows, x, precision, weights, code), freedom, residual
-    if method == "gcv":
-        left = 1 - _GCV * freedom / n
-        score = np.where(
-            left > 0, residual / n / np.where(left > 0, left, 1) ** 2, np.inf
+        if method == "sure":
+            curve = (residual + _SURE * level**2 * freedom) / samples - level**2
+        order = np.argsort(tried)
+        tried, curve, residual, freedom = (
+            of[order] for of in (tried, curve, residual, freedom)
         )
-        return score, freedom, residual
-    return (residual + _SURE * sigma**2 * freedom) / n - sigma**2, freedom, residual
+    best = int(curve.argmin())
+    return float(tried[best]), level, float(freedom[best]), tried, curve
 
 
-def _left_out(
-    rows: Rows, x: np.ndarray, precision: np.ndarray, weights: np.ndarray, code: int
-) -> np.ndarray:
-    """Mean squared error on samples that were left out, each once."""
+def _gcv(residual: np.ndarray, freedom: np.ndarray, samples: int) -> np.ndarray:
+    """The GCV score; infinite where too few samples are left for an estimate."""
+    left = 1 - _GCV * freedom / samples
+    enough = left > 0
+    return np.where(enough, residual / samples / np.where(enough, left, 1) ** 2, np.inf)
+
+
+def _fits(
+    rows: Rows, index: int, weights: np.ndarray, code: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Squared residuals of observed samples and degrees of freedom, by weight."""
+    observed, count = rows.observed[index], len(weights)
+    signals = np.tile(rows.x[index], (count, 1))
+    precisions = np.tile(rows.precision[index], (count, 1))
+    solved = _solve(rows, signals, precisions, weights, code)
+    squares = precisions * (solved[0] - signals) ** 2
+    freedom = _freedom(rows, solved, weights, code, precisions, observed)
+    return squares[:, observed].sum(-1), freedom
+
+
+def _left_out(rows: Rows, index: int, weights: np.ndarray, code: int) -> np.ndarray:
+    """Mean squared error on observed samples that were left out, each once."""
+    x, precision = rows.x[index], rows.precision[index]
+    observed = rows.observed[index]
     errors = np.zeros(len(weights))
-    place = np.arange(len(x))
+    place = np.flatnonzero(observed)
     for fold in range(_FOLDS):
-        out = place % _FOLDS == fold
-        filled, trust = x.copy(), precision.copy()
-        filled[out] = np.interp(place[out], place[~out], x[~out])
-        trust[out] = 1e-9 * np.median(precision)
-        signals = np.tile(filled, (len(weights), 1))
+        out = place[fold::_FOLDS]
+        hole = ~observed
+        hole[out] = True
+        trust = precision.copy()
+        trust[hole] = MISSING
+        signals = np.tile(fill_linearly(x, hole), (len(weights), 1))
         precisions = np.tile(trust, (len(weights), 1))
         y = _solve(rows, signals, precisions, weights, code)[0]
         errors += (precision[out] * (y[:, out] - x[out]) ** 2).sum(-1)
-    return errors / len(x)
+    return errors / len(place)
 
 
 def _solve(
@@ -361,18 +410,26 @@ def _freedom(
     weights: np.ndarray,
     code: int,
     precisions: np.ndarray,
+    observed: np.ndarray,
 ) -> np.ndarray:
-    """Degrees of freedom: the divergence of the solution by the signal."""
+    """Degrees of freedom: the trace of the solution's derivative by observed samples.
+
+    On a face it is the dimension of the piecewise polynomials there, as far as the
+    observed samples tell them apart: those that live on missing samples alone, as many
+    as the conditions on these leave free, do not count.
+    """
     y, u, knots, *_, stiffness = solved
-    count, n = y.shape
+    count = len(y)
+    samples = int(observed.sum())
     if code == L1:
-        dimension = knots.sum(-1) + (0 if rows.periodic else rows.order)
-        freedom: np.ndarray = np.clip(dimension, 1, n).astype(np.float64)
-        return np.where(weights == 0, float(n), freedom)
+        held = count_held_rows(knots, ~observed, rows.coefficients, rows.differences)
+        dimension = np.maximum(knots.sum(-1) + (0 if rows.periodic else rows.order), 1)
+        dimension = dimension - (int((~observed).sum()) - held)
+        return np.where(weights == 0, samples, dimension).astype(np.float64)
     # The trace of the Jacobian, from its products with random signs.
-    signs = np.random.default_rng(0).choice([-1.0, 1.0], (_PROBES, n))
+    signs = np.random.default_rng(0).choice([-1.0, 1.0], (_PROBES, len(observed)))
     freedom = np.zeros(count)
-    for sign in signs:
+    for sign in signs * observed:
         product, _ = pull_back_rows(
             np.tile(sign, (count, 1)),
             precisions,

@@ -1,5 +1,6 @@
 """Denoising as a differentiable layer."""
 
+import math
 from typing import Any, Literal
 
 import numpy as np
@@ -63,6 +64,8 @@ class TotalVariation(nn.Module):
         super().__init__()
         if order not in (1, 2, 3):
             raise ValueError(f"Differences have the order 1, 2 or 3, not {order}.")
+        if not 0 < tolerance < math.inf:
+            raise ValueError(f"The tolerance must be positive, not {tolerance}.")
         if backend not in ("exact", "cvxpylayers"):
             raise ValueError(
                 f"There is no backend {backend!r}: use 'exact' or 'cvxpylayers'."
@@ -102,7 +105,7 @@ class TotalVariation(nn.Module):
     def forward(
         self,
         x: Float[Tensor, "*batch n"],
-        weight: Float[Tensor, "*#signals"] | None = None,
+        weight: Float[Tensor, "*#signals"] | float | None = None,
     ) -> Float[Tensor, "*batch n"]:
         """The denoised signals.
 
@@ -121,10 +124,12 @@ class TotalVariation(nn.Module):
                 f"as in x.double()."
             )
         if weight is None and self.method is not None:
-            weight = torch.from_numpy(self._choose(x.detach().cpu().numpy()))
+            chosen = self._choose(x.detach().double().cpu().numpy())
+            weight = torch.from_numpy(chosen)
         elif weight is None:
             weight = self.weight
         else:
+            weight = torch.as_tensor(weight)
             _check(weight.detach())
         try:
             weights = weight.to(device=x.device).expand(x.shape[:-1])
@@ -160,6 +165,9 @@ class TotalVariation(nn.Module):
         # Late, so that nobody else waits for cvxpy to load.
         from stencilnet.denoising.cvxpy_layer import reference_layer
 
+        # The same checks as on the exact way.
+        values = x.detach().double().cpu().numpy()
+        as_rows(values, self.order, self.periodic, None, None, -1)
         points = x.shape[-1]
         if points not in self._reference:
             self._reference[points] = reference_layer(
@@ -183,11 +191,11 @@ class _Denoise(torch.autograd.Function):
     ) -> Tensor:
         values = x.detach().double().cpu().numpy()
         rows = as_rows(values, order, periodic, None, None, -1)
-        given = weights.detach().double().cpu().numpy().reshape(-1)
+        given = rows.weights(weights.detach().double().cpu().numpy(), code)
         y, u, knots, gap, value, _, stiffness = solve_rows(
             rows.x,
             rows.precision,
-            np.ascontiguousarray(given),
+            given,
             code,
             rows.coefficients,
             rows.differences,
@@ -197,8 +205,7 @@ class _Denoise(torch.autograd.Function):
         ctx.solved = (rows, y, u, knots, stiffness, given, code)
         ctx.shape_of_weights = weights.shape
         ctx.dtype_of_weights = weights.dtype
-        # A copy: what follows may change it in place, and the gradient needs `y`.
-        return torch.from_numpy(y.reshape(x.shape).copy()).to(x)
+        return torch.from_numpy(rows.signals(y, np.dtype(np.float64))).to(x)
 
     @staticmethod
     @once_differentiable
@@ -219,6 +226,8 @@ class _Denoise(torch.autograd.Function):
             rows.coefficients,
             rows.differences,
         )
+        # In units of the signals over those of the weights.
+        of_weights = of_weights * (rows.scale / rows.weight_unit(code))
         shaped = torch.from_numpy(of_weights).reshape(ctx.shape_of_weights)
         return (
             torch.from_numpy(of_x).reshape(gradient.shape).to(gradient),

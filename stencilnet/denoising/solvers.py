@@ -15,7 +15,9 @@ Penalty = Literal["l1", "l2", "l2_squared"]
 PENALTIES: dict[str, int] = {"l1": L1, "l2": L2, "l2_squared": L2_SQUARED}
 
 # Of a missing sample, in units of the median: small enough to have no say.
-_MISSING = 1e-9
+MISSING = 1e-9
+# In the units of `Rows`.
+_LARGEST = 1e60
 
 
 @dataclass(frozen=True)
@@ -26,8 +28,8 @@ class Denoised:
         signal: shape and dtype of what was given.
         gap: duality gap relative to the objective, one per signal: the objective is at
             most this far above the best one.
-        knots: number of differences that are not zero, one per signal. With the
-            penalty `l1` the result has `knots + order` degrees of freedom.
+        knots: number of differences that the penalty leaves free, one per signal: where
+            pieces meet for `l1`, all of them for the others and for the weight 0.
         iterations: of the solver, one per signal; 0 where none were needed.
     """
 
@@ -39,11 +41,18 @@ class Denoised:
 
 @dataclass(frozen=True)
 class Rows:
-    """Signals as rows, the form in which the compiled code takes them.
+    """Signals as rows, in the form and in the units of the compiled code.
+
+    Each row is divided by powers of two: signals by `scale`, near their largest value,
+    and precisions by `trust`, near their median. Squares then neither overflow nor
+    vanish, and thresholds mean the same for all signals.
 
     Attributes:
-        x: signals, float64, `(signal, n)`, with values where samples are missing.
-        precision: positive, of the same shape.
+        x: signals over `scale`, float64, `(signal, n)`, with values where samples are
+            missing.
+        precision: over `trust`, positive, of the same shape.
+        observed: which samples are not missing.
+        scale, trust: one per signal.
         shape: of the signals with the axis moved to the end.
         axis: where it was.
         order: of the differences.
@@ -52,6 +61,9 @@ class Rows:
 
     x: np.ndarray
     precision: np.ndarray
+    observed: np.ndarray
+    scale: np.ndarray
+    trust: np.ndarray
     shape: tuple[int, ...]
     axis: int
     order: int
@@ -68,8 +80,12 @@ class Rows:
         """Those of one difference."""
         return difference_coefficients(self.order)
 
-    def weights(self, weight: float | np.ndarray) -> np.ndarray:
-        """A weight per row, from one number or one per signal.
+    def weight_unit(self, code: int) -> np.ndarray:
+        """What a weight of 1 is called outside, one per signal."""
+        return self.trust if code == L2_SQUARED else self.trust * self.scale
+
+    def weights(self, weight: float | np.ndarray, code: int) -> np.ndarray:
+        """A weight per row in its units, from one number or one per signal.
 
         Raises:
             ValueError: if one is negative or not finite, or they do not fit.
@@ -84,11 +100,13 @@ class Rows:
                 f"The weights have the shape {given.shape}, but the signals are "
                 f"{batch}: give one weight, or one per signal."
             ) from None
-        return np.ascontiguousarray(spread).reshape(-1)
+        # Beyond this bound no weight makes a difference any more.
+        return np.minimum(spread.reshape(-1) / self.weight_unit(code), _LARGEST)
 
     def signals(self, rows: np.ndarray, dtype: np.dtype) -> np.ndarray:
-        """Rows in the shape of what was given."""
-        return np.moveaxis(rows.reshape(self.shape), -1, self.axis).astype(dtype)
+        """Rows in the shape and the unit of what was given."""
+        whole = (rows * self.scale[:, np.newaxis]).reshape(self.shape)
+        return np.moveaxis(whole, -1, self.axis).astype(dtype)
 
 
 def denoise(
@@ -148,7 +166,7 @@ def denoise(
     if not 0 < tolerance < math.inf:
         raise ValueError(f"The tolerance must be positive, not {tolerance}.")
     rows = as_rows(x, order, periodic, precision, missing, axis)
-    weights = rows.weights(weight)
+    weights = rows.weights(weight, code)
     y, _, knots, gap, value, iterations, _ = solve_rows(
         rows.x,
         rows.precision,
@@ -189,7 +207,7 @@ def weight_max(
     if code == L2_SQUARED:
         return np.full(rows.shape[:-1], math.inf)
     # With any weight beyond the largest the dual variables are those of a polynomial.
-    beyond = np.full(len(rows.x), np.finfo(np.float64).max ** 0.5)
+    beyond = np.full(len(rows.x), _LARGEST)
     _, u, *_ = solve_rows(
         rows.x,
         rows.precision,
@@ -200,7 +218,8 @@ def weight_max(
         1e-8,
     )
     norm = 2 if code == L2 else math.inf
-    return np.linalg.norm(u, ord=norm, axis=-1).reshape(rows.shape[:-1])
+    largest = np.linalg.norm(u, ord=norm, axis=-1) * rows.weight_unit(code)
+    return np.asarray(largest.reshape(rows.shape[:-1]))
 
 
 def penalty_code(penalty: str) -> int:
@@ -237,8 +256,8 @@ def as_rows(
             f"Signals are floating-point, but these are {x.dtype}: convert them, as in "
             f"x.astype(float)."
         )
-    if order not in (1, 2, 3):
-        raise ValueError(f"Differences have the order 1, 2 or 3, not {order}.")
+    if order not in (1, 2, 3) or not isinstance(order, int):
+        raise ValueError(f"Differences have the order 1, 2 or 3, not {order!r}.")
     if x.ndim == 0 or not -x.ndim <= axis < x.ndim:
         raise ValueError(
             f"Signals of shape {x.shape} have no axis {axis}: name one that exists."
@@ -264,12 +283,22 @@ def as_rows(
         raise ValueError(
             "Precisions are positive and finite: mark a sample without any as missing."
         )
-    if holes is not None and holes.any():
+    holes = np.zeros(values.shape, bool) if holes is None else holes
+    shape = values.shape
+    values, weights, holes = (
+        np.ascontiguousarray(of).reshape(-1, points) for of in (values, weights, holes)
+    )
+    if holes.any():
         values, weights = _fill(values, weights, holes, order)
+    scale = _power_of_two(np.abs(values).max(-1))
+    trust = _power_of_two(np.nanmedian(np.where(holes, np.nan, weights), axis=-1))
     return Rows(
-        np.ascontiguousarray(values).reshape(-1, points),
-        np.ascontiguousarray(weights).reshape(-1, points),
-        values.shape,
+        values / scale[:, np.newaxis],
+        weights / trust[:, np.newaxis],
+        ~holes,
+        scale,
+        trust,
+        shape,
         axis,
         order,
         periodic,
@@ -286,9 +315,10 @@ def relative_gap(gap: np.ndarray, value: np.ndarray, rows: Rows) -> np.ndarray:
 
 def warn_of_gap(relative: np.ndarray, tolerance: float) -> None:
     """Warns if the duality gap of a signal misses the tolerance."""
-    if relative.size and relative.max() > tolerance:
+    missed = ~(relative <= tolerance)
+    if missed.any():
         warnings.warn(
-            f"{int((relative > tolerance).sum())} of {relative.size} signals have a "
+            f"{int(missed.sum())} of {relative.size} signals have a "
             f"duality gap above {tolerance:.1e}, up to {relative.max():.1e} of the "
             f"objective.",
             stacklevel=3,
@@ -311,19 +341,31 @@ def _spread(
     return np.moveaxis(whole, axis, -1)
 
 
+def _power_of_two(sizes: np.ndarray) -> np.ndarray:
+    """The largest powers of two up to positive numbers; 1 for zero."""
+    exponents = np.frexp(np.where(sizes > 0, sizes, 1.0))[1] - 1
+    return np.ldexp(1.0, np.maximum(exponents, -1000))
+
+
 def _fill(
     values: np.ndarray, weights: np.ndarray, holes: np.ndarray, order: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Missing samples by linear interpolation, with a precision that has no say."""
     values, weights = values.copy(), weights.copy()
-    place = np.arange(values.shape[-1])
-    for index in np.ndindex(values.shape[:-1]):
-        hole = holes[index]
+    for row, hole in enumerate(holes):
         if (~hole).sum() <= order:
             raise ValueError(
-                f"Signal {index} has only {int((~hole).sum())} samples that are not "
+                f"Signal {row} has only {int((~hole).sum())} samples that are not "
                 f"missing, but order {order} needs more than {order}."
             )
-        values[index][hole] = np.interp(place[hole], place[~hole], values[index][~hole])
-        weights[index][hole] = _MISSING * np.median(weights[index][~hole])
+        values[row] = fill_linearly(values[row], hole)
+        weights[row][hole] = MISSING * np.median(weights[row][~hole])
     return values, weights
+
+
+def fill_linearly(values: np.ndarray, hole: np.ndarray) -> np.ndarray:
+    """A signal with some samples replaced by interpolation between the others."""
+    place = np.arange(len(values))
+    filled = values.copy()
+    filled[hole] = np.interp(place[hole], place[~hole], values[~hole])
+    return filled
