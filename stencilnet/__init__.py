@@ -19,7 +19,8 @@ from stencilnet.coefficients import (
     Unconstrained,
 )
 from stencilnet.config import Config, load_config
-from stencilnet.denoising import TotalVariation, denoise
+from stencilnet.denoise import denoise
+from stencilnet.denoising import TotalVariation
 from stencilnet.discretizations import (
     Discretization,
     FiniteDifference,

@@ -22,11 +22,14 @@ from rich.progress import Progress as Bars
 from stencilnet import plots
 from stencilnet.config import Config, load_config
 from stencilnet.demo import demo as run_demo
+from stencilnet.denoise import compare_denoisers
+from stencilnet.denoise import denoise as denoise_store
 from stencilnet.evaluation import compare_study
 from stencilnet.generate import generate as generate_data
 from stencilnet.reference import Progress
 from stencilnet.report import (
     certificate_page,
+    denoising_table,
     screen_table,
     summarize,
     trajectories_table,
@@ -81,6 +84,56 @@ def generate(
     with _bar("Generating") as progress:
         paths = generate_data(study, folder, overwrite=overwrite, progress=progress)
     _say(paths)
+
+
+@app.command()
+def denoise(
+    store: Annotated[Path, typer.Argument(help="Trajectory store.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Store to write (default: in place).")
+    ] = None,
+    along: Annotated[
+        str, typer.Option(help="Axis to denoise along: x, t or both.")
+    ] = "x",
+    order: Annotated[int, typer.Option(help="Of the differences, 1 to 3.")] = 2,
+    penalty: Annotated[str, typer.Option(help="l1, l2 or l2_squared.")] = "l1",
+    weight: Annotated[
+        str, typer.Option(help="Number, or chosen by sure, gcv or cv.")
+    ] = "sure",
+    noise: Annotated[
+        float | None,
+        typer.Option(help="Noise to add to u first, in its standard deviations."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the noise.", min=0)] = 0,
+    figure: Annotated[
+        Path | None,
+        typer.Option("--figure", help="FIGURE.png, .pdf (default: beside the store)."),
+    ] = None,
+    overwrite: OverwriteOption = False,
+) -> None:
+    """Add u_denoised to a trajectory store, and compare it with other filters."""
+    target = store if out is None else out
+    drawn = target.with_name(f"{target.stem}-denoised") if figure is None else figure
+    drawn = _without_suffix(drawn)
+    for path in plots.targets(drawn):
+        refuse_existing(path, overwrite=overwrite)
+    with _bar("Denoising") as progress:
+        path = denoise_store(
+            store,
+            out,
+            along=along,
+            order=order,
+            penalty=penalty,
+            weight=_number_or_name(weight),
+            noise=noise,
+            seed=seed,
+            overwrite=overwrite,
+            progress=progress,
+        )
+    compared = compare_denoisers(path)
+    if "error" in compared:
+        _output.print(denoising_table(compared))
+    _say([path, *plots.save(plots.denoising(compared), drawn)])
 
 
 @app.command()
@@ -213,7 +266,7 @@ def verify(
 ) -> None:
     """Check a store against its checksum and show what it vouches for."""
     if figure is not None:
-        figure = figure.with_suffix("") if figure.suffix in (".png", ".pdf") else figure
+        figure = _without_suffix(figure)
         for path in plots.targets(figure):
             refuse_existing(path, overwrite=overwrite)
     found = verify_store(store, data=data)
@@ -258,6 +311,17 @@ def _study(
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"{folder} is a file: name a folder for the run.")
     return study, folder
+
+
+def _without_suffix(figure: Path) -> Path:
+    return figure.with_suffix("") if figure.suffix in (".png", ".pdf") else figure
+
+
+def _number_or_name(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 def _describe(study: Config, folder: Path) -> None:

@@ -22,6 +22,11 @@ LABELS = {
     "upwind_3": "upwind 3",
     "spectral": "pseudo-spectral",
     "spectral_averages": "spectral, averages",
+    "none": "no filter",
+    "gaussian": "Gaussian",
+    "savitzky_golay": "Savitzky-Golay",
+    "tikhonov": "Tikhonov",
+    "total_variation": "total variation",
 }
 """How figures and tables write the names of methods."""
 
@@ -38,6 +43,11 @@ _COLOURS = {
     "upwind_3": "#666666",
     "spectral": "#B8A800",
     "spectral_averages": "#6B6100",
+    "none": "#999999",
+    "gaussian": "#56B4E9",
+    "savitzky_golay": "#009E73",
+    "tikhonov": "#CC79A7",
+    "total_variation": "#D55E00",
 }
 STYLE: Any = {
     "font.size": 8,
@@ -225,6 +235,64 @@ def spectra(comparison: xr.Dataset) -> Figure:
         right.set_ylabel("energy / energy of the reference")
         for axis in (left, right):
             axis.set_xlabel("$k$")
+    return figure
+
+
+def denoising(compared: xr.Dataset) -> Figure:
+    """One snapshot as each filter leaves it, its slope below, and the errors.
+
+    Args:
+        compared: from `denoise.compare_denoisers`.
+    """
+    names = [str(name) for name in compared["filter"].values]
+    spacing = float(compared["x"][1] - compared["x"][0])
+    known = "clean" in compared
+    truth = compared["clean"] if known else compared["field"].sel(filter=names[-1])
+    # The state with the steepest place, in the middle of the time.
+    steepest = abs(truth - truth.roll(x=1)).max("x")
+    sample, time = np.unravel_index(int(steepest.values.argmax()), steepest.shape)
+    chosen = compared.isel(sample=int(sample), time=int(time))
+    with rc_context(STYLE):
+        figure = Figure(figsize=(WIDTH, 3.4), layout="constrained")
+        axes = figure.subplots(
+            2,
+            len(names),
+            sharex=True,
+            sharey="row",
+            squeeze=False,
+            height_ratios=(3, 2),
+        )
+        x = compared["x"]
+        for name, (above, below) in zip(names, axes.T, strict=True):
+            field = chosen["field"].sel(filter=name)
+            for of, style in (
+                (chosen["clean"] if known else None, {"color": "k", "lw": 0.8}),
+                (field, {"color": _colour(name), "lw": 1.0}),
+            ):
+                if of is None:
+                    continue
+                slope = (of.roll(x=-1) - of.roll(x=1)) / (2 * spacing)
+                label = "clean" if of is not field else None
+                above.plot(x, of, label=label, **style)
+                below.plot(x, slope, **style)
+            title = _label(name)
+            if known:
+                error = compared["error"].sel(filter=name, quantity="u")
+                title += f"\nerror {float(error):.2g}"
+                slope_error = compared["error"].sel(filter=name, quantity="u_x")
+                below.set_title(f"error {float(slope_error):.2g}")
+            above.set_title(title)
+            below.set_xlabel("$x$")
+        if known:
+            slope = (truth.roll(x=-1) - truth.roll(x=1)) / (2 * spacing)
+            here = slope.isel(sample=int(sample), time=int(time))
+            # The slope of the noise would hide all others.
+            low, high = float(here.min()), float(here.max())
+            margin = 0.25 * (high - low) or 1.0
+            axes[1, 0].set_ylim(low - margin, high + margin)
+            axes[0, 0].legend()
+        axes[0, 0].set_ylabel("$u$")
+        axes[1, 0].set_ylabel("$u_x$")
     return figure
 
 

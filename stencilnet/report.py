@@ -111,6 +111,32 @@ def markdown_table(rows: Sequence[Row]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def denoising_table(compared: xr.Dataset) -> Table:
+    """Errors of filters, for a terminal of 80 columns.
+
+    Args:
+        compared: from `denoise.compare_denoisers`, with a known clean field.
+    """
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1), show_edge=False)
+    table.add_column("filter", no_wrap=True)
+    for name in ("u", "u_x", "u_xx"):
+        table.add_column(name, justify="right")
+    table.add_column("SNR gain", justify="right", no_wrap=True)
+    table.add_column("setting")
+    for name in compared["filter"].values:
+        of = compared.sel(filter=name)
+        errors = [f"{error:.3g}" for error in of["error"].values]
+        ours = str(name) == "total_variation"
+        table.add_row(
+            plots.LABELS.get(str(name), str(name)),
+            *errors,
+            f"{float(of['snr_gain']):.1f} dB",
+            str(of["setting"].item()),
+            style="bold" if ours else None,
+        )
+    return table
+
+
 def certificate_page(certificate: xr.Dataset) -> Group:
     """A certificate on a page, for a terminal of 80 columns.
 

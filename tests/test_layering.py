@@ -13,6 +13,7 @@ LAYERS = [
         "methods",
         "reference",
         "generate",
+        "denoise",
         "windows",
         "checkpoints",
         "certificate",

@@ -1,6 +1,7 @@
 """Total-variation denoising: exact, differentiable, with a choice of its weight."""
 
 from stencilnet.denoising.choice import (
+    METHODS,
     Choice,
     Method,
     choose_weight,
@@ -9,9 +10,18 @@ from stencilnet.denoising.choice import (
     search_weight,
 )
 from stencilnet.denoising.layer import TotalVariation
-from stencilnet.denoising.solvers import Denoised, Penalty, denoise, weight_max
+from stencilnet.denoising.solvers import (
+    PENALTIES,
+    Denoised,
+    Penalty,
+    denoise,
+    fill_linearly,
+    weight_max,
+)
 
 __all__ = [
+    "METHODS",
+    "PENALTIES",
     "Choice",
     "Denoised",
     "Method",
@@ -20,6 +30,7 @@ __all__ = [
     "choose_weight",
     "denoise",
     "denoise_by",
+    "fill_linearly",
     "noise_level",
     "search_weight",
     "weight_max",

@@ -47,7 +47,8 @@ class Choice:
     """A weight for each signal, and what it was chosen by.
 
     Attributes:
-        weight: chosen ones, of the shape of the signals without their axis.
+        weight: chosen ones, of the shape of the signals without their axis; one number
+            if the signals share it.
         sigma: standard deviation of the noise, given or estimated.
         degrees_of_freedom: of the solution with that weight.
         weights: all that were tried, ascending, `(*signals, tried)`.
@@ -103,8 +104,9 @@ def choose_weight(
     precision: np.ndarray | None = None,
     missing: np.ndarray | None = None,
     axis: int = -1,
+    shared: bool = False,
 ) -> Choice:
-    """Chooses the weight of `denoise` for each signal by itself.
+    """Chooses the weight of `denoise` for each signal by itself, or one for all.
 
     With the residual `R = sum w (y - x)**2` and the degrees of freedom `f`, which for
     `l1` are the knots and the order,
@@ -156,9 +158,7 @@ def choose_weight(
         missing=missing,
         axis=axis,
     )
-    largest = size.reshape(-1) / rows.weight_unit(L1)
-    # Of samples of precision 1, in the units of the rows.
-    sigma_unit = rows.scale * np.sqrt(rows.trust)
+    batch = rows.shape[:-1]
     given = None
     if sigma is not None:
         known = np.asarray(sigma, dtype=np.float64)
@@ -167,28 +167,37 @@ def choose_weight(
                 f"A sigma is finite and zero or more, not {sigma}: leave it out for an "
                 f"estimate."
             )
-        given = np.broadcast_to(known, rows.shape[:-1]).reshape(-1) / sigma_unit
+        given = np.broadcast_to(known, batch).reshape(-1)
+    groups = list(np.arange(len(rows.x))[:, np.newaxis])
+    if shared:
+        if not len(rows.x) or (given is not None and np.ptp(given) > 0):
+            raise ValueError(
+                "Signals that share a weight are at least one, with one sigma: choose "
+                "for each by itself."
+            )
+        batch, groups = (), [np.arange(len(rows.x))]
+    largest = size.reshape(-1)
     found = [
-        _choose_row(
-            rows, index, method, code, float(largest[index]), _entry(given, index)
+        _choose(
+            rows.select(group),
+            method,
+            code,
+            float(largest[group].max()),
+            None if given is None else float(given[group[0]]),
         )
-        for index in range(len(rows.x))
+        for group in groups
     ]
-    batch, tried = rows.shape[:-1], _COARSE + _ROUNDS * _FINE
+    tried = _COARSE + _ROUNDS * _FINE
     columns = [np.zeros(0)] * 3 + [np.zeros((0, tried))] * 2
     if found:
         columns = [np.array(column) for column in zip(*found, strict=True)]
     weight, level, freedom, weights, curve = columns
-    unit = rows.weight_unit(code)
     return Choice(
-        (weight * unit).reshape(batch),
-        (level * sigma_unit).reshape(batch),
+        weight.reshape(batch),
+        level.reshape(batch),
         freedom.reshape(batch),
-        (weights * unit[:, np.newaxis]).reshape(*batch, tried),
-        # Squared one factor at a time, as infinity times an underflow is no number.
-        (curve * sigma_unit[:, np.newaxis] * sigma_unit[:, np.newaxis]).reshape(
-            *batch, tried
-        ),
+        weights.reshape(*batch, tried),
+        curve.reshape(*batch, tried),
     )
 
 
@@ -203,6 +212,7 @@ def denoise_by(
     precision: np.ndarray | None = None,
     missing: np.ndarray | None = None,
     axis: int = -1,
+    shared: bool = False,
 ) -> tuple[Denoised, Choice]:
     """`denoise` with the weight of `choose_weight`, whose arguments it takes."""
     settings: dict[str, Any] = {
@@ -213,7 +223,7 @@ def denoise_by(
         "missing": missing,
         "axis": axis,
     }
-    choice = choose_weight(x, method, sigma=sigma, **settings)
+    choice = choose_weight(x, method, sigma=sigma, shared=shared, **settings)
     return denoise(x, choice.weight, **settings), choice
 
 
@@ -267,10 +277,6 @@ def search_weight(
     )
 
 
-def _entry(values: np.ndarray | None, index: int) -> float | None:
-    return None if values is None else float(values[index])
-
-
 def _level(x: np.ndarray, precision: np.ndarray, observed: np.ndarray) -> float:
     """Standard deviation of the noise of samples of precision 1, see `noise_level`.
 
@@ -289,28 +295,46 @@ def _level(x: np.ndarray, precision: np.ndarray, observed: np.ndarray) -> float:
     return float(np.median(sizes[windows.all(-1)]) / _MEDIAN_OF_NORMAL)
 
 
-def _choose_row(
-    rows: Rows,
-    index: int,
-    method: Method,
-    code: int,
-    largest: float,
-    sigma: float | None,
+def _choose(
+    rows: Rows, method: Method, code: int, largest: float, sigma: float | None
 ) -> tuple[float, float, float, np.ndarray, np.ndarray]:
-    """Weight, sigma, degrees of freedom, weights and curve of one signal."""
-    x, precision = rows.x[index], rows.precision[index]
-    observed = rows.observed[index]
-    samples = int(observed.sum())
-    level = _level(x, precision, observed) if sigma is None else sigma
-    nothing = method == "sure" and sigma == 0.0
-    if largest <= 1e-12 or nothing:
+    """Weight, sigma, degrees of freedom, weights and curve of signals that share one.
+
+    Args:
+        rows: the signals.
+        method, code: the criterion, and the penalty.
+        largest: weight to try; `Choice` tells the unit of it and of all results.
+        sigma: if known.
+    """
+    # All below is in units of the largest signal and of its precisions.
+    not_zero = (rows.x != 0).any(-1)
+    scale = float(rows.scale[not_zero].max(initial=0.0)) or 1.0
+    trust = float(rows.trust.max())
+    weight_unit = trust if code == L2_SQUARED else trust * scale
+    level_unit = scale * math.sqrt(trust)
+    share = rows.weight_unit(code) / weight_unit
+    squared_share = (rows.scale / scale) ** 2 * (rows.trust / trust)
+    samples = int(rows.observed.sum())
+    if sigma is None:
+        levels = [
+            _level(*row)
+            for row in zip(rows.x, rows.precision, rows.observed, strict=True)
+        ]
+        level = float(np.median(levels * np.sqrt(squared_share)))
+    else:
+        level = sigma / level_unit
+    largest /= trust * scale
+    count = _COARSE + _ROUNDS * _FINE
+    if largest <= 1e-12 or (method == "sure" and sigma == 0.0):
         # A polynomial already, or nothing to remove.
-        tried = np.zeros(_COARSE + _ROUNDS * _FINE)
-        return 0.0, level, float(samples), tried, tried
-    typical = float(np.median(precision[observed]))
+        nothing = np.zeros(count)
+        return 0.0, level * level_unit, float(samples), nothing, nothing
+    typical = float(
+        np.median((rows.precision * (rows.trust / trust)[:, np.newaxis])[rows.observed])
+    )
     if code == L2_SQUARED:
         least = 1e-6 * typical
-        largest = 1e6 * typical * float(len(x)) ** (2 * rows.order)
+        largest = 1e6 * typical * float(rows.x.shape[-1]) ** (2 * rows.order)
     else:
         noise = level * math.sqrt(typical) if level > 0 else 1e-6
         least = min(1e-2 * noise, 1e-3 * largest)
@@ -323,12 +347,15 @@ def _choose_row(
             low, high = tried[max(best - 1, 0)], tried[min(best + 1, len(tried) - 1)]
             closer = np.geomspace(low, high, _FINE + 2)[1:-1]
             tried = np.concatenate([tried, closer])
-        more_residual, more_freedom = _fits(rows, index, closer, code)
-        residual = np.concatenate([residual, more_residual])
-        freedom = np.concatenate([freedom, more_freedom])
+        of_row = [
+            _fits(rows.select([index]), closer / share[index], code, method)
+            for index in range(len(rows.x))
+        ]
+        squares, freedoms, out = (np.array(part) for part in zip(*of_row, strict=True))
+        residual = np.concatenate([residual, squared_share @ squares])
+        freedom = np.concatenate([freedom, freedoms.sum(0)])
         if method == "cv":
-            out = _left_out(rows, index, closer, code)
-            curve = np.concatenate([curve, out])
+            curve = np.concatenate([curve, squared_share @ out / samples])
         else:
             curve = _gcv(residual, freedom, samples)
         best = int(curve.argmin())
@@ -343,7 +370,14 @@ def _choose_row(
             of[order] for of in (tried, curve, residual, freedom)
         )
     best = int(curve.argmin())
-    return float(tried[best]), level, float(freedom[best]), tried, curve
+    return (
+        float(tried[best]) * weight_unit,
+        level * level_unit,
+        float(freedom[best]),
+        tried * weight_unit,
+        # Squared one factor at a time: infinity times an underflow is no number.
+        curve * level_unit * level_unit,
+    )
 
 
 def _gcv(residual: np.ndarray, freedom: np.ndarray, samples: int) -> np.ndarray:
@@ -354,22 +388,27 @@ def _gcv(residual: np.ndarray, freedom: np.ndarray, samples: int) -> np.ndarray:
 
 
 def _fits(
-    rows: Rows, index: int, weights: np.ndarray, code: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Squared residuals of observed samples and degrees of freedom, by weight."""
-    observed, count = rows.observed[index], len(weights)
-    signals = np.tile(rows.x[index], (count, 1))
-    precisions = np.tile(rows.precision[index], (count, 1))
-    solved = _solve(rows, signals, precisions, weights, code)
+    row: Rows, weights: np.ndarray, code: int, method: Method
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of one signal, by weight, in its units and summed over observed samples.
+
+    Returns:
+        Squared residuals, degrees of freedom, and for "cv" the squared errors on
+        samples that were left out.
+    """
+    observed, count = row.observed[0], len(weights)
+    signals = np.tile(row.x, (count, 1))
+    precisions = np.tile(row.precision, (count, 1))
+    solved = _solve(row, signals, precisions, weights, code)
     squares = precisions * (solved[0] - signals) ** 2
-    freedom = _freedom(rows, solved, weights, code, precisions, observed)
-    return squares[:, observed].sum(-1), freedom
+    freedom = _freedom(row, solved, weights, code, precisions, observed)
+    out = _left_out(row, weights, code) if method == "cv" else np.zeros(count)
+    return squares[:, observed].sum(-1), freedom, out
 
 
-def _left_out(rows: Rows, index: int, weights: np.ndarray, code: int) -> np.ndarray:
-    """Mean squared error on observed samples that were left out, each once."""
-    x, precision = rows.x[index], rows.precision[index]
-    observed = rows.observed[index]
+def _left_out(row: Rows, weights: np.ndarray, code: int) -> np.ndarray:
+    """Squared errors summed over observed samples, each left out once."""
+    x, precision, observed = row.x[0], row.precision[0], row.observed[0]
     errors = np.zeros(len(weights))
     place = np.flatnonzero(observed)
     for fold in range(_FOLDS):
@@ -380,9 +419,9 @@ def _left_out(rows: Rows, index: int, weights: np.ndarray, code: int) -> np.ndar
         trust[hole] = MISSING
         signals = np.tile(fill_linearly(x, hole), (len(weights), 1))
         precisions = np.tile(trust, (len(weights), 1))
-        y = _solve(rows, signals, precisions, weights, code)[0]
+        y = _solve(row, signals, precisions, weights, code)[0]
         errors += (precision[out] * (y[:, out] - x[out]) ** 2).sum(-1)
-    return errors / len(place)
+    return errors
 
 
 def _solve(

@@ -2,7 +2,8 @@
 
 import math
 import warnings
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -79,6 +80,19 @@ class Rows:
     def coefficients(self) -> np.ndarray:
         """Those of one difference."""
         return difference_coefficients(self.order)
+
+    def select(self, indices: Sequence[int] | np.ndarray) -> "Rows":
+        """Some of the signals, as a batch with one axis."""
+        return replace(
+            self,
+            x=self.x[indices],
+            precision=self.precision[indices],
+            observed=self.observed[indices],
+            scale=self.scale[indices],
+            trust=self.trust[indices],
+            shape=self.x[indices].shape,
+            axis=-1,
+        )
 
     def weight_unit(self, code: int) -> np.ndarray:
         """What a weight of 1 is called outside, one per signal."""

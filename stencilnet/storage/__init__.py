@@ -11,8 +11,10 @@ from stencilnet.storage.provenance import schema_of
 from stencilnet.storage.trajectories import (
     forcing_of,
     grid_of,
+    open_trajectories,
     read_trajectories,
     trajectories,
+    write_in_blocks,
     write_trajectories,
 )
 
@@ -22,12 +24,14 @@ __all__ = [
     "forcing_of",
     "grid_of",
     "new_store",
+    "open_trajectories",
     "read_operator",
     "read_trajectories",
     "refuse_existing",
     "remove",
     "schema_of",
     "trajectories",
+    "write_in_blocks",
     "write_operator",
     "write_trajectories",
 ]

@@ -3,6 +3,7 @@
 import hashlib
 import importlib.metadata
 import json
+import math
 import subprocess
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -20,6 +21,7 @@ CIRCUMSTANCES = ("versions", "git_commit", "created", "content_hash")
 COMPRESSOR = ZstdCodec(level=3, checksum=True)
 """Of every chunk; a bit that flips on disk is noticed."""
 
+_CHUNK_BYTES = 8 * 2**20
 _LIBRARIES = ("stencilnet", "torch", "numpy", "xarray", "zarr")
 
 
@@ -52,23 +54,37 @@ def contents(dataset: xr.Dataset) -> tuple[dict[str, Any], dict[str, Any]]:
         str(name): [list(map(str, variable.dims)), variable.attrs]
         for name, variable in dataset.variables.items()
     }
-    arrays = {str(name): of.values for name, of in dataset.variables.items()}
-    return arrays, attributes
+    return {str(name): of for name, of in dataset.variables.items()}, attributes
 
 
 def content_hash(arrays: Mapping[str, Any], attributes: Mapping[str, Any]) -> str:
-    """SHA-256 of named arrays, with dtypes and shapes, and of attributes."""
+    """SHA-256 of named arrays, with dtypes and shapes, and of attributes.
+
+    Arrays are read in blocks along their first axis, so that variables of a store that
+    is larger than memory can be given.
+    """
     digest = hashlib.sha256()
     for name in sorted(arrays):
-        values = np.ascontiguousarray(arrays[name])
+        values = arrays[name]
         if values.dtype.kind in "OT":
             # Texts of variable length are pointers in memory.
-            values = np.array(values.tolist(), dtype=np.str_)
+            values = np.array(np.asarray(values).tolist(), dtype=np.str_)
+        if not values.shape:
+            values = np.ascontiguousarray(values)
         digest.update(f"{name}|{values.dtype.str}|{values.shape}|".encode())
-        digest.update(values.tobytes())
+        rows = samples_in_chunk(values)
+        for start in range(0, len(values), rows):
+            block = np.ascontiguousarray(values[start : start + rows])
+            digest.update(block.tobytes())
     plain = json.dumps(dict(attributes), sort_keys=True, default=_plain)
     digest.update(plain.encode())
     return digest.hexdigest()
+
+
+def samples_in_chunk(values: Any) -> int:
+    """How many entries of the first axis make a chunk of 8 MiB, at least one."""
+    row = math.prod(values.shape[1:]) * values.dtype.itemsize
+    return max(1, min(_CHUNK_BYTES // max(row, 1), values.shape[0]))
 
 
 def _plain(value: Any) -> Any:

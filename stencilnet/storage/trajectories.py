@@ -5,6 +5,7 @@ metadata, every chunk compressed with a checksum:
 
     u                   (sample, time, x)  solution; attribute `averages` tells cell
                                            averages (1) from point values (0)
+    u_noisy, u_denoised (sample, time, x)  if the stage `denoise` added them
     forcing_amplitude, forcing_frequency, forcing_wavenumber, forcing_phase
                         (sample, mode)     forcing on a clock that starts with `time`
     time, x             coordinates; `x` has the attribute `period`
@@ -13,13 +14,15 @@ metadata, every chunk compressed with a checksum:
                         the writer adds: config (JSON), viscosity, seed, ...
 """
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import xarray as xr
+import zarr
 from jaxtyping import Float
 from torch import Tensor
 
@@ -34,11 +37,11 @@ from stencilnet.storage.provenance import (
     contents,
     open_attributes,
     provenance,
+    samples_in_chunk,
 )
 
 SCHEMA = "stencilnet.trajectories/1"
 _FORCING = ("amplitude", "frequency", "wavenumber", "phase")
-_CHUNK_BYTES = 8 * 2**20
 
 
 def trajectories(
@@ -102,21 +105,81 @@ def write_trajectories(
     Raises:
         FileExistsError: if `path` exists and `overwrite` is false.
     """
-    dataset = dataset.assign_attrs(provenance())
-    dataset.attrs["content_hash"] = content_hash(*contents(dataset))
-    encoding: dict[str, Any] = {
-        str(name): {"compressors": (COMPRESSOR,)} for name in dataset.variables
-    }
-    for name, variable in dataset.data_vars.items():
-        if variable.dims[:1] == ("sample",):
-            row = max(variable[0].nbytes, 1)
-            samples = max(1, min(_CHUNK_BYTES // row, variable.shape[0]))
-            encoding[str(name)]["chunks"] = (samples, *variable.shape[1:])
+    return write_in_blocks([dataset], path, overwrite=overwrite)
+
+
+def write_in_blocks(
+    blocks: Iterable[xr.Dataset], path: Path, *, overwrite: bool = False
+) -> Path:
+    """Writes datasets of some samples each as one store that appears when complete.
+
+    Only one block is in memory at a time. All but the last hold as many samples as the
+    chunks of the store, or a multiple; what does not run over samples is taken from the
+    first.
+
+    Raises:
+        FileExistsError: if `path` exists and `overwrite` is false.
+    """
     with new_store(Path(path), overwrite=overwrite) as partial:
-        dataset.to_zarr(
-            partial, mode="w", zarr_format=3, consolidated=False, encoding=encoding
-        )
+        for number, block in enumerate(blocks):
+            of_samples = [
+                str(name)
+                for name, variable in block.variables.items()
+                if variable.dims[:1] == ("sample",)
+            ]
+            if number:
+                block[of_samples].to_zarr(
+                    partial, append_dim="sample", consolidated=False
+                )
+                continue
+            encoding: dict[str, Any] = {
+                str(name): {"compressors": (COMPRESSOR,)} for name in block.variables
+            }
+            for name in of_samples:
+                samples = samples_in_chunk(block[name])
+                encoding[name]["chunks"] = (samples, *block[name].shape[1:])
+            block.drop_encoding().to_zarr(
+                partial,
+                mode="w",
+                zarr_format=3,
+                consolidated=False,
+                encoding=encoding,
+            )
+        with xr.open_zarr(partial, consolidated=False, chunks=None) as written:
+            digest = content_hash(*contents(written))
+        group = zarr.open_group(partial, mode="r+")
+        group.attrs.update({**provenance(), "content_hash": digest})
     return Path(path)
+
+
+@contextlib.contextmanager
+def open_trajectories(path: Path) -> Iterator[xr.Dataset]:
+    """A trajectory store whose values are read when they are used.
+
+    Raises:
+        FileNotFoundError: if there is nothing at `path`.
+        ValueError: if it is no trajectory store, has another schema, or is half-written
+            or damaged.
+    """
+    path = Path(path)
+    attributes = open_attributes(path)
+    check_schema(path, attributes, SCHEMA)
+    try:
+        opened = xr.open_dataset(
+            path, engine="zarr", consolidated=False, chunks=None, cache=False
+        )
+    except (KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
+        raise _damaged(path) from error
+    with opened:
+        try:
+            found = content_hash(*contents(opened))
+        except (KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
+            raise _damaged(path) from error
+        detail = ""
+        if found != attributes.get("content_hash") and "u" in opened:
+            detail = _not_finite(opened["u"])
+        check_hash(path, attributes.get("content_hash"), found, detail=detail)
+        yield opened
 
 
 def read_trajectories(path: Path, *, finite: bool = True) -> xr.Dataset:
@@ -131,24 +194,20 @@ def read_trajectories(path: Path, *, finite: bool = True) -> xr.Dataset:
         ValueError: if it is no trajectory store, has another schema, is half-written
             or damaged, or holds a value that is not finite.
     """
-    path = Path(path)
-    attributes = open_attributes(path)
-    check_schema(path, attributes, SCHEMA)
-    try:
-        with xr.open_zarr(path, consolidated=False, chunks=None) as opened:
-            dataset = opened.load()
-    except (KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
-        raise ValueError(
-            f"{path} is damaged or half-written and cannot be read: make it again."
-        ) from error
+    with open_trajectories(path) as opened:
+        dataset = opened.load()
     spoiled = _not_finite(dataset["u"]) if "u" in dataset else ""
-    found = content_hash(*contents(dataset))
-    check_hash(path, attributes.get("content_hash"), found, detail=spoiled)
     if finite and spoiled:
         raise ValueError(
             f"In {path}, {spoiled}: remove these samples or make the store again."
         )
     return dataset
+
+
+def _damaged(path: Path) -> ValueError:
+    return ValueError(
+        f"{path} is damaged or half-written and cannot be read: make it again."
+    )
 
 
 def forcing_of(dataset: xr.Dataset) -> RandomForcing:

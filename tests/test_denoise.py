@@ -1,0 +1,182 @@
+"""The stage that denoises trajectories in their store."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner
+
+import stencilnet
+from stencilnet import Grid, RandomForcing, read_trajectories, write_trajectories
+from stencilnet.cli import app
+from stencilnet.denoise import compare_denoisers
+from stencilnet.denoising import choose_weight, denoise
+from stencilnet.methods import classical
+from stencilnet.solve import rollout
+from stencilnet.storage import provenance, trajectories
+
+
+@pytest.fixture(scope="module")
+def shocks():
+    """Three trajectories of forced Burgers' equation with shocks."""
+    grid = Grid.line(128)
+    forcing = RandomForcing.sample(3, amplitude=0.5, wavenumbers=(3, 4, 5, 6), seed=0)
+    times = torch.linspace(0, 6, 31, dtype=torch.float64)
+    start = torch.zeros(3, 128, dtype=torch.float64)
+    with torch.no_grad():
+        u = rollout(
+            classical("weno_z", 0.01, grid),
+            start,
+            times,
+            forcing.on(grid, averages=True),
+            substeps=12,
+        )
+    late = u[:, 20:]
+    return trajectories(late, times[20:], grid, forcing, averages=True)
+
+
+@pytest.fixture
+def store(shocks, tmp_path):
+    return write_trajectories(shocks, tmp_path / "u.zarr")
+
+
+def test_denoised_trajectories_are_added_in_place(store, shocks):
+    before = read_trajectories(store)
+    assert stencilnet.denoise(store, noise=0.1, seed=3) == store
+    after = read_trajectories(store)
+    np.testing.assert_array_equal(after["u"], shocks["u"])
+    noise = (after["u_noisy"] - after["u"]).values
+    deviation = shocks["u"].std(("time", "x")).values
+    np.testing.assert_allclose(noise.std((1, 2)), 0.1 * deviation, rtol=0.05)
+    left = (after["u_denoised"] - after["u"]).values
+    assert (left.std((1, 2)) < 0.75 * noise.std((1, 2))).all()
+    assert after.attrs["parent"] == before.attrs["content_hash"]
+    assert json.loads(after.attrs["denoising"])["noise"] == 0.1
+    assert after["denoising_weight"].shape == (3, 1)
+    np.testing.assert_allclose(
+        after["denoising_sigma"][:, 0], 0.1 * deviation, rtol=0.15
+    )
+
+
+def test_results_do_not_depend_on_blocks(store, tmp_path, monkeypatch):
+    whole = stencilnet.denoise(store, tmp_path / "whole.zarr", noise=0.1, along="both")
+    row = 11 * 128 * 8
+    monkeypatch.setattr(provenance, "_CHUNK_BYTES", 2 * row)
+    small = write_trajectories(read_trajectories(store), tmp_path / "small.zarr")
+    assert read_trajectories(small)["u"].encoding["chunks"][0] == 2
+    blocks = stencilnet.denoise(small, noise=0.1, along="both")
+    for name in ("u_noisy", "u_denoised", "denoising_weight", "forcing_phase"):
+        np.testing.assert_array_equal(
+            read_trajectories(whole)[name], read_trajectories(blocks)[name]
+        )
+    assert read_trajectories(blocks)["u_denoised"].encoding["chunks"][0] == 2
+
+
+@pytest.mark.parametrize(("along", "axes"), [("x", [1]), ("t", [0]), ("both", [1, 0])])
+def test_each_axis_is_denoised_by_its_own_weight(store, along, axes):
+    stencilnet.denoise(store, noise=0.2, along=along, order=1)
+    after = read_trajectories(store)
+    field = after["u_noisy"][1].values
+    for column, axis in enumerate(axes):
+        settings = {"order": 1, "periodic": axis == 1}
+        signals = np.moveaxis(field, axis, -1)
+        few = np.unique(np.linspace(0, len(signals) - 1, 64).astype(int))
+        weight = float(choose_weight(signals[few], shared=True, **settings).weight)
+        assert float(after["denoising_weight"][1, column]) == weight
+        field = denoise(field, weight, axis=axis, **settings).signal
+    np.testing.assert_array_equal(after["u_denoised"][1], field)
+
+
+def test_a_noisy_store_needs_no_noise_and_gaps_are_filled(shocks, tmp_path):
+    gaps = shocks.copy(deep=True)
+    noise = 0.05 * np.random.default_rng(0).standard_normal(shocks["u"].shape)
+    hole = np.random.default_rng(1).uniform(size=shocks["u"].shape) < 0.1
+    gaps["u"] = gaps["u"].copy(data=np.where(hole, np.nan, shocks["u"] + noise))
+    store = write_trajectories(gaps, tmp_path / "gaps.zarr")
+    stencilnet.denoise(store, weight=0.02)
+    after = read_trajectories(store, finite=False)
+    assert "u_noisy" not in after
+    left = (after["u_denoised"] - shocks["u"]).values
+    assert np.sqrt(np.median(left[hole] ** 2)) < 0.08
+    compared = compare_denoisers(store)
+    assert list(compared["filter"].values) == ["none", "total_variation"]
+    assert "error" not in compared
+
+
+def test_total_variation_beats_other_filters_at_their_best(store):
+    for noise in (0.05, 0.1, 0.3):
+        stencilnet.denoise(store, noise=noise, overwrite=True)
+        compared = compare_denoisers(store)
+        error = compared["error"].sel(quantity="u")
+        ours = float(error.sel(filter="total_variation"))
+        for other in ("none", "gaussian", "savitzky_golay", "tikhonov"):
+            assert ours < 0.95 * float(error.sel(filter=other))
+        # What is compared is what was stored.
+        after = read_trajectories(store)
+        left = after["u_denoised"] - after["u"]
+        expected = float(np.sqrt((left**2).mean()) / after["u"].std())
+        assert ours == pytest.approx(expected)
+        gain = float(compared["snr_gain"].sel(filter="total_variation"))
+        none = float(error.sel(filter="none"))
+        assert gain == pytest.approx(20 * np.log10(none / expected))
+
+
+def test_a_stop_half_way_leaves_the_store_as_it_was(store, monkeypatch):
+    before = read_trajectories(store)
+
+    def stop(done, total, note):
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stencilnet.denoise(store, noise=0.1, progress=stop)
+    assert read_trajectories(store).identical(before)
+    assert [path.name for path in store.parent.iterdir()] == [store.name]
+
+
+def test_nothing_is_replaced_unasked(store, tmp_path):
+    stencilnet.denoise(store, weight=0.1)
+    with pytest.raises(FileExistsError, match="has u_denoised already"):
+        stencilnet.denoise(store, weight=0.2)
+    stencilnet.denoise(store, weight=0.2, overwrite=True)
+    (tmp_path / "other.zarr").mkdir()
+    with pytest.raises(FileExistsError, match="exists"):
+        stencilnet.denoise(store, tmp_path / "other.zarr", weight=0.2, overwrite=False)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"along": "y"}, "no along 'y': use one of x, t, both"),
+        ({"noise": 0.0}, "positive and finite, not 0.0"),
+        ({"noise": float("nan")}, "positive and finite, not nan"),
+        ({"weight": -1.0}, "zero or more, not -1"),
+        ({"weight": "surely"}, "no method 'surely'"),
+        ({"order": 4}, "order 1, 2 or 3, not 4"),
+        ({"penalty": "l0"}, "no penalty 'l0'"),
+    ],
+)
+def test_bad_settings_are_refused_in_a_sentence(store, settings, words):
+    before = read_trajectories(store)
+    with pytest.raises(ValueError, match=words):
+        stencilnet.denoise(store, **settings)
+    assert read_trajectories(store).identical(before)
+
+
+def test_a_sample_without_values_is_named(shocks, tmp_path):
+    empty = shocks.copy(deep=True)
+    empty["u"][1] = np.nan
+    store = write_trajectories(empty, tmp_path / "empty.zarr")
+    with pytest.raises(ValueError, match="Sample 1: Signal 0 has only 0 samples"):
+        stencilnet.denoise(store)
+
+
+def test_the_command_prints_a_table_and_draws(store, tmp_path):
+    run = CliRunner().invoke(app, ["denoise", str(store), "--noise", "0.1"])
+    assert run.exit_code == 0, run.output
+    for word in ("Savitzky-Golay", "Tikhonov", "total variation", "SNR gain"):
+        assert word in run.output
+    assert (tmp_path / "u-denoised.png").stat().st_size > 10_000
+    again = CliRunner().invoke(app, ["denoise", str(store), "--noise", "0.1"])
+    assert isinstance(again.exception, FileExistsError)
