@@ -32,7 +32,7 @@ QUICK = [
 
 def test_there_are_examples_to_test():
     assert len(PYTHON) == 4
-    assert len(COMMANDS) == 6
+    assert len(COMMANDS) == 7
 
 
 @pytest.mark.parametrize("example", PYTHON)
