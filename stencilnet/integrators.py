@@ -12,6 +12,12 @@ from torch import Tensor
 RightHandSide = Callable[[Any, Tensor], Tensor]
 """`rhs(t, u) -> u_t`; `t` is a float or a scalar tensor."""
 
+Forcing = Callable[[Any], Tensor]
+"""`forcing(t) -> f`, what is added to `u_t`."""
+
+Step = Callable[[Any, Tensor, Any], Tensor]
+"""`step(t, u, dt) -> u` at `t + dt`."""
+
 
 @dataclass(frozen=True)
 class RungeKutta:
@@ -59,6 +65,19 @@ class RungeKutta:
         for row, c in zip(self.a, self.c, strict=True):
             slopes.append(rhs(t + c * dt, _advance(u, dt, row, slopes)))
         return _advance(u, dt, self.b, slopes)
+
+    def bind(
+        self, rhs: Callable[[Tensor], Tensor], forcing: Forcing | None = None
+    ) -> Step:
+        """The step for `u_t = rhs(u) + forcing(t)`."""
+
+        def u_t(t: float | Tensor, u: Tensor) -> Tensor:
+            return rhs(u) if forcing is None else rhs(u) + forcing(t)
+
+        def step(t: float | Tensor, u: Tensor, dt: float | Tensor) -> Tensor:
+            return self.step(u_t, t, u, dt)
+
+        return step
 
     def amplification(self, z: Tensor) -> Tensor:
         """Stability function `R(z)`: one step maps `u` to `R(lambda dt) u` when

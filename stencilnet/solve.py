@@ -2,23 +2,39 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from stencilnet.integrators import SSPRK3, RungeKutta
+from stencilnet.checkpointing import leaves_of, run_segment
+from stencilnet.integrators import SSPRK3, Forcing, Step
+
+
+@runtime_checkable
+class Integrator(Protocol):
+    """What advances a state by one step, such as a `RungeKutta`."""
+
+    def bind(
+        self, rhs: Callable[[Tensor], Tensor], forcing: Forcing | None = None
+    ) -> Step:
+        """The step for `u_t = rhs(u) + forcing(t)`."""
+        ...
 
 
 def rollout(
     rhs: Callable[[Tensor], Tensor],
     u0: Float[Tensor, "*batch x"],
     times: Float[Tensor, " time"],
-    forcing: Callable[[float | Tensor], Tensor] | None = None,
+    forcing: Forcing | None = None,
     *,
-    integrator: RungeKutta = SSPRK3,
+    integrator: Integrator = SSPRK3,
     substeps: int = 1,
+    checkpoint: bool | int = False,
+    compile: bool = False,  # noqa: A002
 ) -> Float[Tensor, "*batch time x"]:
     """Solves `u_t = rhs(u) + forcing(t)` and keeps the solution at `times`.
 
@@ -34,10 +50,17 @@ def rollout(
             `RandomForcing.on(grid)`; none by default.
         integrator: advances the state by one step.
         substeps: steps of equal length between two kept times.
+        checkpoint: whether gradients keep only the state at the start of every
+            segment of steps and compute what lies between again, which takes memory
+            `O(sqrt(steps))` and about a third more time. A number is the length of the
+            segments, `sqrt(steps)` by default. The values are the same.
+        compile: whether the step is compiled by `torch.compile`, once per shape; worth
+            it from hundreds of steps on. It needs a C++ compiler.
 
     Raises:
         ValueError: if `times` has fewer than one entry or is not strictly monotone,
-            if `substeps` is below 1, or if the forcing does not fit the batch.
+            if `substeps` or `checkpoint` is below 1, or if the forcing does not fit the
+            batch.
         TypeError: if the forcing has another dtype than `u0`.
     """
     if times.numel() < 1:
@@ -52,27 +75,64 @@ def rollout(
         raise ValueError(
             f"A rollout needs at least 1 substep between two times, not {substeps}."
         )
+    if checkpoint is not False and checkpoint < 1:
+        raise ValueError(
+            f"A segment between checkpoints has at least 1 step, not {checkpoint}."
+        )
     if forcing is not None:
         _check_fit(forcing(float(times[0])), u0)
-
-    def u_t(t: float | Tensor, u: Tensor) -> Tensor:
-        return rhs(u) if forcing is None else rhs(u) + forcing(t)
-
-    u = u0
-    kept = [u]
+    step = integrator.bind(rhs, forcing)
+    if compile:
+        step = _compiled(step, u0)
     # Times as Python floats: arithmetic on scalar tensors would cost as much as the
     # small fields themselves.
-    for start, stop in pairwise(times.tolist()):
-        dt = (stop - start) / substeps
-        for i in range(substeps):
-            u = integrator.step(u_t, start + i * dt, u, dt)
-        kept.append(u)
+    steps = [
+        (start + i * dt, dt, i == substeps - 1)
+        for start, stop in pairwise(times.tolist())
+        for dt in [(stop - start) / substeps]
+        for i in range(substeps)
+    ]
+
+    def advance(u: Tensor, start: int, stop: int) -> tuple[Tensor, ...]:
+        """The state after some of the steps, and those to keep on the way."""
+        kept = []
+        for t, dt, keep in steps[start:stop]:
+            u = step(t, u, dt)
+            if keep:
+                kept.append(u)
+        return (u, *kept)
+
+    if checkpoint is False or not steps or not torch.is_grad_enabled():
+        return torch.stack([u0, *advance(u0, 0, len(steps))[1:]], dim=-2)
+    first_t, first_dt, _ = steps[0]
+    leaves = leaves_of(step(first_t, u0.detach().requires_grad_(), first_dt))
+    length = math.isqrt(len(steps)) + 1 if checkpoint is True else checkpoint
+    u, kept = u0, [u0]
+    for start in range(0, len(steps), length):
+        segment = partial(advance, start=start, stop=start + length)
+        u, *more = run_segment(segment, u, leaves)
+        kept += more
     return torch.stack(kept, dim=-2)
 
 
 def substeps_within(interval: float, step: float) -> int:
     """The fewest equal steps of at most `step` that make up `interval`."""
     return max(1, math.ceil(interval / step * (1 - 1e-9)))
+
+
+def _compiled(step: Step, like: Tensor) -> Step:
+    """A compiled step, whose times are tensors so that a new one compiles nothing."""
+    compiled = torch.compile(step, dynamic=False)
+
+    def timed(t: float, u: Tensor, dt: float) -> Tensor:
+        result: Tensor = compiled(_scalar(t, like), u, _scalar(dt, like))
+        return result
+
+    return timed
+
+
+def _scalar(value: float, like: Tensor) -> Tensor:
+    return torch.tensor(value, dtype=like.dtype, device=like.device)
 
 
 def _check_fit(force: Tensor, u0: Tensor) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import stencilnet
 
 LAYERS = [
-    {"constants", "moments", "integrators", "grid", "config"},
+    {"constants", "moments", "integrators", "checkpointing", "grid", "config"},
     {"equations", "coefficients", "solve", "forcing", "denoising"},
     {"discretizations", "storage"},
     {

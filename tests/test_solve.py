@@ -1,4 +1,6 @@
 import math
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -214,3 +216,102 @@ def test_a_forcing_of_another_batch_is_refused(samples):
     other = RandomForcing.sample(samples, wavenumbers=(1,), seed=0).on(Grid.line(9))
     with pytest.raises(ValueError, match="on the state's grid"):
         rollout(lambda u: u, u0, torch.tensor([0.0, 1.0]), other)
+
+
+@pytest.mark.parametrize("checkpoint", [True, 1, 4, 1000])
+def test_checkpoints_change_neither_values_nor_gradients(checkpoint):
+    """For weights, initial state, viscosity and forcing, each made from a leaf."""
+    grid = Grid.line(16)
+    draw = RandomForcing.sample(2, wavenumbers=(1, 2), seed=3)
+    results = []
+    for setting in (False, checkpoint):
+        logarithm = torch.tensor(-1.5, dtype=torch.float64, requires_grad=True)
+        scale = torch.tensor(1.2, dtype=torch.float64, requires_grad=True)
+        root = smooth_field(grid, samples=2).requires_grad_()
+        method = LearnedStencil(ConservativeBurgers(logarithm.exp()), grid, hidden=(4,))
+        randomize(method)
+        forcing = draw.on(grid, averages=True)
+        u = rollout(
+            method,
+            root.sin(),
+            torch.tensor([0.0, 0.1, 0.25, 0.3]),
+            lambda t, forcing=forcing, scale=scale: scale * forcing(t),
+            substeps=5,
+            checkpoint=setting,
+        )
+        wanted = [logarithm, scale, root, *method.parameters()]
+        loss = (u * torch.arange(16)).square().mean()
+        results.append((u, torch.autograd.grad(loss, wanted)))
+    (plain, expected), (other, found) = results
+    assert torch.equal(plain, other)
+    assert all(gradient.abs().max() > 0 for gradient in expected)
+    torch.testing.assert_close(found, expected)
+
+
+def test_checkpoints_keep_a_graph_for_one_segment_only():
+    """Tensors that live on after the forward pass, counted by their saving."""
+    grid = Grid.line(16)
+    method = FiniteDifference(ConservativeBurgers(0.1), grid)
+    u0 = smooth_field(grid).requires_grad_()
+    counts = []
+    for checkpoint in (False, True):
+        saved = []
+
+        def keep(tensor, saved=saved):
+            saved.append(tensor.numel())
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            rollout(
+                method,
+                u0,
+                torch.tensor([0.0, 1.0]),
+                substeps=400,
+                checkpoint=checkpoint,
+            )
+        counts.append(sum(saved))
+    assert counts[1] < counts[0] / 30
+
+
+def test_checkpoints_work_without_anything_to_differentiate():
+    grid = Grid.line(16)
+    method = FiniteDifference(ConservativeBurgers(0.1), grid)
+    times = torch.tensor([0.0, 0.1])
+    plain = rollout(method, smooth_field(grid), times)
+    assert torch.equal(
+        plain, rollout(method, smooth_field(grid), times, checkpoint=True)
+    )
+    with pytest.raises(ValueError, match="at least 1 step, not 0"):
+        rollout(method, smooth_field(grid), times, checkpoint=0)
+
+
+COMPILED = """
+import torch
+from stencilnet import *
+
+grid = Grid.line(16)
+viscosity = torch.tensor(0.1, dtype=torch.float64, requires_grad=True)
+forcing = RandomForcing.sample(3, wavenumbers=(1, 2), seed=3).on(grid, averages=True)
+for method in (
+    Weno(GodunovBurgers(viscosity), grid),
+    LearnedStencil(ConservativeBurgers(viscosity), grid, hidden=(4,)),
+):
+    results = []
+    for compiled in (False, True):
+        u0 = grid.points().sin().expand(3, -1).clone().requires_grad_()
+        times = torch.tensor([0.0, 0.1, 0.25])
+        u = rollout(
+            method, u0, times, forcing,
+            substeps=2, checkpoint=compiled, compile=compiled,
+        )
+        wanted = [viscosity, u0, *method.parameters()]
+        results.append((u, *torch.autograd.grad(u.square().mean(), wanted)))
+    for plain, other in zip(*results, strict=True):
+        torch.testing.assert_close(other, plain, atol=1e-12, rtol=1e-10)
+"""
+
+
+def test_a_compiled_step_gives_the_same_values_and_gradients():
+    """In a process of its own: the compiler cannot read functions under type checks."""
+    command = [sys.executable, "-c", COMPILED]
+    subprocess.run(command, check=True, timeout=300)
