@@ -48,3 +48,14 @@ class ConstantModule(nn.Module):
             moved: Any = getattr(self, name)
             setattr(self, name, exact.to(moved))
         return self
+
+
+def contract(values: Tensor, matrix: Tensor) -> Tensor:
+    """`values @ matrix` for a small matrix.
+
+    A compiler fuses it with what stands around it if it is spelled out; otherwise one
+    call of a library is faster.
+    """
+    if torch.compiler.is_compiling():
+        return (values.unsqueeze(-1) * matrix).sum(-2)
+    return values @ matrix

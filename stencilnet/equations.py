@@ -66,20 +66,21 @@ class Burgers(Equation):
     """What the forms of Burgers' equation share.
 
     Attributes:
-        viscosity: `nu`, positive; a scalar tensor to differentiate with respect to it.
+        viscosity: `nu`, positive; a scalar tensor to differentiate with respect to it,
+            or a tensor `(sample, 1)` with one for each sample.
     """
 
     viscosity: float | Tensor
 
     def __post_init__(self) -> None:
-        if not self.viscosity > 0:
+        if not bool(torch.all(torch.as_tensor(self.viscosity) > 0)):
             raise ValueError(
                 f"Burgers' equation needs a positive viscosity, not {self.viscosity}: "
                 f"shocks of the inviscid equation have no resolved reference."
             )
 
     def flux(self, u: Float[Tensor, "*batch x"]) -> Float[Tensor, "*batch x"]:
-        return u**2 / 2
+        return 0.5 * u.square()
 
     def symbol(self, k: Float[Tensor, " k"]) -> Tensor:
         return -self.viscosity * k**2

@@ -217,16 +217,22 @@ class IntegratingFactor:
     ) -> Tensor:
         """State at stage time `c` from the start of the step and earlier slopes."""
         result = self._propagate(u, c)
-        by_gap: dict[float, Tensor] = {}
         for weight, slope, node in zip(weights, slopes, self._nodes, strict=False):
             if weight:
-                gap = c - node
-                term = (weight * self.dt) * slope
-                by_gap[gap] = by_gap[gap] + term if gap in by_gap else term
-        for gap, terms in by_gap.items():
-            result = result + self._propagate(terms, gap)
+                factor, scale = self._factor(c - node, u), weight * self.dt
+                if factor is None:
+                    result = torch.add(result, slope, alpha=scale)
+                else:
+                    result = torch.addcmul(result, factor, slope, value=scale)
         return result
 
     def _propagate(self, u: Tensor, gap: float) -> Tensor:
-        factor = self._factors[gap]
+        factor = self._factor(gap, u)
         return u if factor is None else factor * u
+
+    def _factor(self, gap: float, like: Tensor) -> Tensor | None:
+        """`exp(gap L dt)`, in the dtype of the state: conversions cost as much."""
+        factor = self._factors[gap]
+        if factor is not None and factor.dtype != like.dtype:
+            factor = self._factors[gap] = factor.to(like.dtype)
+        return factor

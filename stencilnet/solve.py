@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from itertools import pairwise
 from typing import Protocol, runtime_checkable
 
@@ -124,15 +124,15 @@ def _compiled(step: Step, like: Tensor) -> Step:
     """A compiled step, whose times are tensors so that a new one compiles nothing."""
     compiled = torch.compile(step, dynamic=False)
 
+    @lru_cache(maxsize=64)
+    def scalar(value: float) -> Tensor:
+        return torch.tensor(value, dtype=like.dtype, device=like.device)
+
     def timed(t: float, u: Tensor, dt: float) -> Tensor:
-        result: Tensor = compiled(_scalar(t, like), u, _scalar(dt, like))
+        result: Tensor = compiled(scalar(t), u, scalar(dt))
         return result
 
     return timed
-
-
-def _scalar(value: float, like: Tensor) -> Tensor:
-    return torch.tensor(value, dtype=like.dtype, device=like.device)
 
 
 def _check_fit(force: Tensor, u0: Tensor) -> None:

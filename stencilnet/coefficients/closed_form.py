@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from stencilnet.coefficients.base import CoefficientLayer
+from stencilnet.constants import contract
 from stencilnet.moments import MomentConditions
 
 
@@ -175,6 +176,8 @@ def _affine(raw: Tensor, matrix: Tensor, offset: Tensor) -> Tensor:
     """`offset + matrix @ raw`, with one matrix or one per stencil."""
     if matrix.ndim > 2:
         return offset + (matrix @ raw.unsqueeze(-1)).squeeze(-1)
+    if torch.compiler.is_compiling():
+        return contract(raw, matrix.mT) + offset
     if matrix.shape[-1] < len(matrix):
         return functional.linear(raw, matrix, offset)
     # The offset comes last: a long sum that starts from it rounds each of its terms to

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from stencilnet.constants import contract
 from stencilnet.discretizations.base import StencilMethod, check_requirements, patches
 from stencilnet.discretizations.finite_difference import classical_stencil
 from stencilnet.equations import Equation
@@ -121,14 +122,14 @@ class Weno(StencilMethod):
         supplied = {"u_left": left, "u_right": right}
         if "u_x" in self.equation.requires:
             slope = self.get_constant("slope", u)
-            supplied["u_x"] = patches(u, self._slope_stencil) @ slope
+            supplied["u_x"] = (patches(u, self._slope_stencil) * slope).sum(-1)
         return supplied
 
     def reconstruct(self, v: Float[Tensor, "*rows 5"]) -> Float[Tensor, "*rows"]:
         """Value at the right face of the middle cell, from five cell averages."""
-        candidates = v @ self.get_constant("candidates", v)
-        curvature = v @ self.get_constant("curvature", v)
-        gradient = v @ self.get_constant("gradient", v)
+        candidates = contract(v, self.get_constant("candidates", v))
+        curvature = contract(v, self.get_constant("curvature", v))
+        gradient = contract(v, self.get_constant("gradient", v))
         roughness = 13 / 12 * curvature**2 + gradient**2 / 4
         linear = self.get_constant("linear_weights", v)
         if self.weights == "JS":

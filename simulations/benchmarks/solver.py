@@ -1,0 +1,290 @@
+"""How fast the solver is, how much memory its gradients take, and how both grow.
+
+On one thread, medians of several runs after a warm-up, always two things in one run:
+
+- the gradient of a rollout of 4000 steps with checkpoints and without: peak memory and
+  time, each in a process of its own;
+- a compiled step beside an eager one, WENO-Z and a learned stencil;
+- the reference generator's step beside exponax's ETDRK4, batched and jitted by JAX;
+- a rollout with its gradient beside torchdiffeq's at the same tableau, with both
+  right-hand sides compiled and both eager;
+- time against points and against samples.
+
+exponax and torchdiffeq are the dependency group `bench`; without them their numbers are
+left out.
+
+    python simulations/benchmarks/solver.py [--json]
+"""
+
+import argparse
+import json
+import math
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import torch
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+
+from stencilnet import plots
+from stencilnet.discretizations import Discretization, LearnedStencil, PseudoSpectral
+from stencilnet.equations import ConservativeBurgers, ConvectiveBurgers
+from stencilnet.forcing import RandomForcing
+from stencilnet.grid import Grid
+from stencilnet.integrators import RK4, IntegratingFactor, RungeKutta
+from stencilnet.methods import classical
+from stencilnet.solve import rollout
+
+# Parameters
+
+parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+parser.add_argument("--json", action="store_true", help="print one JSON object")
+parser.add_argument("--run", type=Path, default=Path("runs/benchmarks"))
+parser.add_argument("--gradient", choices=("plain", "checkpoint"), help="one part only")
+arguments = parser.parse_args()
+torch.set_num_threads(1)
+viscosity, points, samples = 0.02, 64, 16
+three_eighths = RungeKutta(
+    a=((), (1 / 3,), (-1 / 3, 1.0), (1.0, -1.0, 1.0)),
+    b=(1 / 8, 3 / 8, 3 / 8, 1 / 8),
+    order=4,
+)
+
+
+def seconds(call: Callable[[], object], repeats: int = 11) -> float:
+    """Median of several calls, after one that is not counted."""
+    call()
+    taken = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        call()
+        taken.append(time.perf_counter() - start)
+    return median(taken)
+
+
+def problem(
+    points: int, samples: int, dtype: torch.dtype
+) -> tuple[Grid, Tensor, Callable[..., Tensor]]:
+    """A grid, a smooth state and a forcing on it."""
+    grid = Grid.line(points)
+    draw = RandomForcing.sample(samples, seed=0).to(dtype=dtype)
+    u0 = (0.3 * grid.points().sin()).to(dtype).repeat(samples, 1)
+    return grid, u0, draw.on(grid, averages=True)
+
+
+def learned(grid: Grid) -> LearnedStencil:
+    """An operator of the demo's size in float32, as it is trained."""
+    torch.manual_seed(0)
+    return LearnedStencil(ConservativeBurgers(viscosity), grid, width=6).float()
+
+
+# Memory and time of gradients
+
+
+def gradient_of_a_long_rollout(steps: int, *, checkpoint: bool) -> None:
+    grid, u0, force = problem(points, samples, torch.float32)
+    times = torch.linspace(0, steps * 0.005, 41)
+    u = rollout(
+        learned(grid), u0, times, force, substeps=steps // 40, checkpoint=checkpoint
+    )
+    u.square().mean().backward()  # type: ignore[no-untyped-call]
+
+
+if arguments.gradient:
+    checkpoint = arguments.gradient == "checkpoint"
+    gradient_of_a_long_rollout(80, checkpoint=checkpoint)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    begin = time.perf_counter()
+    gradient_of_a_long_rollout(4000, checkpoint=checkpoint)
+    took = time.perf_counter() - begin
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    print(json.dumps({"kilobytes": peak, "seconds": took}))
+    sys.exit()
+
+
+def measured(kind: str) -> dict[str, float]:
+    """Peak memory and median time of the gradient, from three processes."""
+    command = [sys.executable, __file__, "--gradient", kind]
+    found = [json.loads(subprocess.check_output(command)) for _ in range(3)]
+    return {key: median(run[key] for run in found) for key in found[0]}
+
+
+# Compiled steps
+
+
+def compiled_speedup(method: Discretization, dtype: torch.dtype) -> float:
+    """Eager over compiled time of 200 steps, forcing included."""
+    _, u0, force = problem(points, samples, dtype)
+    times = torch.linspace(0, 1, 11)
+
+    def run(*, compile: bool) -> object:  # noqa: A002
+        with torch.no_grad():
+            return rollout(method, u0, times, force, substeps=20, compile=compile)
+
+    eager = seconds(lambda: run(compile=False))
+    return eager / seconds(lambda: run(compile=True))
+
+
+# Other packages
+
+
+def generator_vs_exponax() -> float | None:
+    """Time of exponax's step over ours: 80 samples, 512 points, float64, order 4."""
+    try:
+        import exponax
+        import jax
+    except ImportError:
+        return None
+    jax.config.update("jax_enable_x64", True)  # type: ignore[no-untyped-call]
+    batch, fine, dt, steps = 80, 512, 0.005, 20
+    grid = Grid.line(fine)
+    method = PseudoSpectral(ConvectiveBurgers(viscosity), grid)
+    force = RandomForcing.sample(batch, seed=0).spectrum(fine)
+    scheme = IntegratingFactor(RK4, method.symbol(), dt)
+    # Waves of several lengths: a single one leaves most modes denormal, which is slow.
+    generator = torch.Generator().manual_seed(0)
+    phases = 2 * math.pi * torch.rand(5, batch, 1, generator=generator).double()
+    waves = [(k * grid.points() + phases[k - 1]).sin() / k for k in range(1, 6)]
+    u0 = 0.3 * torch.stack(waves).sum(0)
+    added: dict[float, Tensor] = {}
+
+    def nonlinear(t: float, u_hat: Tensor) -> Tensor:
+        if t not in added:
+            added.clear()
+            added[t] = force(t)
+        slope = method.nonlinear(u_hat)
+        slope[..., : added[t].shape[-1]] += added[t]
+        return slope
+
+    def ours() -> object:
+        u_hat = method.to_modes(u0)
+        for step in range(steps):
+            u_hat = scheme.step(nonlinear, step * dt, u_hat)
+        return u_hat
+
+    stepper = exponax.stepper.Burgers(
+        1, 2 * math.pi, fine, dt, diffusivity=viscosity, order=4
+    )
+    many = jax.vmap(stepper)
+
+    @jax.jit
+    def repeated(state: jax.Array) -> jax.Array:
+        return jax.lax.fori_loop(0, steps, lambda _, u: many(u), state)
+
+    state = jax.numpy.asarray(u0.numpy())[:, None, :]
+    theirs = seconds(lambda: repeated(state).block_until_ready())
+    return theirs / seconds(ours)
+
+
+def rollout_vs_torchdiffeq(*, compiled: bool) -> float | None:
+    """Time of torchdiffeq's rollout and gradient over ours, WENO-Z, equal tableau."""
+    try:
+        from torchdiffeq import odeint
+    except ImportError:
+        return None
+    grid, u0, force = problem(points, samples, torch.float64)
+    method = classical("weno_z", viscosity, grid)
+    u0.requires_grad_()
+    times = torch.linspace(0, 0.5, 101, dtype=torch.float64)
+
+    def u_t(t: Tensor, u: Tensor) -> Tensor:
+        return method(u) + force(t)
+
+    theirs_u_t = torch.compile(u_t) if compiled else u_t
+
+    def gradient(u: Tensor) -> object:
+        return torch.autograd.grad(u.square().mean(), u0)
+
+    def theirs() -> object:
+        return gradient(odeint(theirs_u_t, u0, times, method="rk4"))
+
+    def ours() -> object:
+        return gradient(
+            rollout(
+                method, u0, times, force, integrator=three_eighths, compile=compiled
+            )
+        )
+
+    with torch.no_grad():
+        one = odeint(u_t, u0, times, method="rk4")
+        other = rollout(method, u0, times, force, integrator=three_eighths)
+    torch.testing.assert_close(one[-1], other[:, -1])
+    return seconds(theirs, 7) / seconds(ours, 7)
+
+
+# Growth
+
+
+def step_seconds(points: int, samples: int) -> float:
+    grid, u0, force = problem(points, samples, torch.float64)
+    method = classical("weno_z", viscosity, grid)
+    step = RK4.bind(method, force)
+    with torch.no_grad():
+        return seconds(lambda: step(0.0, u0, 1e-6), 5)
+
+
+def exponent(sizes: list[int], taken: list[float]) -> float:
+    line = np.polynomial.Polynomial.fit(np.log(sizes), np.log(taken), 1).convert()
+    return float(line.coef[1])
+
+
+# Run
+
+plain, segmented = measured("plain"), measured("checkpoint")
+grid = Grid.line(points)
+by_points = {n: step_seconds(n, samples) for n in (64, 256, 1024, 4096, 16384, 65536)}
+by_samples = {n: step_seconds(points, n) for n in (1, 4, 16, 64, 256, 1024, 4096)}
+result = {
+    "memory_ratio": plain["kilobytes"] / segmented["kilobytes"],
+    "checkpoint_time_ratio": segmented["seconds"] / plain["seconds"],
+    "compiled_weno_speedup": compiled_speedup(
+        classical("weno_z", viscosity, grid), torch.float64
+    ),
+    "compiled_learned_speedup": compiled_speedup(learned(grid), torch.float32),
+    "generator_vs_exponax": generator_vs_exponax(),
+    "rollout_vs_torchdiffeq": rollout_vs_torchdiffeq(compiled=True),
+    "rollout_vs_torchdiffeq_eager": rollout_vs_torchdiffeq(compiled=False),
+    "growth_points": exponent(list(by_points), list(by_points.values())),
+    "growth_batch": exponent(list(by_samples), list(by_samples.values())),
+}
+
+# Figure
+
+with rc_context(plots.STYLE):
+    figure = Figure(figsize=(plots.WIDTH, 2.6), layout="constrained")
+    for axis, (label, of) in zip(
+        figure.subplots(1, 2),
+        (
+            (f"points, {samples} samples", by_points),
+            (f"samples, {points} points", by_samples),
+        ),
+        strict=True,
+    ):
+        axis.loglog(list(of), [1e3 * taken for taken in of.values()], "o-")
+        last = max(of)
+        line = [1e3 * of[last] * size / last for size in of]
+        axis.loglog(list(of), line, "k:", linewidth=0.8, label="linear")
+        axis.set(xlabel=label, ylabel="milliseconds per step")
+        axis.legend()
+written = plots.save(figure, arguments.run / "solver")
+
+# Print
+
+if arguments.json:
+    print(json.dumps(result))
+else:
+    table = Table("quantity", "value")
+    for name, value in result.items():
+        table.add_row(name, "not installed" if value is None else f"{value:.3g}")
+    Console().print(table)
+    for path in written:
+        print(f"wrote {path}")
