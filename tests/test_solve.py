@@ -315,3 +315,20 @@ def test_a_compiled_step_gives_the_same_values_and_gradients():
     """In a process of its own: the compiler cannot read functions under type checks."""
     command = [sys.executable, "-c", COMPILED]
     subprocess.run(command, check=True, timeout=300)
+
+
+def test_each_sample_may_have_its_own_viscosity():
+    grid = Grid.line(32)
+    viscosities = torch.tensor([[0.05], [0.2]], dtype=torch.float64)
+    times = torch.tensor([0.0, 0.3])
+    u0 = smooth_field(grid, samples=2)
+    for make in (
+        lambda nu: PseudoSpectral(ConvectiveBurgers(nu), grid),
+        lambda nu: Weno(GodunovBurgers(nu), grid),
+    ):
+        together = rollout(make(viscosities), u0, times, substeps=40)
+        for row, viscosity in enumerate(viscosities[:, 0].tolist()):
+            alone = rollout(make(viscosity), u0[row], times, substeps=40)
+            torch.testing.assert_close(together[row], alone, atol=1e-12, rtol=0)
+    with pytest.raises(ValueError, match="positive viscosity"):
+        ConvectiveBurgers(torch.tensor([[0.1], [0.0]]))
