@@ -22,9 +22,11 @@ from stencilnet.config import Config, load_config
 from stencilnet.denoise import denoise
 from stencilnet.denoising import TotalVariation
 from stencilnet.discretizations import (
+    DiscontinuousGalerkin,
     Discretization,
     FiniteDifference,
     LearnedStencil,
+    Muscl,
     PseudoSpectral,
     Weno,
 )
@@ -70,6 +72,7 @@ __all__ = [
     "ConvectiveBurgers",
     "Convex",
     "Derivative",
+    "DiscontinuousGalerkin",
     "Discretization",
     "Equation",
     "Euler",
@@ -81,6 +84,7 @@ __all__ = [
     "Kutta3",
     "LearnedStencil",
     "MomentConditions",
+    "Muscl",
     "NullSpace",
     "Projection",
     "PseudoSpectral",

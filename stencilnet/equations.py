@@ -61,6 +61,30 @@ def divergence(
     return (flux - flux.roll(1, -1)) / grid.spacing[-1]
 
 
+class FluxForm(Equation):
+    """A conservation law for cell averages with one flux across each face.
+
+    `u_t = -(face_flux)_x`, where the flux of equal values on both sides is the
+    physical one.
+    """
+
+    averages = True
+
+    @abc.abstractmethod
+    def face_flux(
+        self, d: Mapping[str, Float[Tensor, "*faces"]]
+    ) -> Float[Tensor, "*faces"]:
+        """Flux, viscous part included, from the values that `requires` names."""
+
+    def time_derivative(
+        self,
+        u: Float[Tensor, "*batch x"],
+        d: Mapping[str, Float[Tensor, "*batch x"]],
+        grid: Grid,
+    ) -> Float[Tensor, "*batch x"]:
+        return -divergence(self.face_flux(d), grid)
+
+
 @dataclass(frozen=True)
 class Burgers(Equation):
     """What the forms of Burgers' equation share.
@@ -118,7 +142,7 @@ class ConservativeBurgers(Burgers):
 
 
 @dataclass(frozen=True)
-class GodunovBurgers(Burgers):
+class GodunovBurgers(Burgers, FluxForm):
     """Viscous Burgers' equation, flux form with Godunov's flux.
 
     At each face the Riemann problem between the two reconstructions is solved exactly:
@@ -138,19 +162,16 @@ class GodunovBurgers(Burgers):
     }
     averages = True
 
-    def time_derivative(
-        self,
-        u: Float[Tensor, "*batch x"],
-        d: Mapping[str, Float[Tensor, "*batch x"]],
-        grid: Grid,
-    ) -> Float[Tensor, "*batch x"]:
+    def face_flux(
+        self, d: Mapping[str, Float[Tensor, "*faces"]]
+    ) -> Float[Tensor, "*faces"]:
         convection = godunov_flux(d["u_left"], d["u_right"])
-        return -divergence(convection - self.viscosity * d["u_x"], grid)
+        return convection - self.viscosity * d["u_x"]
 
 
 def godunov_flux(
-    left: Float[Tensor, "*batch x"], right: Float[Tensor, "*batch x"]
-) -> Float[Tensor, "*batch x"]:
+    left: Float[Tensor, "*faces"], right: Float[Tensor, "*faces"]
+) -> Float[Tensor, "*faces"]:
     """Exact Riemann flux of `u**2 / 2` between the states `left` and `right`."""
     # Squaring first and comparing the squares would differentiate to the mean of both
     # sides where they are equal; an upwind scheme must take the upwind one there.
@@ -185,7 +206,7 @@ class Advection(Equation):
 
 
 @dataclass(frozen=True)
-class UpwindAdvection(Advection):
+class UpwindAdvection(FluxForm, Advection):
     """Linear advection, flux form: the upwind side of each face is carried."""
 
     requires = {
@@ -194,14 +215,10 @@ class UpwindAdvection(Advection):
     }
     averages = True
 
-    def time_derivative(
-        self,
-        u: Float[Tensor, "*batch x"],
-        d: Mapping[str, Float[Tensor, "*batch x"]],
-        grid: Grid,
-    ) -> Float[Tensor, "*batch x"]:
-        upwind = d["u_left"] if self.speed > 0 else d["u_right"]
-        return -divergence(self.speed * upwind, grid)
+    def face_flux(
+        self, d: Mapping[str, Float[Tensor, "*faces"]]
+    ) -> Float[Tensor, "*faces"]:
+        return self.speed * (d["u_left"] if self.speed > 0 else d["u_right"])
 
 
 EQUATIONS: dict[str, type[Equation]] = {

@@ -150,12 +150,26 @@ class RandomForcing:
         """
         k = self.wavenumber * (2 * math.pi / grid.extent[-1])
         angle = k.unsqueeze(-1) * grid.points().to(k)
-        amplitude = self.amplitude
+        carrier = self
         if averages:
-            amplitude = amplitude * torch.sinc(k * grid.spacing[-1] / (2 * math.pi))
+            damping = torch.sinc(k * grid.spacing[-1] / (2 * math.pi))
+            carrier = dataclasses.replace(self, amplitude=self.amplitude * damping)
+        return carrier.carried_by(angle.cos(), angle.sin())
+
+    def carried_by(
+        self,
+        cosines: Float[Tensor, "sample mode x"],
+        sines: Float[Tensor, "sample mode x"],
+    ) -> Callable[..., Tensor]:
+        """The forcing in any linear representation, as a function of `t`.
+
+        Args:
+            cosines: what represents `cos(2 pi l x / L)` for each wave.
+            sines: likewise `sin(2 pi l x / L)`.
+        """
         # sin(w t + phi + k x) separates, so that each call is one small product.
-        waves = torch.cat([angle.cos(), angle.sin()], dim=-2)
-        amplitudes = torch.cat([amplitude, amplitude], dim=-1)
+        waves = torch.cat([cosines, sines], dim=-2)
+        amplitudes = torch.cat([self.amplitude, self.amplitude], dim=-1)
         frequency, phase = self.frequency, self.phase
 
         def force(t: float | Tensor) -> Float[Tensor, "sample x"]:

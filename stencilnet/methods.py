@@ -9,9 +9,11 @@ import torch
 
 from stencilnet.config import nearest
 from stencilnet.discretizations import (
+    DiscontinuousGalerkin,
     Discretization,
     FiniteDifference,
     LearnedStencil,
+    Muscl,
     PseudoSpectral,
     Weno,
 )
@@ -32,6 +34,14 @@ def _central(viscosity: float, grid: Grid, *, order: int) -> Discretization:
 
 def _upwind(viscosity: float, grid: Grid, *, order: int) -> Discretization:
     return FiniteDifference(GodunovBurgers(viscosity), grid, order=order)
+
+
+def _muscl(viscosity: float, grid: Grid) -> Discretization:
+    return Muscl(GodunovBurgers(viscosity), grid)
+
+
+def _dg(viscosity: float, grid: Grid, *, degree: int) -> Discretization:
+    return DiscontinuousGalerkin(GodunovBurgers(viscosity), grid, degree=degree)
 
 
 def _weno_z(viscosity: float, grid: Grid) -> Discretization:
@@ -56,15 +66,20 @@ CLASSICAL: dict[str, Callable[[float, Grid], Discretization]] = {
     "central_6": partial(_central, order=6),
     "upwind_1": partial(_upwind, order=1),
     "upwind_3": partial(_upwind, order=3),
+    "muscl": _muscl,
     "weno_js": _weno_js,
     "weno_z": _weno_z,
+    "dg1": partial(_dg, degree=1),
+    "dg2": partial(_dg, degree=2),
+    "dg3": partial(_dg, degree=3),
     "spectral": _spectral,
     "spectral_averages": _spectral_averages,
 }
 """Classical methods for Burgers' equation, made from a viscosity and a grid.
 
 Central and upwind ones are finite volumes of the order in their name, the central ones
-of the flux form and the upwind ones with Godunov's flux."""
+of the flux form and the upwind ones with Godunov's flux. A discontinuous Galerkin
+method of degree `p` takes grids whose number of points is a multiple of `p + 1`."""
 
 
 def classical(name: str, viscosity: float, grid: Grid) -> Discretization:

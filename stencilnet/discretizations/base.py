@@ -24,7 +24,11 @@ class Discretization(ConstantModule, abc.ABC):
     Attributes:
         equation: what is discretized.
         grid: where.
+        element: number of points by which the method may be translated; more than
+            one where several of them belong together.
     """
+
+    element: int = 1
 
     def __init__(self, equation: Equation, grid: Grid) -> None:
         super().__init__()
@@ -54,8 +58,8 @@ class Discretization(ConstantModule, abc.ABC):
         """The largest stable step for fields with the range of `u`.
 
         The method is linearized about constant states between the extremes of `u`,
-        where it commutes with translation: the response to a unit pulse gives all its
-        eigenvalues at once, and `RungeKutta.stable_step` does the rest.
+        where it commutes with translation: the responses to the pulses of one element
+        give all its eigenvalues at once, and `RungeKutta.stable_step` does the rest.
 
         Frozen coefficients say nothing of nonlinear stability: take 0.8 of the limit
         or so.
@@ -100,15 +104,27 @@ class Discretization(ConstantModule, abc.ABC):
     ) -> Complex[Tensor, "state x"]:
         """Eigenvalues of the method linearized about constant `levels`.
 
-        One per Fourier mode, in the order of `torch.fft.fft`, shape `(state, x)`.
+        One per Fourier mode, in the order of `torch.fft.fft`, shape `(state, x)`; where
+        an element has several points, as many per Fourier mode of the elements.
         """
-        points = self.grid.shape[-1]
+        points, size = self.grid.shape[-1], self.element
         state = levels.detach().unsqueeze(-1).repeat(1, points).requires_grad_()
         with torch.enable_grad():
-            first = self.forward(state)[:, 0].sum()
-        # A row of the Jacobian; it is circulant, so its transform is the spectrum.
-        (row,) = torch.autograd.grad(first, state)
-        return torch.fft.fft(row.double(), dim=-1)
+            first = self.forward(state)[:, :size].sum(0)
+        # Rows of the Jacobian; it is circulant by blocks, so the transform of its
+        # first block row leaves one small matrix per mode.
+        rows = torch.stack(
+            [
+                torch.autograd.grad(of, state, retain_graph=True)[0].double()
+                for of in first
+            ],
+            dim=-2,
+        )
+        blocks = rows.reshape(len(levels), size, points // size, size)
+        blocks = torch.fft.fft(blocks, dim=-2)
+        if size == 1:
+            return blocks.flatten(-3)
+        return torch.linalg.eigvals(blocks.transpose(-3, -2)).flatten(-2)
 
     def jacobian(self, u: Float[Tensor, "state x"]) -> Float[Tensor, "state x x"]:
         """Derivative of `u_t` at each point by `u` at each point, about any states."""

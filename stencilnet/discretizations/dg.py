@@ -1,0 +1,196 @@
+"""Discontinuous Galerkin method with Legendre polynomials."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy.polynomial import legendre
+from torch import Tensor
+
+from stencilnet.discretizations.base import Discretization, check_requirements
+from stencilnet.equations import Equation, FluxForm
+from stencilnet.forcing import RandomForcing
+from stencilnet.grid import Grid
+
+# Enough to project what a grid resolves to round-off.
+_PROJECTION_NODES = 16
+
+
+class DiscontinuousGalerkin(Discretization):
+    """Polynomials of degree `p` in elements, joined by fluxes only.
+
+    Each element covers `p + 1` cells of the grid, and the field holds the averages of
+    its polynomial over these cells, which determine it. So a grid of N points has N
+    degrees of freedom, and initial states, forcing and errors are those of any method
+    for cell averages. The scheme itself is the Galerkin one: for all polynomials `v` of
+    degree `p` and each element from `l` to `r`,
+
+        int u_t v dx = int F(u, q) v_x dx - F_r v(r) + F_l v(l)
+        int q v dx = -int u v_x dx + u_r v(r) - u_l v(l)
+
+    Convection takes the equation's own flux between the two sides of a face, and the
+    viscous part alternates: `u` from the left and `q = u_x` from the right of a face
+    (local discontinuous Galerkin). Gauss quadrature is exact for a quadratic flux.
+
+    Sources: Cockburn and Shu (1998), doi:10.1137/S0036142997316712, Section 2.
+
+    Args:
+        equation: a flux form with one-sided face values.
+        grid: where; its cells are those of which the field holds averages. The first
+            element starts at the left face of the first one.
+        degree: `p`; the order of accuracy is `p + 1`.
+
+    Raises:
+        ValueError: if the equation is no such form, the degree is none of 1, 2, 3, or
+            the number of points is no multiple of `p + 1`.
+    """
+
+    def __init__(self, equation: Equation, grid: Grid, *, degree: int) -> None:
+        super().__init__(equation, grid)
+        supplied = {"u_left": -1, "u_right": 1, "u_x": 0}
+        check_requirements("A discontinuous Galerkin method", equation, supplied)
+        if not isinstance(equation, FluxForm):
+            raise ValueError(
+                f"A discontinuous Galerkin method needs a flux form, which "
+                f"{type(equation).__name__} is not: choose one, such as GodunovBurgers."
+            )
+        if degree not in (1, 2, 3):
+            raise ValueError(
+                f"The degree of the polynomials is 1, 2 or 3, not {degree}."
+            )
+        points, self.element = grid.shape[-1], degree + 1
+        if points % self.element:
+            lower = points - points % self.element
+            raise ValueError(
+                f"Polynomials of degree {degree} take {self.element} points each, "
+                f"which do not divide {points}: use {lower or self.element} or "
+                f"{lower + self.element} points."
+            )
+        self.form: FluxForm = equation
+        self.degree = degree
+        self.elements = points // self.element
+        self.width = grid.extent[-1] / self.elements
+        self._register(degree)
+
+    def _register(self, degree: int) -> None:
+        size, width = degree + 1, self.width
+        modes = np.eye(size)
+        faces = np.linspace(-1.0, 1.0, size + 1)
+        integrals = legendre.legval(faces, legendre.legint(modes, axis=1).T)
+        # Averages over the cells of each Legendre polynomial, and back.
+        averages = np.diff(integrals, axis=-1).T * (size / 2)
+        inverse = np.linalg.inv(averages)
+        # A product of u**2 and v_x has the degree 3 p - 1.
+        nodes, weights = legendre.leggauss((3 * degree + 1) // 2)
+        value = legendre.legvander(nodes, degree)
+        slope = np.stack(
+            [legendre.legval(nodes, legendre.legder(mode)) for mode in modes], axis=-1
+        )
+        right, left = np.ones(size), (-1.0) ** np.arange(size)
+        norm = (2 * np.arange(size) + 1) / width
+
+        # Coefficients of q from those of the element on the left and the own ones.
+        volume = slope.T @ (weights[:, None] * value)
+        before = -norm[:, None] * np.outer(left, right)
+        own = norm[:, None] * (np.outer(right, right) - volume)
+        nothing = np.zeros_like(value)
+        none = np.zeros(size)
+        from_before = np.concatenate(
+            [nothing, value @ before, [right, none, left @ before]]
+        )
+        from_own = np.concatenate([value, value @ own, [none, left, left @ own]])
+        evaluate = np.concatenate([from_before @ inverse, from_own @ inverse], axis=1)
+        # Averages of u_t from the fluxes at the nodes and at the left and right face.
+        flux = np.column_stack([slope.T * weights, left, -right])
+        self.nodes = len(nodes)
+        self.register_constant("evaluate", torch.from_numpy(evaluate.T.copy()))
+        self.register_constant(
+            "collect", torch.from_numpy((averages @ (norm[:, None] * flux)).T.copy())
+        )
+        self.register_constant("to_modes", torch.from_numpy(inverse.T.copy()))
+        self.register_constant("to_averages", torch.from_numpy(averages.T.copy()))
+        fine, fine_weights = legendre.leggauss(_PROJECTION_NODES)
+        test = legendre.legvander(fine, degree) * fine_weights[:, None]
+        onto = test * (2 * np.arange(size) + 1) / 2 @ averages.T
+        self.register_constant("fine_nodes", torch.from_numpy(fine))
+        self.register_constant("onto", torch.from_numpy(onto))
+
+    def forward(self, u: Float[Tensor, "*batch x"]) -> Float[Tensor, "*batch x"]:
+        self.check_field(u)
+        cells = self._by_element(u)
+        pairs = torch.cat([cells.roll(1, -2), cells], dim=-1)
+        found = pairs @ self.get_constant("evaluate", u)
+        inside, slope = found[..., : self.nodes], found[..., self.nodes : -3]
+        at_nodes = {"u_left": inside, "u_right": inside, "u_x": slope}
+        u_left, u_right, u_x = found[..., -3:].unbind(-1)
+        left = self.form.face_flux({"u_left": u_left, "u_right": u_right, "u_x": u_x})
+        ends = torch.stack([left, left.roll(-1, -1)], dim=-1)
+        fluxes = torch.cat([self.form.face_flux(at_nodes), ends], dim=-1)
+        return (fluxes @ self.get_constant("collect", u)).flatten(-2)
+
+    def element_averages(
+        self, u: Float[Tensor, "*batch x"], *, parts: int = 1
+    ) -> Float[Tensor, "*batch cells"]:
+        """Exact averages over equal parts of each element, from left to right.
+
+        As many parts as an element has points, `p + 1`, return the field itself.
+
+        Raises:
+            ValueError: if `parts` is below 1.
+        """
+        if parts < 1:
+            raise ValueError(f"An element has at least 1 part, not {parts}.")
+        self.check_field(u)
+        faces = np.linspace(-1.0, 1.0, parts + 1)
+        primitive = legendre.legint(np.eye(self.element), axis=1).T
+        weights = np.diff(legendre.legval(faces, primitive), axis=-1) * (parts / 2)
+        return (self.coefficients(u) @ torch.from_numpy(weights).to(u)).flatten(-2)
+
+    def coefficients(
+        self, u: Float[Tensor, "*batch x"]
+    ) -> Float[Tensor, "*batch element mode"]:
+        """Legendre coefficients of each element's polynomial."""
+        cells = self._by_element(u)
+        return cells @ self.get_constant("to_modes", u)
+
+    def field(
+        self, coefficients: Float[Tensor, "*batch element mode"]
+    ) -> Float[Tensor, "*batch x"]:
+        """The field with given Legendre coefficients; inverse of `coefficients`."""
+        matrix = self.get_constant("to_averages", coefficients)
+        return (coefficients @ matrix).flatten(-2)
+
+    def project(
+        self, function: Callable[[Tensor], Tensor]
+    ) -> Float[Tensor, "*batch x"]:
+        """The field closest in L2 to a function of `x`, given for all `x` at once.
+
+        Args:
+            function: maps coordinates of shape `(x,)` to values `(*batch, x)`.
+        """
+        values = function(self._fine_points().flatten())
+        values = values.reshape(*values.shape[:-1], self.elements, _PROJECTION_NODES)
+        return (values @ self.get_constant("onto", values)).flatten(-2)
+
+    def projected(self, forcing: RandomForcing) -> Callable[..., Tensor]:
+        """A forcing's L2 projection onto the polynomials, as a function `f(t)`.
+
+        The exact cell averages `forcing.on(grid, averages=True)` are another choice,
+        of the same order.
+        """
+        k = forcing.wavenumber * (2 * np.pi / self.grid.extent[-1])
+        k = k.unsqueeze(-1)
+        return forcing.carried_by(
+            self.project(lambda x: (k * x.to(k)).cos()),
+            self.project(lambda x: (k * x.to(k)).sin()),
+        )
+
+    def _by_element(self, u: Tensor) -> Tensor:
+        return u.reshape(*u.shape[:-1], self.elements, self.element)
+
+    def _fine_points(self) -> Float[Tensor, "element node"]:
+        first = torch.arange(self.elements, dtype=torch.float64) + 0.5
+        offset = self._exact["fine_nodes"] / 2
+        centres = first.unsqueeze(-1) + offset
+        return centres * self.width - self.grid.spacing[-1] / 2
