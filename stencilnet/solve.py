@@ -4,7 +4,9 @@ import math
 from collections.abc import Callable
 from functools import lru_cache, partial
 from itertools import pairwise
-from typing import Protocol, runtime_checkable
+from types import CodeType, FunctionType
+from typing import Any, Protocol, runtime_checkable
+from weakref import WeakKeyDictionary
 
 import torch
 from jaxtyping import Float
@@ -23,6 +25,9 @@ class Integrator(Protocol):
     ) -> Step:
         """The step for `u_t = rhs(u) + forcing(t)`."""
         ...
+
+
+_codes: WeakKeyDictionary[Any, CodeType] = WeakKeyDictionary()
 
 
 def rollout(
@@ -83,7 +88,7 @@ def rollout(
         _check_fit(forcing(float(times[0])), u0)
     step = integrator.bind(rhs, forcing)
     if compile:
-        step = _compiled(step, u0)
+        step = _compiled(step, rhs, u0)
     # Times as Python floats: arithmetic on scalar tensors would cost as much as the
     # small fields themselves.
     steps = [
@@ -120,9 +125,15 @@ def substeps_within(interval: float, step: float) -> int:
     return max(1, math.ceil(interval / step * (1 - 1e-9)))
 
 
-def _compiled(step: Step, like: Tensor) -> Step:
-    """A compiled step, whose times are tensors so that a new one compiles nothing."""
-    compiled = torch.compile(step, dynamic=False)
+def _compiled(step: Any, rhs: Callable[[Tensor], Tensor], like: Tensor) -> Step:
+    """A compiled step, whose times are tensors so that a new one compiles nothing.
+
+    The compiler keeps what it made beside the code of a function: each right-hand side
+    gets a copy of it, as they would spoil each other's.
+    """
+    code = _codes.setdefault(rhs, step.__code__.replace())
+    own = FunctionType(code, step.__globals__, "step", None, step.__closure__)
+    compiled = torch.compile(own, dynamic=False)
 
     @lru_cache(maxsize=64)
     def scalar(value: float) -> Tensor:
