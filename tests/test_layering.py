@@ -6,8 +6,16 @@ from pathlib import Path
 import stencilnet
 
 LAYERS = [
-    {"constants", "moments", "integrators", "grid", "config"},
-    {"equations", "coefficients", "solve", "forcing", "denoising"},
+    {
+        "constants",
+        "moments",
+        "integrators",
+        "exponential",
+        "implicit_explicit",
+        "grid",
+        "config",
+    },
+    {"equations", "coefficients", "solve", "adaptive", "forcing", "denoising"},
     {"discretizations", "storage"},
     {
         "methods",

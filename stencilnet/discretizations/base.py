@@ -102,13 +102,39 @@ class Discretization(ConstantModule, abc.ABC):
 
         One per Fourier mode, in the order of `torch.fft.fft`, shape `(state, x)`.
         """
+        row = self._pulse_response(levels, differentiable=False)
+        return torch.fft.fft(row.double(), dim=-1)
+
+    def linear_symbol(self) -> Complex[Tensor, " mode"]:
+        """Fourier symbol of the method's own linear part, per mode of `rfft`.
+
+        That is the method linearized about the state zero: for Burgers' equation the
+        symbol of the viscous stencil. It is differentiable with respect to parameters
+        of the method and of the equation.
+        """
+        # Weights fix a precision; constants are known in the double one.
+        constants = [constant.double() for constant in self.buffers()]
+        like = [*self.parameters(), *constants, torch.empty(0).double()][0]
+        rest = torch.zeros(1, dtype=like.dtype, device=like.device)
+        field = rest.expand(1, self.grid.shape[-1])
+        # The response hangs on the graph of the state in any case.
+        differentiable = torch.is_grad_enabled() and self.forward(field).requires_grad
+        row = self._pulse_response(rest, differentiable=differentiable)
+        return torch.fft.rfft(row[0].double())
+
+    def _pulse_response(
+        self, levels: Float[Tensor, " state"], *, differentiable: bool
+    ) -> Float[Tensor, "state x"]:
+        """First row of the Jacobian about constant levels.
+
+        The Jacobian is circulant, so the transform of this row is its spectrum.
+        """
         points = self.grid.shape[-1]
         state = levels.detach().unsqueeze(-1).repeat(1, points).requires_grad_()
         with torch.enable_grad():
             first = self.forward(state)[:, 0].sum()
-        # A row of the Jacobian; it is circulant, so its transform is the spectrum.
-        (row,) = torch.autograd.grad(first, state)
-        return torch.fft.fft(row.double(), dim=-1)
+            (row,) = torch.autograd.grad(first, state, create_graph=differentiable)
+        return row
 
     def jacobian(self, u: Float[Tensor, "state x"]) -> Float[Tensor, "state x x"]:
         """Derivative of `u_t` at each point by `u` at each point, about any states."""
