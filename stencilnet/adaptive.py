@@ -154,8 +154,8 @@ class _Solver:
             if trial.requires_grad and bool((moving & ~fits).any()):
                 # Rejected states may be infinite, and zero times infinity would reach
                 # the gradients: the samples that were rejected stand still instead.
-                dt = torch.where(fits, dt, 0.0)
-                trial, slopes = self._advance(t, u, slope, dt)
+                taken = torch.where(fits, dt, 0.0)
+                trial, slopes = self._advance(t, u, slope, taken)
 
             hits = fits & arrives
             t = torch.where(hits, times[following.clamp(max=last)], t + dt * fits)
