@@ -10,6 +10,7 @@ grid, an integrator advances the result, and `rollout` repeats it, differentiabl
     u = rollout(learned, u0, times, forcing)
 """
 
+from stencilnet.adaptive import AdaptiveSolution, adaptive_rollout
 from stencilnet.certificate import certify
 from stencilnet.coefficients import (
     Convex,
@@ -39,15 +40,26 @@ from stencilnet.equations import (
     UpwindAdvection,
 )
 from stencilnet.evaluation import compare
+from stencilnet.exponential import (
+    ETDRK4,
+    IFRK4,
+    ExponentialTimeDifferencing,
+    Lawson,
+)
 from stencilnet.forcing import RandomForcing
 from stencilnet.generate import generate
 from stencilnet.grid import Grid
+from stencilnet.implicit_explicit import ARS222, ARS443, ImplicitExplicit
 from stencilnet.integrators import (
     RK4,
     SSPRK3,
+    BogackiShampine32,
+    DormandPrince54,
+    EmbeddedPair,
     Euler,
     Heun,
     IntegratingFactor,
+    Integrator,
     Kutta3,
     RungeKutta,
 )
@@ -64,9 +76,15 @@ from stencilnet.training import train
 from stencilnet.verify import verify
 
 __all__ = [
+    "ARS222",
+    "ARS443",
+    "ETDRK4",
+    "IFRK4",
     "RK4",
     "SSPRK3",
+    "AdaptiveSolution",
     "Advection",
+    "BogackiShampine32",
     "Config",
     "ConservativeBurgers",
     "ConvectiveBurgers",
@@ -74,14 +92,20 @@ __all__ = [
     "Derivative",
     "DiscontinuousGalerkin",
     "Discretization",
+    "DormandPrince54",
+    "EmbeddedPair",
     "Equation",
     "Euler",
+    "ExponentialTimeDifferencing",
     "FiniteDifference",
     "GodunovBurgers",
     "Grid",
     "Heun",
+    "ImplicitExplicit",
     "IntegratingFactor",
+    "Integrator",
     "Kutta3",
+    "Lawson",
     "LearnedStencil",
     "MomentConditions",
     "Muscl",
@@ -95,6 +119,7 @@ __all__ = [
     "Unconstrained",
     "UpwindAdvection",
     "Weno",
+    "adaptive_rollout",
     "certify",
     "compare",
     "denoise",

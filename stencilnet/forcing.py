@@ -143,6 +143,8 @@ class RandomForcing:
     def on(self, grid: Grid, *, averages: bool = False) -> Callable[..., Tensor]:
         """The forcing on a grid, as a function `f(t)` of shape `(sample, x)`.
 
+        The time `t` is one number, or a tensor of one time per sample.
+
         Args:
             grid: where to evaluate.
             averages: whether to return exact cell averages, which multiply each wave
@@ -170,10 +172,9 @@ class RandomForcing:
         # sin(w t + phi + k x) separates, so that each call is one small product.
         waves = torch.cat([cosines, sines], dim=-2)
         amplitudes = torch.cat([self.amplitude, self.amplitude], dim=-1)
-        frequency, phase = self.frequency, self.phase
 
-        def force(t: float | Tensor) -> Float[Tensor, "sample x"]:
-            clock = frequency * t + phase
+        def force(t: float | Tensor) -> Float[Tensor, "*sample x"]:
+            clock = self._clock(t)
             factors = amplitudes * torch.cat([clock.sin(), clock.cos()], dim=-1)
             return (factors.unsqueeze(-2) @ waves).squeeze(-2)
 
@@ -203,7 +204,8 @@ class RandomForcing:
         Returns:
             A function `t -> f` of shape `(sample, m)`: the coefficients of
             `f(x) = sum_k f_k exp(i k x)` for the wavenumbers `0, ..., max |l|` in
-            units of `2 pi / L`; those above are zero.
+            units of `2 pi / L`; those above are zero. The time `t` is one number, or
+            a tensor of one time per sample.
 
         Raises:
             ValueError: if a wave is not resolved by `points` points.
@@ -221,13 +223,24 @@ class RandomForcing:
         modes = torch.arange(highest + 1).to(self.wavenumber)
         onto = (self.wavenumber.abs().unsqueeze(-1) == modes).to(self.phase)
         weight = onto * (self.amplitude * scale / 2).unsqueeze(-1)
-        frequency, phase = self.frequency, self.phase
         mean = (modes == 0).to(self.phase)
 
-        def coefficients(t: float | Tensor) -> Complex[Tensor, "sample m"]:
-            clock = (frequency * t + phase).unsqueeze(-2)
+        def coefficients(t: float | Tensor) -> Complex[Tensor, "*sample m"]:
+            clock = self._clock(t).unsqueeze(-2)
             real = (clock.sin() @ weight).squeeze(-2)
             imaginary = ((-sign.unsqueeze(-2) * clock.cos()) @ weight).squeeze(-2)
             return torch.complex(real, imaginary * (1 - mean))
 
         return coefficients
+
+    def _clock(self, t: float | Tensor) -> Float[Tensor, "*sample mode"]:
+        """`w t + phi` at one time or at one time per sample."""
+        if isinstance(t, Tensor) and t.ndim:
+            rows = len(self)
+            if 1 not in (rows, t.shape[-1]) and t.shape[-1] != rows:
+                raise ValueError(
+                    f"A forcing of {rows} samples cannot be evaluated at "
+                    f"{t.shape[-1]} times: give one time, or one per sample."
+                )
+            t = t.to(self.phase).unsqueeze(-1)
+        return self.frequency * t + self.phase

@@ -1,10 +1,10 @@
-"""Time integrators: explicit Runge-Kutta methods and their integrating-factor form."""
+"""Time integrators: explicit Runge-Kutta methods, pairs, integrating factors."""
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -12,11 +12,26 @@ from torch import Tensor
 RightHandSide = Callable[[Any, Tensor], Tensor]
 """`rhs(t, u) -> u_t`; `t` is a float or a scalar tensor."""
 
-Forcing = Callable[[Any], Tensor]
-"""`forcing(t) -> f`, what is added to `u_t`."""
+Field = Callable[[Tensor], Tensor]
+"""`rhs(u) -> u_t` without forcing."""
+
+Forcing = Callable[[float | Tensor], Tensor]
+"""`forcing(t) -> f`, broadcastable to the state."""
 
 Step = Callable[[Any, Tensor, Any], Tensor]
-"""`step(t, u, dt) -> u` at `t + dt`."""
+"""`step(t, u, dt) -> u`, the state at `t + dt`."""
+
+
+@runtime_checkable
+class Integrator(Protocol):
+    """Anything that advances `u_t = rhs(u) + forcing(t)` step by step."""
+
+    def bind(self, rhs: Field, forcing: Forcing | None) -> Step:
+        """One step of this method for a problem, as a function `step(t, u, dt)`.
+
+        What the steps share, such as the coefficients of an exponential method, is
+        computed once and belongs to the function.
+        """
 
 
 @dataclass(frozen=True)
@@ -66,10 +81,8 @@ class RungeKutta:
             slopes.append(rhs(t + c * dt, _advance(u, dt, row, slopes)))
         return _advance(u, dt, self.b, slopes)
 
-    def bind(
-        self, rhs: Callable[[Tensor], Tensor], forcing: Forcing | None = None
-    ) -> Step:
-        """The step for `u_t = rhs(u) + forcing(t)`."""
+    def bind(self, rhs: Field, forcing: Forcing | None) -> Step:
+        """See `Integrator.bind`."""
 
         def u_t(t: float | Tensor, u: Tensor) -> Tensor:
             return rhs(u) if forcing is None else rhs(u) + forcing(t)
@@ -157,12 +170,94 @@ RK4 = RungeKutta(
 )
 """The classical fourth-order method."""
 
+
+@dataclass(frozen=True)
+class EmbeddedPair(RungeKutta):
+    """A Runge-Kutta method with a second set of weights that estimates its error.
+
+    `dt sum_i (b_i - b_low_i) k_i` is the difference between a step of the two methods,
+    of the order `dt**(low_order + 1)`. The solution continues from `b`.
+
+    Attributes:
+        b_low: weights of the less accurate method.
+        low_order: its order.
+
+    Raises:
+        ValueError: as for `RungeKutta`, or if `b_low` has another length, does not sum
+            to 1, or if its order is not below the pair's.
+    """
+
+    b_low: tuple[float, ...]
+    low_order: int
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if len(self.b_low) != len(self.b) or abs(sum(self.b_low) - 1) > 1e-12:
+            raise ValueError(
+                f"The second weights of a pair need the length {len(self.b)} and the "
+                f"sum 1, not {len(self.b_low)} and {sum(self.b_low)}."
+            )
+        if not 0 < self.low_order < self.order:
+            raise ValueError(
+                f"The second method of a pair of order {self.order} needs a lower "
+                f"order, not {self.low_order}."
+            )
+
+    @property
+    def first_same_as_last(self) -> bool:
+        """Whether the last slope of a step is the first of the next one."""
+        return self.b[-1] == 0 and self.a[-1] == self.b[:-1]
+
+    @property
+    def error_weights(self) -> tuple[float, ...]:
+        """`b - b_low`."""
+        return tuple(high - low for high, low in zip(self.b, self.b_low, strict=True))
+
+
+BogackiShampine32 = EmbeddedPair(
+    a=((), (1 / 2,), (0.0, 3 / 4), (2 / 9, 1 / 3, 4 / 9)),
+    b=(2 / 9, 1 / 3, 4 / 9, 0.0),
+    order=3,
+    b_low=(7 / 24, 1 / 4, 1 / 3, 1 / 8),
+    low_order=2,
+)
+"""Third order with an error estimate (Bogacki and Shampine 1989,
+doi:10.1016/0893-9659(89)90079-7)."""
+
+DormandPrince54 = EmbeddedPair(
+    a=(
+        (),
+        (1 / 5,),
+        (3 / 40, 9 / 40),
+        (44 / 45, -56 / 15, 32 / 9),
+        (19372 / 6561, -25360 / 2187, 64448 / 6561, -212 / 729),
+        (9017 / 3168, -355 / 33, 46732 / 5247, 49 / 176, -5103 / 18656),
+        (35 / 384, 0.0, 500 / 1113, 125 / 192, -2187 / 6784, 11 / 84),
+    ),
+    b=(35 / 384, 0.0, 500 / 1113, 125 / 192, -2187 / 6784, 11 / 84, 0.0),
+    order=5,
+    b_low=(
+        5179 / 57600,
+        0.0,
+        7571 / 16695,
+        393 / 640,
+        -92097 / 339200,
+        187 / 2100,
+        1 / 40,
+    ),
+    low_order=4,
+)
+"""Fifth order with an error estimate (Dormand and Prince 1980,
+doi:10.1016/0771-050X(80)90013-3)."""
+
 INTEGRATORS = {
     "Euler": Euler,
     "Heun": Heun,
     "Kutta3": Kutta3,
     "SSPRK3": SSPRK3,
     "RK4": RK4,
+    "BogackiShampine32": BogackiShampine32,
+    "DormandPrince54": DormandPrince54,
 }
 """The explicit methods by the names that configs and stores use."""
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from functools import lru_cache, partial
 from itertools import pairwise
 from types import CodeType, FunctionType
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
@@ -13,21 +13,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from stencilnet.checkpointing import leaves_of, run_segment
-from stencilnet.integrators import SSPRK3, Forcing, Step
+from stencilnet.integrators import SSPRK3, Forcing, Integrator, Step
 
-
-@runtime_checkable
-class Integrator(Protocol):
-    """What advances a state by one step, such as a `RungeKutta`."""
-
-    def bind(
-        self, rhs: Callable[[Tensor], Tensor], forcing: Forcing | None = None
-    ) -> Step:
-        """The step for `u_t = rhs(u) + forcing(t)`."""
-        ...
-
-
-_codes: WeakKeyDictionary[Any, CodeType] = WeakKeyDictionary()
+_codes: WeakKeyDictionary[Any, dict[CodeType, CodeType]] = WeakKeyDictionary()
 
 
 def rollout(
@@ -131,7 +119,8 @@ def _compiled(step: Any, rhs: Callable[[Tensor], Tensor], like: Tensor) -> Step:
     The compiler keeps what it made beside the code of a function: each right-hand side
     gets a copy of it, as they would spoil each other's.
     """
-    code = _codes.setdefault(rhs, step.__code__.replace())
+    copies = _codes.setdefault(rhs, {})
+    code = copies.setdefault(step.__code__, step.__code__.replace())
     own = FunctionType(code, step.__globals__, "step", None, step.__closure__)
     compiled = torch.compile(own, dynamic=False)
 

@@ -75,6 +75,32 @@ def test_each_row_may_start_at_its_own_time():
     torch.testing.assert_close(shifted[1], forcing.on(grid)(5.5)[1])
 
 
+@pytest.mark.parametrize("averages", [False, True])
+def test_each_row_may_be_read_at_its_own_time(averages):
+    forcing = RandomForcing.sample(3, seed=9)
+    force = forcing.on(Grid.line(16), averages=averages)
+    spectrum = forcing.spectrum(16)
+    times = [0.5, -1.0, 7.0]
+    for function in (force, spectrum):
+        together = function(torch.tensor(times, dtype=torch.float64))
+        for row, t in enumerate(times):
+            torch.testing.assert_close(together[row], function(t)[row])
+            scalar = torch.tensor(t, dtype=torch.float64)
+            torch.testing.assert_close(function(scalar), function(t))
+
+
+def test_times_per_row_keep_the_precision_and_the_batch_of_the_forcing():
+    forcing = RandomForcing.sample(3, seed=9)
+    t = torch.tensor([0.5, 1.0, 2.0], dtype=torch.float64)
+    grid = Grid.line(16)
+    assert forcing.to(dtype=torch.float32).on(grid)(t).dtype == torch.float32
+    one = forcing.select([1]).on(grid)
+    torch.testing.assert_close(one(t)[2], one(2.0)[0])
+    assert forcing.on(grid)(t.repeat(4, 1)).shape == (4, 3, 16)
+    with pytest.raises(ValueError, match="one per sample"):
+        forcing.on(grid)(t[:2])
+
+
 def test_a_sample_does_not_depend_on_how_many_are_drawn():
     few, many = RandomForcing.sample(2, seed=4), RandomForcing.sample(9, seed=4)
     assert torch.equal(few.phase, many.phase[:2])

@@ -1,11 +1,44 @@
 import math
 
+import numpy as np
 import pytest
 import torch
-from helpers import observed_order
+from helpers import observed_order, smooth_field
 
-from stencilnet import RK4, Euler, Heun, IntegratingFactor, Kutta3, RungeKutta
+from stencilnet import (
+    ARS222,
+    ARS443,
+    ETDRK4,
+    IFRK4,
+    RK4,
+    Advection,
+    BogackiShampine32,
+    ConservativeBurgers,
+    ConvectiveBurgers,
+    DormandPrince54,
+    EmbeddedPair,
+    Euler,
+    ExponentialTimeDifferencing,
+    FiniteDifference,
+    GodunovBurgers,
+    Grid,
+    Heun,
+    ImplicitExplicit,
+    IntegratingFactor,
+    Integrator,
+    Kutta3,
+    Lawson,
+    LearnedStencil,
+    PseudoSpectral,
+    RandomForcing,
+    RungeKutta,
+    Weno,
+)
+from stencilnet.exponential import phi_functions
 from stencilnet.integrators import INTEGRATORS
+
+SEMILINEAR = {"ETDRK4": ETDRK4, "IFRK4": IFRK4, "ARS222": ARS222, "ARS443": ARS443}
+PAIRS = {"BS32": BogackiShampine32, "DP54": DormandPrince54}
 
 
 def forced(t, u):
@@ -95,3 +128,327 @@ def test_inconsistent_tableaux_are_refused():
     with pytest.raises(ValueError, match="rows of length"):
         RungeKutta(a=((), (1.0, 1.0)), b=(0.5, 0.5), order=2)
     assert Kutta3.order == 3
+
+
+def trees(a):
+    """Values of the elementary weights of all trees up to order 5, and what they are.
+
+    Hairer, Norsett and Wanner (1993), Table II.2.1, by order.
+    """
+    c = a.sum(1)
+    return {
+        1: [(torch.ones_like(c), 1)],
+        2: [(c, 1 / 2)],
+        3: [(c**2, 1 / 3), (a @ c, 1 / 6)],
+        4: [
+            (c**3, 1 / 4),
+            (c * (a @ c), 1 / 8),
+            (a @ c**2, 1 / 12),
+            (a @ a @ c, 1 / 24),
+        ],
+        5: [
+            (c**4, 1 / 5),
+            (c**2 * (a @ c), 1 / 10),
+            (c * (a @ c**2), 1 / 15),
+            (c * (a @ a @ c), 1 / 30),
+            ((a @ c) ** 2, 1 / 20),
+            (a @ c**3, 1 / 20),
+            (a @ (c * (a @ c)), 1 / 40),
+            (a @ a @ c**2, 1 / 60),
+            (a @ a @ a @ c, 1 / 120),
+        ],
+    }
+
+
+def order_of(weights, a):
+    """Up to which order the conditions hold."""
+    b = torch.tensor(weights, dtype=torch.float64)
+    reached = 0
+    for order, conditions in trees(a).items():
+        if any(abs(float(b @ value) - wanted) > 1e-14 for value, wanted in conditions):
+            return reached
+        reached = order
+    return reached
+
+
+def square(rows, stages):
+    a = torch.zeros(stages, stages, dtype=torch.float64)
+    for i, row in enumerate(rows):
+        a[i, : len(row)] = torch.tensor(row, dtype=torch.float64)
+    return a
+
+
+@pytest.mark.parametrize("pair", PAIRS.values(), ids=PAIRS)
+def test_both_methods_of_a_pair_satisfy_exactly_their_order_conditions(pair):
+    a = square(pair.a, len(pair.b))
+    assert order_of(pair.b, a) == pair.order
+    assert order_of(pair.b_low, a) == pair.low_order
+
+
+@pytest.mark.parametrize(
+    ("pair", "c"),
+    [
+        (BogackiShampine32, (0, 1 / 2, 3 / 4, 1)),
+        (DormandPrince54, (0, 1 / 5, 3 / 10, 4 / 5, 8 / 9, 1, 1)),
+    ],
+)
+def test_pairs_have_the_published_nodes_and_reuse_their_last_slope(pair, c):
+    assert pair.c == pytest.approx(c, abs=1e-14)
+    assert pair.first_same_as_last
+    # As printed in the papers: 71/57600 for the one, -5/72 for the other.
+    printed = {3: -5 / 72, 5: 71 / 57600}
+    assert pair.error_weights[0] == pytest.approx(printed[pair.order], abs=1e-15)
+
+
+def test_pairs_that_make_no_sense_are_refused():
+    tableau = {"a": ((), (1.0,)), "b": (0.5, 0.5), "order": 2}
+    with pytest.raises(ValueError, match="the sum 1"):
+        EmbeddedPair(**tableau, b_low=(1.0, 0.5), low_order=1)
+    with pytest.raises(ValueError, match="the length 2"):
+        EmbeddedPair(**tableau, b_low=(1.0,), low_order=1)
+    with pytest.raises(ValueError, match="lower order"):
+        EmbeddedPair(**tableau, b_low=(1.0, 0.0), low_order=2)
+    assert not EmbeddedPair(**tableau, b_low=(1.0, 0.0), low_order=1).first_same_as_last
+
+
+@pytest.mark.parametrize(("pair", "order"), [(ARS222, 2), (ARS443, 3)])
+def test_implicit_explicit_pairs_satisfy_the_coupled_order_conditions(pair, order):
+    stages = len(pair.explicit)
+    a, d = square(pair.explicit, stages), square(pair.implicit, stages)
+    c = a.sum(1)
+    torch.testing.assert_close(d.sum(1), c, atol=1e-14, rtol=0)
+    for weights in (a[-1], d[-1]):
+        assert float(weights.sum()) == pytest.approx(1, abs=1e-14)
+        assert float(weights @ c) == pytest.approx(1 / 2, abs=1e-14)
+        if order == 3:
+            assert float(weights @ c**2) == pytest.approx(1 / 3, abs=1e-14)
+            for rows in (a, d):
+                assert float(weights @ rows @ c) == pytest.approx(1 / 6, abs=1e-14)
+
+
+def advance(integrator, rhs, u, end, steps, forcing=None):
+    step = integrator.bind(rhs, forcing)
+    dt = end / steps
+    for i in range(steps):
+        u = step(i * dt, u, dt)
+    return u
+
+
+class Relaxation:
+    """`u -> -u` on one point, which says so."""
+
+    def __call__(self, u):
+        return -u
+
+    def linear_symbol(self):
+        return -torch.ones(1, dtype=torch.complex128)
+
+
+def cosine(t):
+    return torch.full((1, 1), math.cos(t), dtype=torch.float64)
+
+
+@pytest.mark.parametrize("name", SEMILINEAR)
+def test_semilinear_integrators_reach_their_order_on_a_forced_problem(name):
+    method = SEMILINEAR[name]
+
+    def error(steps):
+        one = torch.ones(1, 1, dtype=torch.float64)
+        u = advance(method, Relaxation(), one, 2.0, steps, cosine)
+        return abs(float(u) - forced_solution(2.0))
+
+    observed = observed_order(error, [20, 40, 80])
+    assert observed == pytest.approx(method.order, abs=0.1)
+
+
+def stiff_problem(kind):
+    """Forced Burgers with a large viscosity, away from sonic points.
+
+    The weights of WENO-JS vary smoothly with the solution where those of WENO-Z would
+    show in the higher orders.
+    """
+    grid = Grid.line(64 if kind == "spectral" else 32)
+    x = grid.points()
+    u0 = 1.5 + 0.5 * torch.stack([x.sin(), (2 * x).cos()])
+    forcing = RandomForcing.sample(2, seed=0).on(grid, averages=True)
+    if kind == "spectral":
+        return PseudoSpectral(ConservativeBurgers(0.5), grid), u0, forcing
+    return Weno(GodunovBurgers(0.5), grid, weights="JS"), u0, forcing
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("kind", ["spectral", "weno"])
+@pytest.mark.parametrize("name", SEMILINEAR)
+def test_semilinear_integrators_reach_their_order_on_a_stiff_problem(name, kind):
+    method = SEMILINEAR[name]
+    problem, u0, forcing = stiff_problem(kind)
+    exact = advance(ETDRK4, problem, u0, 1.0, 640, forcing)
+
+    def error(steps):
+        u = advance(method, problem, u0, 1.0, steps, forcing)
+        return float((u - exact).abs().max())
+
+    sizes = [80, 160]
+    assert observed_order(error, sizes) == pytest.approx(method.order, abs=0.15)
+
+
+@pytest.mark.parametrize("method", [ETDRK4, IFRK4])
+def test_exponential_integrators_are_exact_for_a_linear_equation(method):
+    grid = Grid.line(15, 3.0)
+    rhs = PseudoSpectral(Advection(2.0), grid)
+    # Once around the domain, in one step.
+    u0 = smooth_field(grid)
+    torch.testing.assert_close(method.bind(rhs, None)(0.0, u0, 1.5), u0)
+
+
+def test_etdrk4_is_exact_for_a_constant_forcing():
+    grid = Grid.line(16)
+    rhs = PseudoSpectral(ConvectiveBurgers(0.5), grid)
+    symbol = rhs.linear_symbol()
+
+    def linear(u):
+        return torch.fft.irfft(symbol * torch.fft.rfft(u), n=16)
+
+    method = ExponentialTimeDifferencing(symbol=symbol)
+    force = smooth_field(grid, seed=1)
+    u = method.bind(linear, lambda t: force)(0.0, smooth_field(grid), 50.0)
+    # Past all transients: L u = -f.
+    torch.testing.assert_close(linear(u), -force, atol=1e-9, rtol=0)
+
+
+def test_phi_functions_agree_across_the_unit_circle_and_with_quadrature():
+    angles = torch.linspace(0, 2 * math.pi, 9, dtype=torch.float64)
+    circle = torch.polar(torch.ones_like(angles), angles)
+    z = torch.cat(
+        [0.999 * circle, 1.001 * circle, 1e-9 * circle, 30 * circle.real + 0j]
+    )
+    # phi_k(z) = int_0^1 exp((1 - s) z) s**(k-1) / (k-1)! ds
+    nodes, weights = (torch.from_numpy(v) for v in np.polynomial.legendre.leggauss(60))
+    s, w = (nodes + 1) / 2, weights / 2
+    for k, found in enumerate(phi_functions(z, 3), start=1):
+        kernel = w * s ** (k - 1) / math.factorial(k - 1)
+        expected = torch.exp(torch.outer(z, 1 - s + 0j)) @ (kernel + 0j)
+        torch.testing.assert_close(found, expected, rtol=1e-13, atol=0)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("method", [ARS222, ARS443, ETDRK4, IFRK4])
+def test_diffusion_does_not_limit_the_step_of_semilinear_integrators(method):
+    grid = Grid.line(128)
+    rhs = Weno(GodunovBurgers(1.0), grid)
+    u0 = smooth_field(grid)
+    limit = rhs.stable_step(u0, RK4)
+    dt = 40 * limit
+    u = advance(method, rhs, u0, 100 * dt, 100)
+    assert float(u.abs().max()) <= float(u0.abs().max())
+    explicit = advance(RK4, rhs, u0, 100 * dt, 100)
+    assert not explicit.isfinite().all()
+
+
+def symbols():
+    grid = Grid.line(12)
+    return {
+        "spectral": (lambda nu: PseudoSpectral(ConservativeBurgers(nu), grid)),
+        "differences": (lambda nu: FiniteDifference(ConservativeBurgers(nu), grid)),
+        "weno": (lambda nu: Weno(GodunovBurgers(nu), grid)),
+        "learned": (lambda nu: LearnedStencil(ConservativeBurgers(nu), grid)),
+    }
+
+
+@pytest.mark.parametrize("kind", symbols())
+def test_the_linear_symbol_is_what_small_waves_feel(kind):
+    method = symbols()[kind](0.7)
+    x = method.grid.points()
+    u = (1e-6 * (3 * x).cos()).to(next(method.parameters(), x).dtype)
+    u_t = torch.fft.rfft(method(u).detach().double())[3]
+    expected = method.linear_symbol()[3] * torch.fft.rfft(u.double())[3]
+    torch.testing.assert_close(u_t, expected, rtol=1e-4, atol=0)
+    assert method.linear_symbol().shape == (7,)
+
+
+@pytest.mark.parametrize("kind", symbols())
+def test_the_linear_symbol_keeps_the_gradient_of_the_viscosity(kind):
+    nu = torch.tensor(0.7, dtype=torch.float64, requires_grad=True)
+    symbol = symbols()[kind](nu).linear_symbol()
+    (slope,) = torch.autograd.grad(symbol.real.sum(), nu)
+    # The viscous part is proportional to the viscosity.
+    torch.testing.assert_close(
+        0.7 * slope, symbol.real.sum().detach(), rtol=1e-5, atol=0
+    )
+
+
+def test_the_linear_symbol_of_constants_requires_no_gradient():
+    grid = Grid.line(12)
+    assert not Weno(GodunovBurgers(0.1), grid).linear_symbol().requires_grad
+
+
+@pytest.mark.parametrize("method", SEMILINEAR.values(), ids=SEMILINEAR)
+@pytest.mark.parametrize("kind", ["spectral", "differences"])
+def test_gradients_through_semilinear_integrators_are_exact(method, kind):
+    make = symbols()[kind]
+    forcing = RandomForcing.sample(2, modes=3, wavenumbers=(1, 2), seed=3)
+
+    def end(viscosity, u0):
+        rhs = make(viscosity)
+        force = forcing.on(rhs.grid, averages=True)
+        return advance(method, rhs, u0, 0.4, 2, force)
+
+    nu = torch.tensor(0.6, dtype=torch.float64, requires_grad=True)
+    u0 = smooth_field(Grid.line(12), samples=2).requires_grad_()
+    assert torch.autograd.gradcheck(end, (nu, u0), atol=1e-7, rtol=1e-5)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("method", SEMILINEAR.values(), ids=SEMILINEAR)
+def test_semilinear_integrators_keep_dtype_and_batch(method):
+    grid = Grid.line(24)
+    rhs = Weno(GodunovBurgers(0.5), grid)
+    u0 = smooth_field(grid, samples=6).reshape(2, 3, 24)
+    exact = advance(method, rhs, u0, 0.5, 10)
+    single = advance(method, rhs, u0.float(), 0.5, 10)
+    assert single.dtype == torch.float32
+    torch.testing.assert_close(single.double(), exact, atol=2e-6, rtol=0)
+    torch.testing.assert_close(advance(method, rhs, u0[1, 2], 0.5, 10), exact[1, 2])
+
+
+def test_binding_an_explicit_method_is_stepping_with_the_forcing():
+    u = torch.ones(1, 1, dtype=torch.float64)
+    bound = RK4.bind(Relaxation(), cosine)(0.3, u, 0.1)
+    assert torch.equal(bound, RK4.step(forced, 0.3, u, 0.1))
+    for method in (RK4, DormandPrince54, *SEMILINEAR.values()):
+        assert isinstance(method, Integrator)
+
+
+@pytest.mark.parametrize("method", SEMILINEAR.values(), ids=SEMILINEAR)
+def test_semilinear_integrators_refuse_what_has_no_linear_part(method):
+    class Nothing(Relaxation):
+        def __init__(self, symbol):
+            self.symbol = symbol
+
+        def linear_symbol(self):
+            return self.symbol
+
+    with pytest.raises(ValueError, match="does not tell"):
+        method.bind(lambda u: -u, None)
+    with pytest.raises(ValueError, match="does not tell"):
+        method.bind(Nothing(None), None)
+    with pytest.raises(ValueError, match="zero for all modes"):
+        method.bind(Nothing(torch.zeros(3, dtype=torch.complex128)), None)
+    with pytest.raises(ValueError, match="on one grid"):
+        method.bind(Relaxation(), None)(0.0, torch.ones(8), 0.1)
+
+
+def test_a_function_with_a_symbol_of_its_own_is_taken():
+    u = torch.ones(1, 1, dtype=torch.float64)
+    symbol = -torch.ones(1, dtype=torch.complex128)
+    given = Lawson(RK4, symbol=symbol).bind(lambda u: -u, cosine)(0.0, u, 0.1)
+    assert torch.equal(given, IFRK4.bind(Relaxation(), cosine)(0.0, u, 0.1))
+
+
+def test_implicit_explicit_pairs_that_make_no_sense_are_refused():
+    with pytest.raises(ValueError, match="rows of length"):
+        ImplicitExplicit(((), (1.0,)), ((0.0,), (1.0,)), order=1)
+    with pytest.raises(ValueError, match="same stage times"):
+        ImplicitExplicit(((), (1.0,)), ((0.0,), (0.0, 0.5)), order=1)
+    with pytest.raises(ValueError, match="lies at time 1"):
+        ImplicitExplicit(((), (0.5,)), ((0.0,), (0.0, 0.5)), order=1)

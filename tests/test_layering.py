@@ -6,8 +6,17 @@ from pathlib import Path
 import stencilnet
 
 LAYERS = [
-    {"constants", "moments", "integrators", "checkpointing", "grid", "config"},
-    {"equations", "coefficients", "solve", "forcing", "denoising"},
+    {
+        "constants",
+        "moments",
+        "integrators",
+        "exponential",
+        "implicit_explicit",
+        "checkpointing",
+        "grid",
+        "config",
+    },
+    {"equations", "coefficients", "solve", "adaptive", "forcing", "denoising"},
     {"discretizations", "storage"},
     {
         "methods",

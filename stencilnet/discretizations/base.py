@@ -108,23 +108,55 @@ class Discretization(ConstantModule, abc.ABC):
         an element has several points, as many per Fourier mode of the elements.
         """
         points, size = self.grid.shape[-1], self.element
-        state = levels.detach().unsqueeze(-1).repeat(1, points).requires_grad_()
-        with torch.enable_grad():
-            first = self.forward(state)[:, :size].sum(0)
-        # Rows of the Jacobian; it is circulant by blocks, so the transform of its
-        # first block row leaves one small matrix per mode.
-        rows = torch.stack(
-            [
-                torch.autograd.grad(of, state, retain_graph=True)[0].double()
-                for of in first
-            ],
-            dim=-2,
-        )
+        rows = self._pulse_responses(levels, differentiable=False).double()
+        # The Jacobian is circulant by blocks, so the transform of its first block row
+        # leaves one small matrix per mode.
         blocks = rows.reshape(len(levels), size, points // size, size)
         blocks = torch.fft.fft(blocks, dim=-2)
         if size == 1:
             return blocks.flatten(-3)
         return torch.linalg.eigvals(blocks.transpose(-3, -2)).flatten(-2)
+
+    def linear_symbol(self) -> Complex[Tensor, " mode"]:
+        """Fourier symbol of the method's own linear part, per mode of `rfft`.
+
+        That is the method linearized about the state zero: for Burgers' equation the
+        symbol of the viscous stencil. It is differentiable with respect to parameters
+        of the method and of the equation.
+
+        Raises:
+            ValueError: if the method does not commute with translation by one point.
+        """
+        if self.element > 1:
+            raise ValueError(
+                f"{type(self).__name__} has elements of {self.element} points and so "
+                f"no symbol: use an explicit integrator."
+            )
+        # Weights fix a precision; constants are known in the double one.
+        constants = [constant.double() for constant in self.buffers()]
+        like = [*self.parameters(), *constants, torch.empty(0).double()][0]
+        rest = torch.zeros(1, dtype=like.dtype, device=like.device)
+        field = rest.expand(1, self.grid.shape[-1])
+        # The response hangs on the graph of the state in any case.
+        differentiable = torch.is_grad_enabled() and self.forward(field).requires_grad
+        rows = self._pulse_responses(rest, differentiable=differentiable)
+        return torch.fft.rfft(rows[0, 0].double())
+
+    def _pulse_responses(
+        self, levels: Float[Tensor, " state"], *, differentiable: bool
+    ) -> Float[Tensor, "state point x"]:
+        """Rows of the Jacobian about constant levels, for the points of one element."""
+        points = self.grid.shape[-1]
+        state = levels.detach().unsqueeze(-1).repeat(1, points).requires_grad_()
+        with torch.enable_grad():
+            first = self.forward(state)[:, : self.element].sum(0)
+            rows = [
+                torch.autograd.grad(
+                    of, state, create_graph=differentiable, retain_graph=True
+                )[0]
+                for of in first
+            ]
+        return torch.stack(rows, dim=-2)
 
     def jacobian(self, u: Float[Tensor, "state x"]) -> Float[Tensor, "state x x"]:
         """Derivative of `u_t` at each point by `u` at each point, about any states."""

@@ -60,6 +60,13 @@ class PseudoSpectral(Discretization):
         """The linear part of the equation, per mode."""
         return self.equation.symbol(self.get_buffer("k"))
 
+    def linear_symbol(self) -> Complex[Tensor, " mode"]:
+        """The linear part of the equation; zero for the Nyquist mode, which is none."""
+        k = self.get_buffer("k")
+        symbol = self.equation.symbol(self.get_constant("k", k.double()))
+        missing = self.grid.shape[-1] // 2 + 1 - self.modes
+        return torch.nn.functional.pad(symbol.to(torch.complex128), (0, missing))
+
     def nonlinear(
         self, u_hat: Complex[Tensor, "*batch modes"]
     ) -> Complex[Tensor, "*batch modes"]:

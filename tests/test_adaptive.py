@@ -1,0 +1,263 @@
+import math
+
+import pytest
+import torch
+from helpers import smooth_field
+
+from stencilnet import (
+    RK4,
+    BogackiShampine32,
+    ConservativeBurgers,
+    DormandPrince54,
+    EmbeddedPair,
+    FiniteDifference,
+    Grid,
+    PseudoSpectral,
+    RandomForcing,
+    adaptive_rollout,
+    rollout,
+)
+
+PAIRS = {"BS32": BogackiShampine32, "DP54": DormandPrince54}
+HEUN_EULER = EmbeddedPair(
+    a=((), (1.0,)), b=(0.5, 0.5), order=2, b_low=(1.0, 0.0), low_order=1
+)
+
+
+def burgers(samples=3):
+    """Forced Burgers' equation, with samples of different stiffness."""
+    grid = Grid.line(24)
+    method = FiniteDifference(ConservativeBurgers(0.1), grid, order=4)
+    forcing = RandomForcing.sample(samples, seed=1)
+    scale = torch.tensor([0.1, 1.0, 4.0], dtype=torch.float64)[:samples]
+    return method, scale.unsqueeze(-1) * smooth_field(grid, samples=samples), forcing
+
+
+def decaying(t):
+    return (t.cos() + 0 * t).unsqueeze(-1)
+
+
+def decay_error(pair, tolerance):
+    """Error of `u_t = -u + cos t` at time 4."""
+    solved = adaptive_rollout(
+        lambda u: -u,
+        torch.ones(1, 1, dtype=torch.float64),
+        torch.tensor([0.0, 4.0]),
+        decaying,
+        pair=pair,
+        relative_tolerance=tolerance,
+        absolute_tolerance=tolerance,
+    )
+    exact = (math.cos(4) + math.sin(4)) / 2 + math.exp(-4) / 2
+    return abs(float(solved.u[0, 1, 0]) - exact), int(solved.accepted)
+
+
+@pytest.mark.parametrize("pair", [*PAIRS.values(), HEUN_EULER])
+def test_the_error_follows_the_tolerance(pair):
+    tolerances = (1e-4, 1e-5, 1e-6, 1e-7)
+    errors, steps = zip(*(decay_error(pair, tol) for tol in tolerances), strict=True)
+    for error, tolerance in zip(errors, tolerances, strict=True):
+        assert error < 10 * tolerance
+    # A thousandth of the tolerance, about a thousandth of the error.
+    slope = math.log10(errors[0] / errors[-1]) / 3
+    assert 0.7 < slope < 1.4
+    # The number of steps grows as the tolerance to the power -1 / (low_order + 1).
+    growth = math.log10(steps[-1] / steps[0]) / 3
+    assert growth == pytest.approx(1 / (pair.low_order + 1), abs=0.1)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("pair", PAIRS.values(), ids=PAIRS)
+def test_adaptive_steps_find_the_solution_of_fixed_ones(pair):
+    method, u0, forcing = burgers()
+    times = torch.tensor([0.0, 0.3, 0.35, 1.2])
+    force = forcing.on(method.grid, averages=True)
+    exact = rollout(method, u0, times, force, integrator=RK4, substeps=200)
+    solved = adaptive_rollout(method, u0, times, force, pair=pair)
+    torch.testing.assert_close(solved.u, exact, atol=1e-5, rtol=1e-5)
+    assert solved.u.shape == (3, 4, 24)
+    assert torch.equal(solved.u[:, 0], u0)
+    # The stiffest sample takes more steps than the mildest.
+    assert solved.accepted[2] > 1.5 * solved.accepted[0]
+
+
+@torch.no_grad()
+def test_a_sample_does_not_depend_on_the_others():
+    method, u0, forcing = burgers()
+    times = torch.linspace(0, 1, 4)
+
+    def solve(rows):
+        force = forcing.select(rows).on(method.grid, averages=True)
+        return adaptive_rollout(method, u0[rows], times, force)
+
+    together = solve([0, 1, 2])
+    for row in range(3):
+        alone = solve([row])
+        torch.testing.assert_close(alone.u[0], together.u[row], atol=1e-13, rtol=0)
+        assert alone.accepted[0] == together.accepted[row]
+        assert alone.rejected[0] == together.rejected[row]
+
+
+def test_steps_end_at_the_kept_times_and_are_not_longer_than_needed():
+    seen = []
+
+    def spy(t):
+        seen.append(t.clone())
+        return torch.zeros(2, 3, dtype=torch.float64)
+
+    u0 = torch.ones(2, 3, dtype=torch.float64)
+    u0[1] *= 50
+    times = torch.tensor([1.0, 1.7, 3.0], dtype=torch.float64)
+    solved = adaptive_rollout(lambda u: -(u**2) / 10, u0, times, spy)
+    clock = torch.stack(seen)
+    # As many rounds apart as they may be, both clocks read the kept times.
+    for sample in range(2):
+        for t in times.tolist():
+            assert (clock[:, sample] == t).any()
+    assert float(clock.max()) <= 3.0
+    exact = u0.unsqueeze(1) / (1 + u0.unsqueeze(1) / 10 * (times - 1).unsqueeze(-1))
+    torch.testing.assert_close(solved.u, exact, rtol=1e-5, atol=0)
+
+
+@torch.no_grad()
+def test_decreasing_times_integrate_backward():
+    grid = Grid.line(16)
+    method = PseudoSpectral(ConservativeBurgers(1e-3), grid)
+    u0 = 0.3 * smooth_field(grid, samples=2)
+    force = RandomForcing.sample(2, wavenumbers=(1, 2), seed=2).on(grid, averages=True)
+    times = torch.linspace(0, 0.5, 3, dtype=torch.float64)
+    settings = {"relative_tolerance": 1e-10, "absolute_tolerance": 1e-12}
+    forward = adaptive_rollout(method, u0, times, force, **settings).u
+    back = adaptive_rollout(method, forward[:, -1], times.flip(0), force, **settings).u
+    torch.testing.assert_close(back.flip(1), forward, atol=1e-8, rtol=0)
+
+
+@pytest.mark.parametrize("pair", [DormandPrince54, HEUN_EULER], ids=["DP54", "HE21"])
+def test_gradients_through_adaptive_steps_are_exact(pair):
+    grid = Grid.line(8)
+    force = RandomForcing.sample(2, modes=2, wavenumbers=(1,), seed=3).on(grid)
+    tolerance = 1e-10 if pair is DormandPrince54 else 1e-5
+    solutions = []
+
+    def end(viscosity, u0):
+        method = FiniteDifference(ConservativeBurgers(viscosity), grid, order=2)
+        solved = adaptive_rollout(
+            method,
+            u0,
+            torch.tensor([0.0, 0.2, 0.3]),
+            force,
+            pair=pair,
+            relative_tolerance=tolerance,
+            absolute_tolerance=tolerance,
+            first_step=0.2,
+        )
+        solutions.append(solved)
+        return solved.u
+
+    nu = torch.tensor(0.3, dtype=torch.float64, requires_grad=True)
+    u0 = smooth_field(grid, samples=2).requires_grad_()
+    bound = 1e-6 if pair is DormandPrince54 else 3e-3
+    assert torch.autograd.gradcheck(end, (nu, u0), atol=bound, rtol=1e-3)
+    # The first step was too long: gradients also pass by rejected steps.
+    assert (solutions[0].rejected > 0).all()
+
+
+def test_a_rejected_step_that_overflows_does_not_reach_the_gradient():
+    u0 = torch.tensor([[1.0], [30.0]], dtype=torch.float64, requires_grad=True)
+    solved = adaptive_rollout(
+        lambda u: -u.exp(), u0, torch.tensor([0.0, 1.0]), first_step=0.5
+    )
+    # exp(-u) = t + exp(-u0), so du/du0 = exp(-u0) / (t + exp(-u0)).
+    (slope,) = torch.autograd.grad(solved.u[:, 1].sum(), u0)
+    expected = (-u0).exp() / (1 + (-u0).exp())
+    torch.testing.assert_close(slope, expected.detach(), rtol=1e-4, atol=1e-12)
+    assert solved.rejected[1] > 0
+
+
+def test_a_blow_up_is_isolated():
+    # u = u0 / (1 - u0 t) has a pole at 1 / u0.
+    u0 = torch.tensor([[0.5], [2.0], [math.nan], [-1.0]], dtype=torch.float64)
+    u0.requires_grad_()
+    times = torch.tensor([0.0, 0.4, 0.6, 1.0], dtype=torch.float64)
+    solved = adaptive_rollout(lambda u: u**2, u0, times)
+    exact = u0 / (1 - u0 * times)
+    finite = solved.u[..., 0].isfinite()
+    assert finite.tolist() == [
+        [True] * 4,
+        [True, True, False, False],
+        [False] * 4,
+        [True] * 4,
+    ]
+    found, expected = solved.u[..., 0][finite], exact[finite]
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=0)
+    # The gradients of those that go on stay clean.
+    (slope,) = torch.autograd.grad(solved.u[[0, 3], -1].sum(), u0)
+    torch.testing.assert_close(
+        slope[[0, 3]], 1 / (1 - u0.detach()[[0, 3]]) ** 2, rtol=1e-4, atol=0
+    )
+    alone = adaptive_rollout(lambda u: u**2, u0[:1], times)
+    torch.testing.assert_close(alone.u, solved.u[:1])
+
+
+@torch.no_grad()
+def test_dtype_and_any_batch_are_kept():
+    method, u0, _ = burgers()
+    times = torch.tensor([0.0, 0.5])
+    exact = adaptive_rollout(method, u0, times).u
+    single = adaptive_rollout(
+        method, u0.float(), times, relative_tolerance=1e-5, absolute_tolerance=1e-6
+    )
+    assert single.u.dtype == torch.float32
+    torch.testing.assert_close(single.u.double(), exact, atol=1e-4, rtol=1e-4)
+    alone = adaptive_rollout(method, u0[1], times)
+    torch.testing.assert_close(alone.u, exact[1])
+    assert alone.accepted.shape == ()
+    nested = adaptive_rollout(method, u0.reshape(1, 3, 1, 24), times)
+    torch.testing.assert_close(nested.u.reshape(3, 2, 24), exact)
+    assert nested.accepted.shape == (1, 3, 1)
+
+
+def test_a_state_at_rest_and_a_single_time_need_no_special_care():
+    zero = torch.zeros(2, 4, dtype=torch.float64)
+    solved = adaptive_rollout(lambda u: -u, zero, torch.tensor([0.0, 100.0]))
+    assert torch.equal(solved.u[:, 1], zero)
+    one = adaptive_rollout(lambda u: -u, zero + 1, torch.tensor([3.0]))
+    assert torch.equal(one.u[:, 0], zero + 1)
+    assert one.accepted.tolist() == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"pair": RK4}, "error estimate"),
+        ({"times": torch.tensor([0.0, 1.0, 1.0])}, "strictly"),
+        ({"times": torch.tensor([0.0, math.nan])}, "strictly"),
+        ({"times": torch.tensor([])}, "at least the start"),
+        ({"relative_tolerance": 0.0}, "positive relative_tolerance"),
+        ({"absolute_tolerance": -1.0}, "positive absolute_tolerance"),
+        ({"first_step": math.nan}, "positive first_step"),
+        ({"max_steps": 0}, "positive max_steps"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(settings, message):
+    arguments = {"times": torch.tensor([0.0, 1.0]), **settings}
+    with pytest.raises(ValueError, match=message):
+        adaptive_rollout(lambda u: -u, torch.ones(2, 3), **arguments)
+
+
+def test_a_forcing_that_does_not_fit_is_refused():
+    times = torch.tensor([0.0, 1.0])
+    u0 = torch.zeros(3, 8, dtype=torch.float64)
+    forcing = RandomForcing.sample(3, wavenumbers=(1,), seed=0)
+    with pytest.raises(ValueError, match="on the state's grid"):
+        adaptive_rollout(lambda u: u, u0, times, forcing.on(Grid.line(9)))
+    with pytest.raises(TypeError, match="convert one"):
+        adaptive_rollout(lambda u: u, u0.float(), times, forcing.on(Grid.line(8)))
+
+
+def test_too_many_steps_name_the_sample_and_the_time():
+    u0 = torch.tensor([[0.0], [1.0]], dtype=torch.float64)
+    with pytest.raises(RuntimeError, match=r"Sample 1 .* at time 0\.\d+ of"):
+        adaptive_rollout(
+            lambda u: -1e4 * u, u0, torch.tensor([0.0, 1.0]), max_steps=200
+        )
