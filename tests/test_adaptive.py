@@ -136,7 +136,7 @@ def test_decreasing_times_integrate_backward():
 def test_gradients_through_adaptive_steps_are_exact(pair):
     grid = Grid.line(8)
     force = RandomForcing.sample(2, modes=2, wavenumbers=(1,), seed=3).on(grid)
-    tolerance = 1e-10 if pair is DormandPrince54 else 1e-5
+    tolerance = 1e-10 if pair is DormandPrince54 else 1e-4
     solutions = []
 
     def end(viscosity, u0):
@@ -163,15 +163,17 @@ def test_gradients_through_adaptive_steps_are_exact(pair):
 
 
 def test_a_rejected_step_that_overflows_does_not_reach_the_gradient():
-    u0 = torch.tensor([[1.0], [30.0]], dtype=torch.float64, requires_grad=True)
+    u0 = torch.tensor([[1.0], [12.0]], dtype=torch.float64, requires_grad=True)
+    # From 12, the second stage of the first step lands where sinh is infinite.
     solved = adaptive_rollout(
-        lambda u: -u.exp(), u0, torch.tensor([0.0, 1.0]), first_step=0.5
+        lambda u: -u.sinh(), u0, torch.tensor([0.0, 1.0]), first_step=0.5
     )
-    # exp(-u) = t + exp(-u0), so du/du0 = exp(-u0) / (t + exp(-u0)).
-    (slope,) = torch.autograd.grad(solved.u[:, 1].sum(), u0)
-    expected = (-u0).exp() / (1 + (-u0).exp())
-    torch.testing.assert_close(slope, expected.detach(), rtol=1e-4, atol=1e-12)
     assert solved.rejected[1] > 0
+    (slope,) = torch.autograd.grad(solved.u[:, 1].sum(), u0)
+    # The sensitivity of an autonomous scalar equation follows u_t.
+    u = solved.u[:, 1].detach()
+    expected = u.sinh() / u0.detach().sinh()
+    torch.testing.assert_close(slope, expected, rtol=1e-3, atol=0)
 
 
 def test_a_blow_up_is_isolated():
