@@ -69,7 +69,7 @@ class Split(Generic[T]):
         self._rhs = rhs
         self._forcing = forcing
         self._prepare = prepare
-        self._prepared: dict[tuple[float, torch.dtype, torch.device], T] = {}
+        self._prepared: dict[tuple[float, torch.dtype, torch.device, bool], T] = {}
 
     def to_modes(self, u: Float[Tensor, "*batch x"]) -> Complex[Tensor, "*batch mode"]:
         """Fourier coefficients, without scaling."""
@@ -83,7 +83,8 @@ class Split(Generic[T]):
 
     def coefficients(self, dt: float, like: Complex[Tensor, "*batch mode"]) -> T:
         """What `prepare` returned for `dt`, in the precision of `like`."""
-        key = (dt, like.dtype, like.device)
+        # What was made without gradients has none to give later.
+        key = (dt, like.dtype, like.device, torch.is_grad_enabled())
         if key not in self._prepared:
             if len(self._prepared) >= _REMEMBERED:
                 del self._prepared[next(iter(self._prepared))]

@@ -9,6 +9,9 @@ from problems import ColeHopf
 from torch.func import functional_call
 
 from stencilnet import (
+    ARS443,
+    ETDRK4,
+    IFRK4,
     RK4,
     ConservativeBurgers,
     ConvectiveBurgers,
@@ -332,3 +335,28 @@ def test_each_sample_may_have_its_own_viscosity():
             torch.testing.assert_close(together[row], alone, atol=1e-12, rtol=0)
     with pytest.raises(ValueError, match="positive viscosity"):
         ConvectiveBurgers(torch.tensor([[0.1], [0.0]]))
+
+
+@pytest.mark.parametrize("integrator", [ETDRK4, IFRK4, ARS443])
+def test_rollouts_take_integrators_that_treat_diffusion_apart(integrator):
+    grid = Grid.line(64)
+    forcing = RandomForcing.sample(2, wavenumbers=(1, 2), seed=5).on(grid)
+    viscosity = torch.tensor(0.5, dtype=torch.float64, requires_grad=True)
+    method = PseudoSpectral(ConvectiveBurgers(viscosity), grid)
+    u0 = smooth_field(grid, samples=2)
+    times = torch.tensor([0.0, 0.4, 1.0])
+    expected = rollout(method, u0, times, forcing, integrator=RK4, substeps=400)
+    settings = {"integrator": integrator, "substeps": 40}
+    u = rollout(method, u0, times, forcing, **settings)
+    torch.testing.assert_close(u, expected, atol=2e-4, rtol=0)
+    gradients = [
+        torch.autograd.grad(
+            rollout(method, u0, times, forcing, checkpoint=checkpoint, **settings)
+            .square()
+            .mean(),
+            viscosity,
+        )[0]
+        for checkpoint in (False, True)
+    ]
+    torch.testing.assert_close(*gradients)
+    assert gradients[0] != 0
