@@ -30,11 +30,18 @@ from stencilnet.discretizations import (
 )
 from stencilnet.equations import (
     Advection,
+    AdvectionDiffusion,
     ConservativeBurgers,
+    ConservativeKortewegDeVries,
+    ConservativeKuramotoSivashinsky,
     ConvectiveBurgers,
     Equation,
     GodunovBurgers,
+    InviscidBurgers,
+    KortewegDeVries,
+    KuramotoSivashinsky,
     UpwindAdvection,
+    UpwindAdvectionDiffusion,
 )
 from stencilnet.evaluation import compare
 from stencilnet.forcing import RandomForcing
@@ -65,8 +72,11 @@ __all__ = [
     "RK4",
     "SSPRK3",
     "Advection",
+    "AdvectionDiffusion",
     "Config",
     "ConservativeBurgers",
+    "ConservativeKortewegDeVries",
+    "ConservativeKuramotoSivashinsky",
     "ConvectiveBurgers",
     "Convex",
     "Derivative",
@@ -78,6 +88,9 @@ __all__ = [
     "Grid",
     "Heun",
     "IntegratingFactor",
+    "InviscidBurgers",
+    "KortewegDeVries",
+    "KuramotoSivashinsky",
     "Kutta3",
     "LearnedStencil",
     "MomentConditions",
@@ -90,6 +103,7 @@ __all__ = [
     "TotalVariation",
     "Unconstrained",
     "UpwindAdvection",
+    "UpwindAdvectionDiffusion",
     "Weno",
     "certify",
     "compare",
