@@ -7,7 +7,7 @@ import stencilnet
 
 LAYERS = [
     {"constants", "moments", "integrators", "grid", "config"},
-    {"equations", "coefficients", "solve", "forcing", "denoising"},
+    {"equations", "exact", "coefficients", "solve", "forcing", "denoising"},
     {"discretizations", "storage"},
     {
         "methods",

@@ -3,7 +3,6 @@ import math
 import pytest
 import torch
 from helpers import observed_order, randomize, smooth_field
-from problems import ColeHopf
 from torch.func import functional_call
 
 from stencilnet import (
@@ -19,6 +18,7 @@ from stencilnet import (
     Weno,
     rollout,
 )
+from stencilnet.exact import ColeHopf
 
 NU = 0.3
 
