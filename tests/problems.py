@@ -1,39 +1,41 @@
-"""Problems with known solutions, as point values and as cell averages."""
+"""Problems whose right-hand sides or solutions are known."""
 
 import math
 from dataclasses import dataclass
 
 from torch import Tensor
 
-from stencilnet import Grid
+from stencilnet import (
+    Advection,
+    AdvectionDiffusion,
+    ConservativeBurgers,
+    ConservativeKortewegDeVries,
+    ConservativeKuramotoSivashinsky,
+    ConvectiveBurgers,
+    GodunovBurgers,
+    Grid,
+    InviscidBurgers,
+    KortewegDeVries,
+    KuramotoSivashinsky,
+    UpwindAdvection,
+    UpwindAdvectionDiffusion,
+)
 
-
-@dataclass(frozen=True)
-class ColeHopf:
-    """Exact decaying solution of Burgers' equation on `[0, 2 pi)`.
-
-    `u = -2 nu phi_x / phi` with `phi = 2 + exp(-nu t) cos x`, which solves the heat
-    equation; averages follow from `u = -2 nu (log phi)_x`.
-    """
-
-    viscosity: float = 0.3
-
-    def potential(self, x: Tensor, t: float) -> Tensor:
-        return 2 + math.exp(-self.viscosity * t) * x.cos()
-
-    def values(self, grid: Grid, t: float) -> Tensor:
-        x = grid.points()
-        slope = -math.exp(-self.viscosity * t) * x.sin()
-        return -2 * self.viscosity * slope / self.potential(x, t)
-
-    def averages(self, grid: Grid, t: float) -> Tensor:
-        x, half = grid.points(), grid.spacing[-1] / 2
-        right = self.potential(x + half, t).log()
-        left = self.potential(x - half, t).log()
-        return -2 * self.viscosity * (right - left) / grid.spacing[-1]
-
-    def of(self, grid: Grid, t: float, *, averages: bool) -> Tensor:
-        return self.averages(grid, t) if averages else self.values(grid, t)
+EXAMPLES = [
+    ConvectiveBurgers(0.1),
+    ConservativeBurgers(0.1),
+    GodunovBurgers(0.1),
+    InviscidBurgers(),
+    Advection(-0.7),
+    UpwindAdvection(-0.7),
+    AdvectionDiffusion(1.3, 0.2),
+    UpwindAdvectionDiffusion(1.3, 0.2),
+    KortewegDeVries(),
+    ConservativeKortewegDeVries(),
+    KuramotoSivashinsky(),
+    ConservativeKuramotoSivashinsky(),
+]
+"""Every equation, with some parameters."""
 
 
 @dataclass(frozen=True)

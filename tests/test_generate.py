@@ -3,11 +3,11 @@ import math
 import numpy as np
 import pytest
 import torch
-from problems import ColeHopf
 from scipy.integrate import solve_ivp
 from studies import generated, small
 
 from stencilnet import ConvectiveBurgers, Grid, PseudoSpectral, read_trajectories
+from stencilnet.exact import ColeHopf
 from stencilnet.generate import SPLITS, generate, split_forcing, store_path
 from stencilnet.reference import initial_state, onto, reference_solution
 from stencilnet.storage import forcing_of, grid_of

@@ -16,7 +16,7 @@ LAYERS = [
         "grid",
         "config",
     },
-    {"equations", "coefficients", "solve", "adaptive", "forcing", "denoising"},
+    {"equations", "exact", "coefficients", "solve", "adaptive", "forcing", "denoising"},
     {"discretizations", "storage"},
     {
         "methods",

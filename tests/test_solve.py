@@ -5,7 +5,6 @@ import sys
 import pytest
 import torch
 from helpers import observed_order, randomize, smooth_field
-from problems import ColeHopf
 from torch.func import functional_call
 
 from stencilnet import (
@@ -24,6 +23,7 @@ from stencilnet import (
     Weno,
     rollout,
 )
+from stencilnet.exact import ColeHopf
 
 NU = 0.3
 

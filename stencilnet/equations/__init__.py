@@ -1,0 +1,91 @@
+"""Equations: which derivatives they need and how these combine into `u_t`."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from stencilnet.equations.advection import (
+    Advection,
+    AdvectionDiffusion,
+    UpwindAdvection,
+    UpwindAdvectionDiffusion,
+)
+from stencilnet.equations.base import Equation, FluxForm, divergence
+from stencilnet.equations.burgers import (
+    Burgers,
+    ConservativeBurgers,
+    ConvectiveBurgers,
+    GodunovBurgers,
+    InviscidBurgers,
+    godunov_flux,
+)
+from stencilnet.equations.korteweg_de_vries import (
+    ConservativeKortewegDeVries,
+    KortewegDeVries,
+)
+from stencilnet.equations.kuramoto_sivashinsky import (
+    ConservativeKuramotoSivashinsky,
+    KuramotoSivashinsky,
+)
+
+__all__ = [
+    "EQUATIONS",
+    "Advection",
+    "AdvectionDiffusion",
+    "Burgers",
+    "ConservativeBurgers",
+    "ConservativeKortewegDeVries",
+    "ConservativeKuramotoSivashinsky",
+    "ConvectiveBurgers",
+    "Equation",
+    "FluxForm",
+    "GodunovBurgers",
+    "InviscidBurgers",
+    "KortewegDeVries",
+    "KuramotoSivashinsky",
+    "UpwindAdvection",
+    "UpwindAdvectionDiffusion",
+    "divergence",
+    "equation_from_spec",
+    "godunov_flux",
+]
+
+EQUATIONS: dict[str, type[Equation]] = {
+    equation.__name__: equation
+    for equation in (
+        ConvectiveBurgers,
+        ConservativeBurgers,
+        GodunovBurgers,
+        InviscidBurgers,
+        Advection,
+        UpwindAdvection,
+        AdvectionDiffusion,
+        UpwindAdvectionDiffusion,
+        KortewegDeVries,
+        ConservativeKortewegDeVries,
+        KuramotoSivashinsky,
+        ConservativeKuramotoSivashinsky,
+    )
+}
+"""The equations by the names that configs and stores use."""
+
+
+def equation_from_spec(spec: Mapping[str, Any]) -> Equation:
+    """The equation that `Equation.spec` described.
+
+    Raises:
+        ValueError: if the name is unknown or the parameters do not fit it.
+    """
+    name = spec.get("name")
+    if name not in EQUATIONS:
+        raise ValueError(
+            f"There is no equation {name!r}: use one of {', '.join(EQUATIONS)}."
+        )
+    parameters = {key: value for key, value in spec.items() if key != "name"}
+    equation = EQUATIONS[name]
+    expected = {field.name for field in dataclasses.fields(equation)}  # type: ignore[arg-type]
+    if set(parameters) != expected:
+        raise ValueError(
+            f"{name} takes the parameters {sorted(expected)}, not {sorted(parameters)}."
+        )
+    return equation(**parameters)

@@ -1,0 +1,76 @@
+"""What every equation says of itself."""
+
+import abc
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from jaxtyping import Float
+from torch import Tensor
+
+from stencilnet.grid import Grid
+from stencilnet.moments import Derivative
+
+
+class Equation(abc.ABC):
+    """An evolution equation `u_t = -F(u)_x + L u` on a periodic domain.
+
+    Attributes:
+        requires: derivatives that `time_derivative` reads, by name.
+        averages: whether the field holds cell averages rather than point values.
+    """
+
+    requires: ClassVar[Mapping[str, Derivative]]
+    averages: ClassVar[bool] = False
+
+    @abc.abstractmethod
+    def time_derivative(
+        self,
+        u: Float[Tensor, "*batch x"],
+        d: Mapping[str, Float[Tensor, "*batch x"]],
+        grid: Grid,
+    ) -> Float[Tensor, "*batch x"]:
+        """`u_t` from the field and the derivatives that `requires` names."""
+
+    @abc.abstractmethod
+    def flux(self, u: Float[Tensor, "*batch x"]) -> Float[Tensor, "*batch x"] | None:
+        """Nonlinear flux `F(u)`, pointwise; None where the equation is linear."""
+
+    @abc.abstractmethod
+    def symbol(self, k: Float[Tensor, " k"]) -> Tensor:
+        """Fourier symbol of the linear part `L` at angular wavenumbers `k`."""
+
+    def spec(self) -> dict[str, Any]:
+        """Name and parameters as plain values, for `equation_from_spec`."""
+        fields = {name: float(value) for name, value in vars(self).items()}
+        return {"name": type(self).__name__, **fields}
+
+
+def divergence(
+    flux: Float[Tensor, "*batch x"], grid: Grid
+) -> Float[Tensor, "*batch x"]:
+    """`(flux[i] - flux[i-1]) / dx`, where `flux[i]` sits at `x_i + dx/2`."""
+    return (flux - flux.roll(1, -1)) / grid.spacing[-1]
+
+
+class FluxForm(Equation):
+    """A conservation law for cell averages with one flux across each face.
+
+    `u_t = -(face_flux)_x`, where the flux of equal values on both sides is the
+    physical one.
+    """
+
+    averages = True
+
+    @abc.abstractmethod
+    def face_flux(
+        self, d: Mapping[str, Float[Tensor, "*faces"]]
+    ) -> Float[Tensor, "*faces"]:
+        """Flux, viscous part included, from the values that `requires` names."""
+
+    def time_derivative(
+        self,
+        u: Float[Tensor, "*batch x"],
+        d: Mapping[str, Float[Tensor, "*batch x"]],
+        grid: Grid,
+    ) -> Float[Tensor, "*batch x"]:
+        return -divergence(self.face_flux(d), grid)

@@ -1,0 +1,360 @@
+"""Exact solutions: what methods and integrators are measured against."""
+
+import abc
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import combinations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from stencilnet.equations import Equation
+from stencilnet.grid import Grid
+
+
+class ExactSolution(abc.ABC):
+    """A known `u(x, t)`, as point values and as exact cell averages."""
+
+    @abc.abstractmethod
+    def values(self, grid: Grid, t: float) -> Float[Tensor, " x"]:
+        """`u` at the points of `grid`."""
+
+    @abc.abstractmethod
+    def averages(self, grid: Grid, t: float) -> Float[Tensor, " x"]:
+        """Means of `u` over the cells of `grid`."""
+
+    def of(self, grid: Grid, t: float, *, averages: bool) -> Float[Tensor, " x"]:
+        """Averages or values, as `Equation.averages` says."""
+        return self.averages(grid, t) if averages else self.values(grid, t)
+
+
+@dataclass(frozen=True)
+class ColeHopf(ExactSolution):
+    """A decaying solution of viscous Burgers' equation on `[0, 2 pi)`.
+
+    `u = -2 nu phi_x / phi` with `phi = 2 + exp(-nu t) cos x`, which solves the heat
+    equation; averages follow from `u = -2 nu (log phi)_x`.
+
+    Source: Hopf (1950), doi:10.1002/cpa.3160030302; Cole (1951),
+    doi:10.1090/qam/42889.
+    """
+
+    viscosity: float = 0.3
+
+    def values(self, grid: Grid, t: float) -> Float[Tensor, " x"]:
+        x = grid.points()
+        slope = -math.exp(-self.viscosity * t) * x.sin()
+        return -2 * self.viscosity * slope / self._potential(x, t)
+
+    def averages(self, grid: Grid, t: float) -> Float[Tensor, " x"]:
+        left, right = _faces(grid)
+        ratio = self._potential(right, t) / self._potential(left, t)
+        return -2 * self.viscosity * ratio.log() / grid.spacing[-1]
+
+    def _potential(self, x: Tensor, t: float) -> Tensor:
+        return 2 + math.exp(-self.viscosity * t) * x.cos()
+
+
+@dataclass(frozen=True)
+class TravellingWave(ExactSolution):
+    """A solution of the advection-diffusion equation.
+
+        u = mean + exp(-diffusivity k**2 t) sin(k (x - speed t))
+
+    Attributes:
+        speed, diffusivity: of the equation.
+        wavenumber: `k`, a multiple of `2 pi` over the period.
+        mean: the constant part.
+    """
+
+    speed: float
+    diffusivity: float = 0.0
+    wavenumber: float = 1.0
+    mean: float = 0.2
+
+    def values(self, grid: Grid, t: float) -> Float[Tensor, " x"]:
+        k = self.wavenumber
+        wave = (k * (grid.points() - self.speed * t)).sin()
+        return self.mean + math.exp(-self.diffusivity * k**2 * t) * wave
+
+    def averages(self, grid: Grid, t: float) -> Float[Tensor, " x"]:
+        half = self.wavenumber * grid.spacing[-1] / 2
+        wave = self.values(grid, t) - self.mean
+        return self.mean + math.sin(half) / half * wave
+
+
+@dataclass(frozen=True)
+class Steepening(ExactSolution):
+    """Inviscid Burgers' equation from `u_0 = mean + amplitude sin x`, before the shock.
+
+    Characteristics give `u(x, t) = u_0(y)` with `x = y + u_0(y) t`, which Newton's
+    method solves. The integral of `u` over `x` is that of `u_0 (1 + t u_0')` over `y`,
+    so that averages are exact:
+
+        averages = [U_0(y) + t u_0(y)**2 / 2] between faces / dx,    U_0' = u_0.
+
+    On `[0, 2 pi)`.
+    """
+
+    mean: float = 0.3
+    amplitude: float = 1.0
+
+    @property
+    def shock_time(self) -> float:
+        """When the solution ceases to be smooth."""
+        return 1 / self.amplitude
+
+    def values(self, grid: Grid, t: float) -> Float[Tensor, " x"]:
+        return self._initial(self._origin(grid.points(), t))
+
+    def averages(self, grid: Grid, t: float) -> Float[Tensor, " x"]:
+        left, right = (self._primitive(x, t) for x in _faces(grid))
+        return (right - left) / grid.spacing[-1]
+
+    def _initial(self, y: Tensor) -> Tensor:
+        return self.mean + self.amplitude * y.sin()
+
+    def _primitive(self, x: Tensor, t: float) -> Tensor:
+        y = self._origin(x, t)
+        area = self.mean * y - self.amplitude * y.cos()
+        return area + t * self._initial(y) ** 2 / 2
+
+    def _origin(self, x: Tensor, t: float) -> Tensor:
+        """Where the characteristic through `(x, t)` starts."""
+        if not 0 <= t < self.shock_time:
+            raise ValueError(
+                f"Characteristics cross at t = {self.shock_time}: ask for an earlier "
+                f"time than {t}, and none before 0."
+            )
+        y = x - self.mean * t
+        # The first steps may leave the basin of convergence: keep to the interval
+        # that holds the origin.
+        low, high = y - self.amplitude * t, y + self.amplitude * t
+        for _ in range(60):
+            excess = y + self._initial(y) * t - x
+            low = torch.where(excess < 0, y, low)
+            high = torch.where(excess > 0, y, high)
+            newton = y - excess / (1 + self.amplitude * t * y.cos())
+            inside = (newton >= low) & (newton <= high)
+            y = torch.where(inside, newton, (low + high) / 2)
+        return y
+
+
+@dataclass(frozen=True)
+class MovingShock(ExactSolution):
+    """Inviscid Burgers' equation from a block: a shock ahead, a rarefaction behind.
+
+    `u_0` is `high` on `[start, stop)` and `low` elsewhere. The front moves by the
+    jump condition, at `(low + high) / 2`; the fan `(x - start) / t` follows from the
+    rear. Valid while fan and shock are apart and inside the period.
+
+    Source: LeVeque (2002), Finite Volume Methods for Hyperbolic Problems, chapter 11.
+
+    Attributes:
+        low, high: the two states, `low < high`.
+        start, stop: the ends of the block at `t = 0`.
+    """
+
+    low: float = 0.0
+    high: float = 1.0
+    start: float = 1.0
+    stop: float = 3.0
+
+    def front(self, t: float) -> float:
+        """Where the shock is."""
+        return self.stop + (self.low + self.high) / 2 * t
+
+    def values(self, grid: Grid, t: float) -> Float[Tensor, " x"]:
+        self._check(t)
+        x = grid.points()
+        fan = ((x - self.start) / t if t else _jump(x - self.start)).clamp(
+            self.low, self.high
+        )
+        return torch.where(x < self.front(t), fan, self.low)
+
+    def averages(self, grid: Grid, t: float) -> Float[Tensor, " x"]:
+        left, right = (self._primitive(x, t) for x in _faces(grid))
+        return (right - left) / grid.spacing[-1]
+
+    def _primitive(self, x: Tensor, t: float) -> Tensor:
+        """Integral of `u` from 0 to `x`."""
+        self._check(t)
+        tail, head = self.start + self.low * t, self.start + self.high * t
+        behind = x.clamp(tail, head) - tail
+        fan = behind**2 / (2 * t) if t else 0 * x
+        block = (self.high - self.low) * (x.clamp(head, self.front(t)) - head)
+        return self.low * x + fan + block
+
+    def _check(self, t: float) -> None:
+        if self.start + self.high * t > self.front(t):
+            raise ValueError(
+                f"The rarefaction has caught up with the shock at t = {t}: ask for an "
+                f"earlier time, or take a longer block."
+            )
+
+
+@dataclass(frozen=True)
+class Solitons(ExactSolution):
+    """Solitons of the Korteweg-de Vries equation `u_t = -6 u u_x - u_xxx`.
+
+    Hirota's formula `u = 2 (log tau)_xx` sums over all subsets `S` of the solitons:
+
+        tau = sum_S exp(sum_(i in S) theta_i) prod_(i < j in S) a_ij,
+        theta_i = kappa_i (x - centre_i) - kappa_i**3 t,
+        a_ij = ((kappa_i - kappa_j) / (kappa_i + kappa_j))**2.
+
+    Soliton `i` has the height `kappa_i**2 / 2` and the speed `kappa_i**2`. With the
+    normalized terms of `tau` as weights, `(log tau)_x` is the mean of the terms' slopes
+    and `(log tau)_xx` their variance, which neither overflows nor cancels.
+
+    On the line: on a period the solitons must stay so far from its ends that their
+    tails are below rounding.
+
+    Source: Hirota (1971), doi:10.1103/PhysRevLett.27.1192.
+
+    Attributes:
+        rates: `kappa_i`, positive and distinct.
+        centres: of each soliton at `t = 0`, but for the shifts of collisions.
+    """
+
+    rates: tuple[float, ...]
+    centres: tuple[float, ...]
+
+    def values(self, grid: Grid, t: float) -> Float[Tensor, " x"]:
+        slopes, weights = self._terms(grid.points(), t)
+        mean = (weights * slopes).sum(0)
+        return 2 * (weights * (slopes - mean) ** 2).sum(0)
+
+    def averages(self, grid: Grid, t: float) -> Float[Tensor, " x"]:
+        means = []
+        for x in _faces(grid):
+            slopes, weights = self._terms(x, t)
+            means.append((weights * slopes).sum(0))
+        return 2 * (means[1] - means[0]) / grid.spacing[-1]
+
+    def _terms(self, x: Tensor, t: float) -> tuple[Tensor, Tensor]:
+        """Slope and normalized size of each term of `tau`, `(term, 1)`, `(term, x)`."""
+        slopes, logarithms = [], []
+        solitons = list(zip(self.rates, self.centres, strict=True))
+        for size in range(len(solitons) + 1):
+            for subset in combinations(solitons, size):
+                rates = [rate for rate, _ in subset]
+                logarithm = torch.zeros_like(x)
+                for rate, centre in subset:
+                    logarithm = logarithm + rate * (x - centre) - rate**3 * t
+                for one, other in combinations(rates, 2):
+                    logarithm += 2 * math.log(abs(one - other) / (one + other))
+                slopes.append(sum(rates))
+                logarithms.append(logarithm)
+        column = torch.tensor(slopes, dtype=x.dtype).unsqueeze(-1)
+        return column, torch.stack(logarithms).softmax(0)
+
+
+@dataclass(frozen=True)
+class Manufactured(ExactSolution):
+    """A sum of waves that any equation has for a solution under the right forcing.
+
+        u = mean + sum_j amplitude_j sin(k_j x - frequency_j t + phase_j)
+
+    The forcing `f = u_t + F(u)_x - L u` is exact, for point values by the chain rule,
+    for averages by the difference of `F` over the faces; `L` is known by its symbol.
+
+    Source of the method: Roache (2002), doi:10.1115/1.1436090.
+
+    Attributes:
+        mean: the constant part.
+        amplitudes, wavenumbers, frequencies, phases: one of each per wave; wavenumbers
+            are multiples of `2 pi` over the period.
+    """
+
+    mean: float = 0.2
+    amplitudes: tuple[float, ...] = (1.0, 0.4)
+    wavenumbers: tuple[float, ...] = (1.0, 2.0)
+    frequencies: tuple[float, ...] = (1.0, -0.7)
+    phases: tuple[float, ...] = (0.0, math.pi / 2)
+
+    def values(self, grid: Grid, t: float) -> Float[Tensor, " x"]:
+        return self._at(grid.points(), t)
+
+    def averages(self, grid: Grid, t: float) -> Float[Tensor, " x"]:
+        waves = self._waves(grid.points(), t) * self._averaging(grid)
+        return self.mean + waves.imag.sum(0)
+
+    def rate(self, grid: Grid, t: float, *, averages: bool) -> Float[Tensor, " x"]:
+        """`u_t` of the sum of waves."""
+        slopes = -1j * self._column(self.frequencies) * self._waves(grid.points(), t)
+        return (slopes * self._averaging(grid) if averages else slopes).imag.sum(0)
+
+    def right_hand_side(
+        self, equation: Equation, grid: Grid, t: float
+    ) -> Float[Tensor, " x"]:
+        """`-F(u)_x + L u`, in the values or averages of `equation`."""
+        # `L` maps real fields to real ones, so it acts on a sine through `exp(i k x)`.
+        k = torch.tensor((0.0, *self.wavenumbers), dtype=torch.float64)
+        symbol = equation.symbol(k)
+        mean = symbol[0].real * self.mean
+        linear = symbol[1:].unsqueeze(-1) * self._waves(grid.points(), t)
+        if equation.averages:
+            linear = linear * self._averaging(grid)
+        total = mean + linear.imag.sum(0)
+        return total - self._flux_slope(equation, grid, t)
+
+    def forcing(
+        self, equation: Equation, grid: Grid
+    ) -> Callable[[float | Tensor], Tensor]:
+        """`t -> f` under which the equation has this solution, for `rollout`."""
+
+        def force(t: float | Tensor) -> Tensor:
+            rate = self.rate(grid, float(t), averages=equation.averages)
+            return rate - self.right_hand_side(equation, grid, float(t))
+
+        return force
+
+    def _flux_slope(self, equation: Equation, grid: Grid, t: float) -> Tensor:
+        """`F(u)_x`, or its mean over each cell."""
+        flux = equation.flux
+        if equation.averages:
+            left, right = (flux(self._at(face, t)) for face in _faces(grid))
+            if left is None or right is None:
+                return torch.zeros_like(grid.points())
+            return (right - left) / grid.spacing[-1]
+        x = grid.points()
+        u = self._at(x, t).requires_grad_()
+        with torch.enable_grad():
+            nonlinear = flux(u)
+        if nonlinear is None:
+            return torch.zeros_like(x)
+        (speed,) = torch.autograd.grad(nonlinear.sum(), u)
+        u_x = (1j * self._column(self.wavenumbers) * self._waves(x, t)).imag.sum(0)
+        return speed * u_x
+
+    def _at(self, x: Tensor, t: float) -> Tensor:
+        return self.mean + self._waves(x, t).imag.sum(0)
+
+    def _waves(self, x: Tensor, t: float) -> Tensor:
+        """`a_j exp(i (k_j x - w_j t + p_j))`, shape `(wave, x)`."""
+        k, frequency, phase, amplitude = (
+            self._column(of)
+            for of in (self.wavenumbers, self.frequencies, self.phases, self.amplitudes)
+        )
+        return torch.polar(amplitude.expand(-1, len(x)), k * x - frequency * t + phase)
+
+    def _averaging(self, grid: Grid) -> Tensor:
+        k = self._column(self.wavenumbers)
+        return torch.sinc(k * grid.spacing[-1] / (2 * math.pi))
+
+    def _column(self, numbers: tuple[float, ...]) -> Tensor:
+        return torch.tensor(numbers, dtype=torch.float64).unsqueeze(-1)
+
+
+def _faces(grid: Grid) -> tuple[Tensor, Tensor]:
+    """Left and right face of each cell."""
+    half = grid.spacing[-1] / 2
+    return grid.points() - half, grid.points() + half
+
+
+def _jump(x: Tensor) -> Tensor:
+    """Minus or plus infinity, as the sign of `x` says; 0 counts as positive."""
+    return torch.where(x < 0, -math.inf, math.inf).to(x.dtype)
