@@ -324,9 +324,9 @@ class Manufactured(ExactSolution):
         u = self._at(x, t).requires_grad_()
         with torch.enable_grad():
             nonlinear = flux(u)
-        if nonlinear is None:
-            return torch.zeros_like(x)
-        (speed,) = torch.autograd.grad(nonlinear.sum(), u)
+            if nonlinear is None:
+                return torch.zeros_like(x)
+            (speed,) = torch.autograd.grad(nonlinear.sum(), u)
         u_x = (1j * self._column(self.wavenumbers) * self._waves(x, t)).imag.sum(0)
         return speed * u_x
 
