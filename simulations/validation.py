@@ -544,15 +544,13 @@ with rc_context(plots.STYLE):
             reach = [spacings[-1], 2.5 * spacings[0]]
             ideal = [errors[-1] * (h / reach[0]) ** method.order for h in reach]
             axis.loglog(reach, ideal, ":", color="#999999", linewidth=0.8, zorder=0)
-        axis.set_title(label.replace("Conservative", "Conservative "))
+        axis.set_title(label)
         axis.set_xlim(5e-3, 1.2)
     handles: dict[str, Any] = {}
     for axis in panels[: len(shown)]:
         for handle, text in zip(*axis.get_legend_handles_labels(), strict=True):
             handles.setdefault(text, handle)
-    figure.legend(
-        handles.values(), handles.keys(), loc="outside lower center", ncols=len(handles)
-    )
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=4)
     for axis in panels[len(shown) - 3 : len(shown)]:
         axis.set_xlabel("$\\Delta x$")
     for axis in panels[: len(shown) : 3]:
