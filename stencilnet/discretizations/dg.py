@@ -62,10 +62,10 @@ class DiscontinuousGalerkin(Discretization):
         points, self.element = grid.shape[-1], degree + 1
         if points % self.element:
             lower = points - points % self.element
+            fitting = f"{lower} or {lower + self.element}" if lower else self.element
             raise ValueError(
                 f"Polynomials of degree {degree} take {self.element} points each, "
-                f"which do not divide {points}: use {lower or self.element} or "
-                f"{lower + self.element} points."
+                f"which do not divide {points}: use {fitting} points."
             )
         self.form: FluxForm = equation
         self.degree = degree
