@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 from helpers import observed_order, smooth_field
-from problems import ColeHopf, SmoothState
+from problems import SmoothState
 
 from stencilnet import (
     RK4,
@@ -18,6 +18,7 @@ from stencilnet import (
     UpwindAdvection,
     rollout,
 )
+from stencilnet.exact import ColeHopf
 from stencilnet.methods import classical
 
 degrees = pytest.mark.parametrize("degree", [1, 2, 3])
