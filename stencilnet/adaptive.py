@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from stencilnet.integrators import DormandPrince54, EmbeddedPair, RungeKutta
+from stencilnet.solve import check_fit, check_times
 
 # A step aims at this part of the tolerance and changes by these factors at most.
 _SAFETY = 0.9
@@ -95,14 +96,7 @@ def adaptive_rollout(
                 f"An adaptive rollout needs a positive {name}, not {value}."
             )
     clock = times.to(u0.device, torch.float64)
-    gaps = clock.diff()
-    if not clock.numel():
-        raise ValueError("A rollout needs at least the start time: give `times`.")
-    if not (bool((gaps > 0).all()) or bool((gaps < 0).all())):
-        raise ValueError(
-            "The times of a rollout must increase or decrease strictly: sort them and "
-            "remove duplicates."
-        )
+    check_times(clock)
     solver = _Solver(rhs, forcing, pair, relative_tolerance, absolute_tolerance)
     return solver.solve(u0, clock, first_step, max_steps)
 
@@ -123,7 +117,8 @@ class _Solver:
         last = len(times) - 1
         sign = -1.0 if last and float(times[1]) < float(times[0]) else 1.0
         t = times[0].expand(u0.shape[:-1]).clone()
-        self._check_fit(u0, t)
+        if self.forcing is not None:
+            check_fit(self.forcing(t), u0)
 
         # A sample that starts without a finite slope is integrated from zero instead,
         # and not shown: NaN would otherwise reach the gradients of the others.
@@ -244,27 +239,6 @@ class _Solver:
             step = torch.minimum(100 * guess, step)
             # The trial state may have blown up already.
             return sign * torch.where(step > 0, step, guess)
-
-    def _check_fit(self, u0: Tensor, t: Tensor) -> None:
-        """Refuses a forcing that would change the state's shape or precision."""
-        if self.forcing is None:
-            return
-        force = self.forcing(t)
-        if force.dtype != u0.dtype:
-            raise TypeError(
-                f"The forcing is {force.dtype} and the state {u0.dtype}: convert one, "
-                f"as in forcing.to(u0.device, u0.dtype)."
-            )
-        try:
-            fits = (force + u0).shape == u0.shape
-        except RuntimeError:
-            fits = False
-        if not fits:
-            raise ValueError(
-                f"The forcing has shape {tuple(force.shape)}, which does not fit the "
-                f"state of shape {tuple(u0.shape)}: select one row of forcing per "
-                f"sample, on the state's grid."
-            )
 
     def _check_number(
         self, exceeded: Bool[Tensor, "*batch"], t: Tensor, times: Tensor

@@ -77,7 +77,26 @@ class Denoising:
                 f"The noise to add is positive and finite, not {noise}: leave it out "
                 f"for a store that is noisy."
             )
+        if values["seed"] < 0:
+            raise ValueError(f"A seed is zero or more, not {values['seed']}.")
+        if not isinstance(values["weight"], str):
+            values["weight"] = float(values["weight"])
         return Denoising(**values)
+
+    @staticmethod
+    def of(dataset: xr.Dataset, store: Path) -> "Denoising":
+        """The settings that `denoise` left in a store.
+
+        Raises:
+            ValueError: if what stands there is none of its making.
+        """
+        try:
+            return Denoising.checked(**json.loads(dataset.attrs["denoising"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"{store} does not say how it was denoised: run stencilnet denoise on "
+                f"it with --overwrite."
+            ) from error
 
     @property
     def axes(self) -> tuple[int, ...]:
@@ -136,7 +155,11 @@ def denoise(
     in_place = target.resolve() == store.resolve()
     if not in_place:
         refuse_existing(target, overwrite=overwrite)
+    if store.resolve() in target.resolve().parents:
+        raise ValueError(f"{target} lies within {store}: choose a place outside.")
     with open_trajectories(store) as dataset:
+        if "u" not in dataset:
+            raise ValueError(f"{store} holds no u: give a store of trajectories.")
         added = ["u_denoised"] if noise is None else ["u_noisy", "u_denoised"]
         there = [name for name in added if name in dataset]
         if there and not overwrite:
@@ -179,13 +202,14 @@ def compare_denoisers(store: Path) -> xr.Dataset:
         count = max(1, min(size["sample"], _COMPARED // (size["time"] * size["x"])))
         chosen = np.unique(np.linspace(0, size["sample"] - 1, count).astype(int))
         part = dataset.isel(sample=chosen).load()
-        settings = Denoising.checked(**json.loads(dataset.attrs["denoising"]))
+        settings = Denoising.of(dataset, store)
     known = "u_noisy" in part
     noisy = part["u_noisy" if known else "u"].values.astype(np.float64)
     noisy = np.apply_along_axis(_filled, -1, noisy)
     fields = {"none": (noisy, "")}
     if known:
         clean = part["u"].values.astype(np.float64)
+        clean[~np.isfinite(clean)] = np.nan
         for name in _FILTERS:
             fields[name] = _best(name, noisy, clean, settings)
     weight = settings.weight
@@ -209,13 +233,15 @@ def compare_denoisers(store: Path) -> xr.Dataset:
         return result
     spacing = float(part["x"].attrs["period"]) / part.sizes["x"]
     true = _derivatives(clean, spacing)
-    scales = true.std(axis=(1, 2, 3))
+    # Where the clean field has gaps, nothing is known of errors.
+    scales = np.nanstd(true, axis=(1, 2, 3))
     errors = [
-        np.sqrt(((_derivatives(field, spacing) - true) ** 2).mean(axis=(1, 2, 3)))
-        for field, _ in fields.values()
+        np.sqrt(np.nanmean((_derivatives(of, spacing) - true) ** 2, axis=(1, 2, 3)))
+        for of, _ in fields.values()
     ]
     relative = np.array(errors) / np.where(scales > 0, scales, 1.0)
-    with np.errstate(divide="ignore"):
+    # Without noise there is no gain, which is no number.
+    with np.errstate(divide="ignore", invalid="ignore"):
         gain = 20 * np.log10(relative[0, 0] / relative[:, 0])
     return result.assign(
         clean=(_DIMS, clean),
@@ -234,7 +260,8 @@ def _blocks(
         block = dataset.isel(sample=slice(start, start + chunk)).load()
         u = block["u"]
         if settings.noise is not None:
-            block["u_noisy"] = u.copy(data=_noisy(u.values, start, settings))
+            noisy = _noisy(u.values, settings.noise, settings.seed, start)
+            block["u_noisy"] = u.copy(data=noisy)
         noisy = block["u_noisy" if "u_noisy" in block else "u"].values
         denoised = np.empty_like(noisy)
         weights = np.empty((len(noisy), len(settings.axes)))
@@ -258,14 +285,16 @@ def _blocks(
 
 
 def _noisy(
-    u: Float[np.ndarray, "sample time x"], start: int, settings: Denoising
+    u: Float[np.ndarray, "sample time x"], noise: float, seed: int, start: int
 ) -> Float[np.ndarray, "sample time x"]:
     """Trajectories with noise, each from the stream of its number in the store."""
     noisy = np.empty_like(u)
     for row, field in enumerate(u):
-        stream = np.random.SeedSequence(settings.seed, spawn_key=(start + row,))
+        stream = np.random.SeedSequence(seed, spawn_key=(start + row,))
         drawn = np.random.default_rng(stream).standard_normal(field.shape)
-        noisy[row] = field + settings.noise * np.nanstd(field) * drawn
+        known = field[np.isfinite(field)]
+        deviation = known.std() if known.size else 0.0
+        noisy[row] = field + noise * deviation * drawn
     return noisy
 
 
@@ -384,10 +413,10 @@ def _best(
             for values in _settings(name, field.shape[axis + 1])
         )
         unfiltered: tuple[np.ndarray, dict[str, float]] = (field, {})
-        error = ((field - clean) ** 2).mean()
+        error = np.nanmean((field - clean) ** 2)
         best = unfiltered
         for filtered, values in tried:
-            of_filtered = ((filtered - clean) ** 2).mean()
+            of_filtered = np.nanmean((filtered - clean) ** 2)
             if of_filtered < error:
                 best, error = (filtered, values), of_filtered
         field, values = best

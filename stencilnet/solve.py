@@ -56,14 +56,7 @@ def rollout(
             batch.
         TypeError: if the forcing has another dtype than `u0`.
     """
-    if times.numel() < 1:
-        raise ValueError("A rollout needs at least the start time: give `times`.")
-    gaps = times.diff()
-    if not (bool((gaps > 0).all()) or bool((gaps < 0).all())):
-        raise ValueError(
-            "The times of a rollout must increase or decrease strictly: sort them and "
-            "remove duplicates."
-        )
+    check_times(times)
     if substeps < 1:
         raise ValueError(
             f"A rollout needs at least 1 substep between two times, not {substeps}."
@@ -73,7 +66,7 @@ def rollout(
             f"A segment between checkpoints has at least 1 step, not {checkpoint}."
         )
     if forcing is not None:
-        _check_fit(forcing(float(times[0])), u0)
+        check_fit(forcing(float(times[0])), u0)
     step = integrator.bind(rhs, forcing)
     if compile:
         step = _compiled(step, rhs, u0)
@@ -135,8 +128,20 @@ def _compiled(step: Any, rhs: Callable[[Tensor], Tensor], like: Tensor) -> Step:
     return timed
 
 
-def _check_fit(force: Tensor, u0: Tensor) -> None:
-    """Refuses a forcing that would change the shape of the state."""
+def check_times(times: Float[Tensor, " time"]) -> None:
+    """Refuses times that are none, or that do not increase or decrease strictly."""
+    if times.numel() < 1:
+        raise ValueError("A rollout needs at least the start time: give `times`.")
+    gaps = times.diff()
+    if not (bool((gaps > 0).all()) or bool((gaps < 0).all())):
+        raise ValueError(
+            "The times of a rollout must increase or decrease strictly: sort them and "
+            "remove duplicates."
+        )
+
+
+def check_fit(force: Tensor, u0: Tensor) -> None:
+    """Refuses a forcing that would change the shape or precision of the state."""
     if force.dtype != u0.dtype:
         raise TypeError(
             f"The forcing is {force.dtype} and the state {u0.dtype}: convert one, as "

@@ -151,6 +151,7 @@ def test_nothing_is_replaced_unasked(store, tmp_path):
         ({"along": "y"}, "no along 'y': use one of x, t, both"),
         ({"noise": 0.0}, "positive and finite, not 0.0"),
         ({"noise": float("nan")}, "positive and finite, not nan"),
+        ({"seed": -1}, "zero or more, not -1"),
         ({"weight": -1.0}, "zero or more, not -1"),
         ({"weight": "surely"}, "no method 'surely'"),
         ({"order": 4}, "order 1, 2 or 3, not 4"),
@@ -170,6 +171,49 @@ def test_a_sample_without_values_is_named(shocks, tmp_path):
     store = write_trajectories(empty, tmp_path / "empty.zarr")
     with pytest.raises(ValueError, match="Sample 1: Signal 0 has only 0 samples"):
         stencilnet.denoise(store)
+
+
+@pytest.mark.parametrize("left", [None, "{", '{"along": "x", "other": 1}'])
+def test_settings_from_elsewhere_are_refused_in_a_sentence(store, left):
+    stencilnet.denoise(store, weight=0.1)
+    other = read_trajectories(store)
+    del other.attrs["denoising"]
+    if left is not None:
+        other.attrs["denoising"] = left
+    write_trajectories(other, store, overwrite=True)
+    with pytest.raises(ValueError, match="does not say how it was denoised"):
+        compare_denoisers(store)
+
+
+def test_a_store_without_u_and_a_place_within_it_are_refused(store, tmp_path):
+    with pytest.raises(ValueError, match="choose a place outside"):
+        stencilnet.denoise(store, store / "inner.zarr", weight=0.1)
+    bare = read_trajectories(store).drop_vars("u")
+    other = write_trajectories(bare, tmp_path / "bare.zarr")
+    with pytest.raises(ValueError, match="holds no u"):
+        stencilnet.denoise(other, weight=0.1)
+
+
+def test_gaps_of_the_clean_field_are_left_out_of_the_errors(shocks, tmp_path):
+    gaps = shocks.copy(deep=True)
+    gaps["u"][:, 2, 5] = np.inf
+    gaps["u"][1, 3, 9] = np.nan
+    store = write_trajectories(gaps, tmp_path / "gaps.zarr")
+    stencilnet.denoise(store, noise=0.1)
+    after = read_trajectories(store, finite=False)
+    assert np.isfinite(after["u_denoised"]).all()
+    error = compare_denoisers(store)["error"].sel(quantity="u")
+    assert float(error.sel(filter="none")) == pytest.approx(0.1, rel=0.1)
+    assert float(error.sel(filter="total_variation")) < 0.08
+
+
+def test_constant_trajectories_have_no_noise_to_remove(shocks, tmp_path):
+    flat = shocks.copy(deep=True)
+    flat["u"][:] = 2.5
+    store = write_trajectories(flat, tmp_path / "flat.zarr")
+    stencilnet.denoise(store, noise=0.1)
+    assert (read_trajectories(store)["u_denoised"] == 2.5).all()
+    assert (compare_denoisers(store)["error"] == 0).all()
 
 
 def test_the_command_prints_a_table_and_draws(store, tmp_path):

@@ -89,6 +89,12 @@ def test_specs_that_fit_no_equation_are_refused():
         equation_from_spec({"name": "Advection", "viscosity": 1.0})
 
 
+def test_an_equation_that_differs_by_sample_has_no_spec():
+    equation = GodunovBurgers(torch.tensor([[0.1], [0.2]]))
+    with pytest.raises(ValueError, match="viscosity of GodunovBurgers differs"):
+        equation.spec()
+
+
 def test_symbols_are_those_of_the_linear_part():
     k = torch.tensor([0.0, 1.0, 3.0])
     assert GodunovBurgers(0.5).symbol(k).tolist() == [0.0, -0.5, -4.5]

@@ -89,6 +89,37 @@ def classical_stencil(derivative: Derivative, order: int) -> tuple[int, ...]:
     return stencil_indices(width, Derivative(derivative.order, derivative.face, side))
 
 
+def face_slope(
+    method: str, grid: Grid, order: int, *, reach: int
+) -> tuple[tuple[int, ...], Float[Tensor, " points"]]:
+    """Cells and coefficients of a centred `u_x` across faces, from cell averages.
+
+    Args:
+        method: its name, for messages.
+        grid: where.
+        order: of accuracy, even.
+        reach: points that the method needs beside.
+
+    Raises:
+        ValueError: if the order is odd or below 2, or the grid has too few points.
+    """
+    if order < 2 or order % 2:
+        raise ValueError(
+            f"The viscous flux takes an even order of at least 2, not {order}."
+        )
+    slope = Derivative(1, face=True)
+    indices = classical_stencil(slope, order)
+    needed = max(reach, len(indices))
+    if grid.shape[-1] < needed:
+        raise ValueError(
+            f"{method} needs a grid of at least {needed} points, not {grid.shape[-1]}."
+        )
+    coefficients = finite_difference_coefficients(
+        stencil_offsets(indices, slope).tolist(), 1, averages=True
+    )
+    return indices, coefficients / grid.spacing[-1]
+
+
 def reference_coefficients(
     indices: tuple[int, ...], derivative: Derivative, *, averages: bool
 ) -> Float[Tensor, " points"]:

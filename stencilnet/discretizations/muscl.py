@@ -8,14 +8,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from stencilnet.discretizations.base import StencilMethod, check_requirements, patches
-from stencilnet.discretizations.finite_difference import classical_stencil
+from stencilnet.discretizations.finite_difference import face_slope
 from stencilnet.equations import Equation
 from stencilnet.grid import Grid
-from stencilnet.moments import (
-    Derivative,
-    finite_difference_coefficients,
-    stencil_offsets,
-)
 
 _REACH = (-1, 0, 1, 2)
 
@@ -65,23 +60,11 @@ class Muscl(StencilMethod):
             hint = f"did you mean {close[0]!r}" if close else "known are"
             known = "" if close else f" {', '.join(LIMITERS)}"
             raise ValueError(f"There is no limiter {limiter!r}, {hint}{known}.")
-        if viscous_order < 2 or viscous_order % 2:
-            raise ValueError(
-                f"The viscous flux takes an even order of at least 2, not "
-                f"{viscous_order}."
-            )
-        slope = Derivative(1, face=True)
-        self._slope_stencil = classical_stencil(slope, viscous_order)
-        needed = max(len(_REACH), len(self._slope_stencil))
-        if grid.shape[-1] < needed:
-            raise ValueError(
-                f"MUSCL needs a grid of at least {needed} points, not {grid.shape[-1]}."
-            )
         self.limiter = limiter
-        coefficients = finite_difference_coefficients(
-            stencil_offsets(self._slope_stencil, slope).tolist(), 1, averages=True
+        self._slope_stencil, slope = face_slope(
+            "MUSCL", grid, viscous_order, reach=len(_REACH)
         )
-        self.register_constant("slope", coefficients / grid.spacing[-1])
+        self.register_constant("slope", slope)
 
     def derivatives(
         self, u: Float[Tensor, "*batch x"]

@@ -8,14 +8,9 @@ from torch import Tensor
 
 from stencilnet.constants import contract
 from stencilnet.discretizations.base import StencilMethod, check_requirements, patches
-from stencilnet.discretizations.finite_difference import classical_stencil
+from stencilnet.discretizations.finite_difference import face_slope
 from stencilnet.equations import Equation
 from stencilnet.grid import Grid
-from stencilnet.moments import (
-    Derivative,
-    finite_difference_coefficients,
-    stencil_offsets,
-)
 
 _REACH = (-2, -1, 0, 1, 2, 3)
 _CANDIDATES = (
@@ -90,23 +85,11 @@ class Weno(StencilMethod):
         check_requirements("WENO", equation, supplied)
         if weights not in ("Z", "JS"):
             raise ValueError(f"WENO has the weights 'Z' and 'JS', not {weights!r}.")
-        if viscous_order < 2 or viscous_order % 2:
-            raise ValueError(
-                f"The viscous flux takes an even order of at least 2, not "
-                f"{viscous_order}."
-            )
-        slope = Derivative(1, face=True)
-        self._slope_stencil = classical_stencil(slope, viscous_order)
-        needed = max(len(_REACH), len(self._slope_stencil))
-        if grid.shape[-1] < needed:
-            raise ValueError(
-                f"WENO5 needs a grid of at least {needed} points, not {grid.shape[-1]}."
-            )
         self.weights = weights
-        coefficients = finite_difference_coefficients(
-            stencil_offsets(self._slope_stencil, slope).tolist(), 1, averages=True
+        self._slope_stencil, slope = face_slope(
+            "WENO5", grid, viscous_order, reach=len(_REACH)
         )
-        self.register_constant("slope", coefficients / grid.spacing[-1])
+        self.register_constant("slope", slope)
         self.register_constant("candidates", _CANDIDATES.mT)
         self.register_constant("curvature", _CURVATURE.mT)
         self.register_constant("gradient", _SLOPE.mT)

@@ -40,7 +40,17 @@ class Equation(abc.ABC):
         """Fourier symbol of the linear part `L` at angular wavenumbers `k`."""
 
     def spec(self) -> dict[str, Any]:
-        """Name and parameters as plain values, for `equation_from_spec`."""
+        """Name and parameters as plain values, for `equation_from_spec`.
+
+        Raises:
+            ValueError: if a parameter differs by sample.
+        """
+        for name, value in vars(self).items():
+            if isinstance(value, Tensor) and value.numel() != 1:
+                raise ValueError(
+                    f"The {name} of {type(self).__name__} differs by sample: only an "
+                    f"equation with one value can be written down."
+                )
         fields = {name: float(value) for name, value in vars(self).items()}
         return {"name": type(self).__name__, **fields}
 
