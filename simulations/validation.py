@@ -51,8 +51,9 @@ from stencilnet.exact import (
     Solitons,
     Steepening,
 )
+from stencilnet.exponential import IntegratingFactor
 from stencilnet.grid import Grid
-from stencilnet.integrators import INTEGRATORS, RK4, SSPRK3, IntegratingFactor
+from stencilnet.integrators import INTEGRATORS, RK4, SSPRK3
 from stencilnet.report import write_json
 from stencilnet.solve import rollout
 

@@ -49,9 +49,12 @@ from stencilnet.equations import (
 from stencilnet.evaluation import compare
 from stencilnet.exponential import (
     ETDRK4,
+    ETDRK4B,
     IFRK4,
     ExponentialTimeDifferencing,
+    IntegratingFactor,
     Lawson,
+    TimeDifferencing,
 )
 from stencilnet.forcing import RandomForcing
 from stencilnet.generate import generate
@@ -65,7 +68,6 @@ from stencilnet.integrators import (
     EmbeddedPair,
     Euler,
     Heun,
-    IntegratingFactor,
     Integrator,
     Kutta3,
     RungeKutta,
@@ -86,6 +88,7 @@ __all__ = [
     "ARS222",
     "ARS443",
     "ETDRK4",
+    "ETDRK4B",
     "IFRK4",
     "RK4",
     "SSPRK3",
@@ -128,6 +131,7 @@ __all__ = [
     "RandomForcing",
     "RungeKutta",
     "Soft",
+    "TimeDifferencing",
     "TotalVariation",
     "Unconstrained",
     "UpwindAdvection",

@@ -223,13 +223,14 @@ class RandomForcing:
         modes = torch.arange(highest + 1).to(self.wavenumber)
         onto = (self.wavenumber.abs().unsqueeze(-1) == modes).to(self.phase)
         weight = onto * (self.amplitude * scale / 2).unsqueeze(-1)
-        mean = (modes == 0).to(self.phase)
+        turned = -sign.unsqueeze(-1) * weight * (modes > 0)
 
         def coefficients(t: float | Tensor) -> Complex[Tensor, "*sample m"]:
-            clock = self._clock(t).unsqueeze(-2)
-            real = (clock.sin() @ weight).squeeze(-2)
-            imaginary = ((-sign.unsqueeze(-2) * clock.cos()) @ weight).squeeze(-2)
-            return torch.complex(real, imaginary * (1 - mean))
+            clock = self._clock(t)
+            return torch.complex(
+                torch.einsum("...sl,slm->...sm", clock.sin(), weight),
+                torch.einsum("...sl,slm->...sm", clock.cos(), turned),
+            )
 
         return coefficients
 

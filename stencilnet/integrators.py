@@ -1,9 +1,8 @@
-"""Time integrators: explicit Runge-Kutta methods, pairs, integrating factors."""
+"""Time integrators: the protocol, explicit Runge-Kutta methods and embedded pairs."""
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -260,74 +259,3 @@ INTEGRATORS = {
     "DormandPrince54": DormandPrince54,
 }
 """The explicit methods by the names that configs and stores use."""
-
-
-class IntegratingFactor:
-    """A Runge-Kutta method that treats a diagonal linear part exactly (Lawson).
-
-    For `u_t = L u + N(t, u)`, the method is applied to `v = exp(-L t) u`:
-
-        U_i = e^(c_i L dt) u + dt sum_j a_ij e^((c_i - c_j) L dt) N(t + c_j dt, U_j)
-
-    and likewise for the result, with `b` and `c = 1`. Stiffness of `L` then sets no
-    limit on the step, and the order is the tableau's.
-
-    Source: Lawson (1967), doi:10.1137/0704033.
-
-    Args:
-        tableau: the underlying method, with stage times that do not decrease.
-        symbol: the diagonal of `L`, broadcastable to the state.
-        dt: the step; the exponentials are computed once for it.
-
-    Raises:
-        ValueError: if the stage times decrease, where `exp(L dt)` could overflow.
-    """
-
-    def __init__(self, tableau: RungeKutta, symbol: Tensor, dt: float) -> None:
-        nodes = (*tableau.c, 1.0)
-        if any(later < earlier for earlier, later in pairwise(nodes)):
-            raise ValueError(
-                f"An integrating factor needs stage times that do not decrease, not "
-                f"{tableau.c}: choose another tableau, such as RK4."
-            )
-        self.tableau = tableau
-        self.dt = dt
-        self._nodes = nodes
-        gaps = {late - early for late in nodes for early in (0.0, *nodes)}
-        self._factors = {
-            gap: None if gap == 0 else torch.exp(symbol * (gap * dt))
-            for gap in gaps
-            if gap >= 0
-        }
-
-    def step(self, rhs: RightHandSide, t: float | Tensor, u: Tensor) -> Tensor:
-        """The solution after one step; `rhs` is the nonlinear part `N(t, u)`."""
-        slopes: list[Tensor] = []
-        for row, c in zip(self.tableau.a, self.tableau.c, strict=True):
-            slopes.append(rhs(t + c * self.dt, self._combine(u, c, row, slopes)))
-        return self._combine(u, 1.0, self.tableau.b, slopes)
-
-    def _combine(
-        self, u: Tensor, c: float, weights: tuple[float, ...], slopes: list[Tensor]
-    ) -> Tensor:
-        """State at stage time `c` from the start of the step and earlier slopes."""
-        result = self._propagate(u, c)
-        for weight, slope, node in zip(weights, slopes, self._nodes, strict=False):
-            if weight:
-                factor, scale = self._factor(c - node, u), weight * self.dt
-                if factor is None:
-                    result = torch.add(result, slope, alpha=scale)
-                else:
-                    result = torch.addcmul(result, factor, slope, value=scale)
-        return result
-
-    def _propagate(self, u: Tensor, gap: float) -> Tensor:
-        factor = self._factor(gap, u)
-        return u if factor is None else factor * u
-
-    def _factor(self, gap: float, like: Tensor) -> Tensor | None:
-        """`exp(gap L dt)`, in the dtype of the state: conversions cost as much."""
-        factor = self._factors[gap]
-        if factor is not None and factor.dtype != like.dtype:
-            factor = self._factors[gap] = factor.to(like.dtype)
-        return factor

@@ -9,6 +9,7 @@ from stencilnet import (
     ARS222,
     ARS443,
     ETDRK4,
+    ETDRK4B,
     IFRK4,
     RK4,
     Advection,
@@ -32,12 +33,19 @@ from stencilnet import (
     PseudoSpectral,
     RandomForcing,
     RungeKutta,
+    TimeDifferencing,
     Weno,
 )
 from stencilnet.exponential import phi_functions
 from stencilnet.integrators import INTEGRATORS
 
-SEMILINEAR = {"ETDRK4": ETDRK4, "IFRK4": IFRK4, "ARS222": ARS222, "ARS443": ARS443}
+SEMILINEAR = {
+    "ETDRK4": ETDRK4,
+    "ETDRK4B": ETDRK4B,
+    "IFRK4": IFRK4,
+    "ARS222": ARS222,
+    "ARS443": ARS443,
+}
 PAIRS = {"BS32": BogackiShampine32, "DP54": DormandPrince54}
 
 
@@ -292,13 +300,36 @@ def test_semilinear_integrators_reach_their_order_on_a_stiff_problem(name, kind)
     assert observed_order(error, sizes) == pytest.approx(method.order, abs=0.15)
 
 
-@pytest.mark.parametrize("method", [ETDRK4, IFRK4])
+@pytest.mark.parametrize("method", [ETDRK4, ETDRK4B, IFRK4])
 def test_exponential_integrators_are_exact_for_a_linear_equation(method):
     grid = Grid.line(15, 3.0)
     rhs = PseudoSpectral(Advection(2.0), grid)
     # Once around the domain, in one step.
     u0 = smooth_field(grid)
     torch.testing.assert_close(method.bind(rhs, None)(0.0, u0, 1.5), u0)
+
+
+@torch.no_grad()
+def test_exponential_methods_rank_as_published_on_a_forced_flow():
+    grid = Grid.line(64)
+    rhs = PseudoSpectral(ConvectiveBurgers(0.05), grid)
+    u0 = smooth_field(grid)
+    forcing = RandomForcing.sample(len(u0), amplitude=0.3, seed=1).on(grid)
+    exact = advance(ETDRK4B, rhs, u0, 1.0, 400, forcing)
+    errors = {
+        name: float((advance(method, rhs, u0, 1.0, 25, forcing) - exact).norm())
+        for name, method in SEMILINEAR.items()
+    }
+    assert errors["ETDRK4B"] < 0.8 * errors["ETDRK4"]
+    assert errors["ETDRK4"] < 0.6 * errors["IFRK4"]
+
+
+@pytest.mark.parametrize("krogstad", [False, True])
+def test_the_weights_of_time_differencing_become_those_of_rk4(krogstad):
+    u0 = torch.tensor([0.3, 0.9], dtype=torch.complex128)
+    scheme = TimeDifferencing(torch.zeros(2).double(), 0.1, krogstad=krogstad)
+    expected = RK4.step(lambda t, u: t - u**2, 0.4, u0, 0.1)
+    torch.testing.assert_close(scheme.step(lambda t, u: t - u**2, 0.4, u0), expected)
 
 
 def test_etdrk4_is_exact_for_a_constant_forcing():
@@ -332,7 +363,7 @@ def test_phi_functions_agree_across_the_unit_circle_and_with_quadrature():
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("method", [ARS222, ARS443, ETDRK4, IFRK4])
+@pytest.mark.parametrize("method", [ARS222, ARS443, ETDRK4, ETDRK4B, IFRK4])
 def test_diffusion_does_not_limit_the_step_of_semilinear_integrators(method):
     grid = Grid.line(128)
     rhs = Weno(GodunovBurgers(1.0), grid)

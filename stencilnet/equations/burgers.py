@@ -36,7 +36,7 @@ class Burgers(Equation):
             )
 
     def flux(self, u: Float[Tensor, "*batch x"]) -> Float[Tensor, "*batch x"]:
-        return 0.5 * u.square()
+        return half_square(u)
 
     def symbol(self, k: Float[Tensor, " k"]) -> Tensor:
         return -self.viscosity * k**2
@@ -101,6 +101,11 @@ class GodunovBurgers(Burgers, FluxForm):
         return convection - self.viscosity * d["u_x"]
 
 
+def half_square(u: Float[Tensor, "*any"]) -> Float[Tensor, "*any"]:
+    """`u**2 / 2`, with one large field to allocate instead of two."""
+    return torch.addcmul(u.new_zeros(()), u, u, value=0.5)
+
+
 def godunov_flux(
     left: Float[Tensor, "*faces"], right: Float[Tensor, "*faces"]
 ) -> Float[Tensor, "*faces"]:
@@ -133,7 +138,7 @@ class InviscidBurgers(FluxForm):
         return godunov_flux(d["u_left"], d["u_right"])
 
     def flux(self, u: Float[Tensor, "*batch x"]) -> Float[Tensor, "*batch x"]:
-        return 0.5 * u.square()
+        return half_square(u)
 
     def symbol(self, k: Float[Tensor, " k"]) -> Tensor:
         return torch.zeros_like(k)
