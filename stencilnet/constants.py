@@ -1,6 +1,6 @@
 """Constant tensors of a module that keep their full precision."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -19,6 +19,7 @@ class ConstantModule(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self._exact: dict[str, Tensor] = {}
+        self._numbers: dict[str, Any] = {}
 
     def register_constant(self, name: str, value: Tensor) -> None:
         """Makes `value` an attribute that `get_constant` reads.
@@ -28,6 +29,7 @@ class ConstantModule(nn.Module):
             value: a float64 tensor.
         """
         self._exact[name] = value.to(torch.float64)
+        self._numbers[name] = self._exact[name].tolist()
         self.register_buffer(name, self._exact[name].clone(), persistent=False)
 
     def get_constant(self, name: str, like: Tensor) -> Tensor:
@@ -40,6 +42,10 @@ class ConstantModule(nn.Module):
             return constant
         return self._exact[name].to(like)
 
+    def get_numbers(self, name: str) -> Any:
+        """The constant as a float, or as nested lists of them."""
+        return self._numbers[name]
+
     def _apply(
         self, fn: Callable[[Tensor], Tensor], recurse: bool = True
     ) -> "ConstantModule":
@@ -50,12 +56,14 @@ class ConstantModule(nn.Module):
         return self
 
 
-def contract(values: Tensor, matrix: Tensor) -> Tensor:
-    """`values @ matrix` for a small matrix.
+def weighted_sum(weights: Sequence[float], planes: Sequence[Tensor]) -> Tensor:
+    """`sum_j w_j planes[j]` of fields with one shape, without the terms of weight zero.
 
-    A compiler fuses it with what stands around it if it is spelled out; otherwise one
-    call of a library is faster.
+    A field per term is what processors and compilers are fast with; a small matrix
+    product along the last axis is not.
     """
-    if torch.compiler.is_compiling():
-        return (values.unsqueeze(-1) * matrix).sum(-2)
-    return values @ matrix
+    total: Tensor | None = None
+    for weight, plane in zip(weights, planes, strict=True):
+        if weight:
+            total = plane * weight if total is None else total.add(plane, alpha=weight)
+    return torch.zeros_like(planes[0]) if total is None else total

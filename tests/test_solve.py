@@ -254,7 +254,7 @@ def test_checkpoints_change_neither_values_nor_gradients(checkpoint):
 def test_checkpoints_keep_a_graph_for_one_segment_only():
     """Tensors that live on after the forward pass, counted by their saving."""
     grid = Grid.line(16)
-    method = FiniteDifference(ConservativeBurgers(0.1), grid)
+    method = Weno(GodunovBurgers(0.1), grid)
     u0 = smooth_field(grid).requires_grad_()
     counts = []
     for checkpoint in (False, True):

@@ -1,6 +1,7 @@
 """How fast the solver is, how much memory its gradients take, and how both grow.
 
-On one core and one thread, medians of several runs after a warm-up, always two things in one run:
+On one core and one thread, medians of several runs after a warm-up, always two things
+in one run:
 
 - the gradient of a rollout of 4000 steps with checkpoints and without: peak memory and
   time, each in a process of its own;

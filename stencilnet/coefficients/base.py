@@ -2,6 +2,7 @@
 
 import abc
 import math
+from collections.abc import Sequence
 from typing import ClassVar, final
 
 import torch
@@ -106,6 +107,13 @@ class CoefficientLayer(ConstantModule, abc.ABC):
         """
         return self.coefficients(self.bound(raw))
 
+    def planes(self, raw: Sequence[Tensor]) -> Sequence[Tensor]:
+        """What the layer returns for single fields of raw numbers, as single fields.
+
+        A compiler makes one loop over the points of it where a layer can do so.
+        """
+        return self(torch.stack(list(raw), dim=-1)).unbind(-1)
+
     @abc.abstractmethod
     def coefficients(
         self, raw: Float[Tensor, "*batch inputs"]
@@ -131,6 +139,9 @@ class CoefficientLayer(ConstantModule, abc.ABC):
                 f"The layer has stencils of shape {self.stencils}, but the input the "
                 f"shape {tuple(raw.shape)}: give one row per stencil."
             )
+        return self._bounded(raw)
+
+    def _bounded(self, raw: Tensor) -> Tensor:
         if math.isinf(self.limit):
             return raw
         return self.limit * torch.tanh(raw / self.limit)

@@ -2,6 +2,7 @@
 
 import abc
 import math
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from stencilnet.coefficients.base import CoefficientLayer
-from stencilnet.constants import contract
+from stencilnet.constants import weighted_sum
 from stencilnet.moments import MomentConditions
 
 
@@ -47,6 +48,17 @@ class AffineLayer(CoefficientLayer, abc.ABC):
         return _affine(
             raw, self.get_constant("matrix", raw), self.get_constant("reference", raw)
         )
+
+    def planes(self, raw: Sequence[Tensor]) -> Sequence[Tensor]:
+        if self.stencils:
+            return super().planes(raw)
+        bounded = [self._bounded(plane) for plane in raw]
+        return [
+            weighted_sum(row, bounded) + offset
+            for row, offset in zip(
+                self.get_numbers("matrix"), self.get_numbers("reference"), strict=True
+            )
+        ]
 
 
 class NullSpace(AffineLayer):
@@ -176,8 +188,6 @@ def _affine(raw: Tensor, matrix: Tensor, offset: Tensor) -> Tensor:
     """`offset + matrix @ raw`, with one matrix or one per stencil."""
     if matrix.ndim > 2:
         return offset + (matrix @ raw.unsqueeze(-1)).squeeze(-1)
-    if torch.compiler.is_compiling():
-        return contract(raw, matrix.mT) + offset
     if matrix.shape[-1] < len(matrix):
         return functional.linear(raw, matrix, offset)
     # The offset comes last: a long sum that starts from it rounds each of its terms to

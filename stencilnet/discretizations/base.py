@@ -185,6 +185,22 @@ class StencilMethod(Discretization):
         return self.equation.time_derivative(u, self.derivatives(u), self.grid)
 
 
+def shifted(
+    u: Float[Tensor, "*batch x"], indices: Sequence[int]
+) -> list[Float[Tensor, "*batch x"]]:
+    """The fields `u[i + j]`, one for each of consecutive `j` in `indices`.
+
+    Raises:
+        ValueError: as for `patches`.
+    """
+    points = u.shape[-1]
+    padded, start = _padded(u, indices)
+    return [
+        padded[..., first : first + points]
+        for first in range(start, start + len(indices))
+    ]
+
+
 def patches(
     u: Float[Tensor, "*batch x"], indices: Sequence[int]
 ) -> Float[Tensor, "*batch x points"]:
@@ -193,6 +209,13 @@ def patches(
     Raises:
         ValueError: if the stencil reaches further than the grid is long.
     """
+    padded, start = _padded(u, indices)
+    windows = padded.unfold(-1, len(indices), 1)
+    return windows[..., start : start + u.shape[-1], :]
+
+
+def _padded(u: Tensor, indices: Sequence[int]) -> tuple[Tensor, int]:
+    """The field with what the indices reach around it, and where `u[indices[0]]` is."""
     before, after = max(-indices[0], 0), max(indices[-1], 0)
     points = u.shape[-1]
     if max(before, after) > points:
@@ -201,9 +224,7 @@ def patches(
             f"grid of {points} points: refine the grid or narrow the stencil."
         )
     padded = torch.cat([u[..., points - before :], u, u[..., :after]], dim=-1)
-    windows = padded.unfold(-1, len(indices), 1)
-    start = indices[0] + before
-    return windows[..., start : start + points, :]
+    return padded, indices[0] + before
 
 
 def check_requirements(

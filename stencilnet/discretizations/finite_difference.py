@@ -4,7 +4,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from stencilnet.discretizations.base import StencilMethod, patches
+from stencilnet.constants import weighted_sum
+from stencilnet.discretizations.base import StencilMethod, shifted
 from stencilnet.equations import Equation
 from stencilnet.grid import Grid
 from stencilnet.moments import (
@@ -66,7 +67,7 @@ class FiniteDifference(StencilMethod):
         self, u: Float[Tensor, "*batch x"]
     ) -> dict[str, Float[Tensor, "*batch x"]]:
         return {
-            name: patches(u, indices) @ self.get_constant(name, u)
+            name: weighted_sum(self.get_numbers(name), shifted(u, indices))
             for name, indices in self.stencils.items()
         }
 

@@ -16,7 +16,7 @@ from stencilnet.coefficients import (
     SideCondition,
     side_condition_from_spec,
 )
-from stencilnet.discretizations.base import StencilMethod, patches
+from stencilnet.discretizations.base import StencilMethod, patches, shifted
 from stencilnet.discretizations.finite_difference import reference_coefficients
 from stencilnet.equations import Equation, equation_from_spec
 from stencilnet.grid import Grid
@@ -167,6 +167,8 @@ class LearnedStencil(StencilMethod):
     def derivatives(
         self, u: Float[Tensor, "*batch x"]
     ) -> dict[str, Float[Tensor, "*batch x"]]:
+        if torch.compiler.is_compiling():
+            return self._fused_derivatives(u)
         # Neighbours of each distinct stencil once, and dx**-d after the sum: most of
         # the cost of a small network is in such operations.
         around = {
@@ -177,19 +179,33 @@ class LearnedStencil(StencilMethod):
             for name, stencil in self.dimensionless(u).items()
         }
 
+    def _fused_derivatives(
+        self, u: Float[Tensor, "*batch x"]
+    ) -> dict[str, Float[Tensor, "*batch x"]]:
+        """The same by single fields, of which a compiler makes one vectorized loop."""
+        supplied = {}
+        for name, (layer, raw) in self._raw(self._windows_of(u)).items():
+            cells = shifted(u, self.stencils[name])
+            stencil = layer.planes(raw.unbind(-1))
+            terms = [c * cell for c, cell in zip(stencil, cells, strict=True)]
+            supplied[name] = sum(terms[1:], terms[0]) * self._scales[name]
+        return supplied
+
     def dimensionless(
         self, u: Float[Tensor, "*batch x"]
     ) -> dict[str, Float[Tensor, "*batch x points"]]:
         """`coefficients` before they are divided by `dx**d`."""
+        return self.choose(self._windows_of(u))
+
+    def _windows_of(self, u: Tensor) -> dict[tuple[int, ...], Tensor]:
+        """What the network sees of a field."""
         if u.dtype != self.dtype:
             raise TypeError(
                 f"The field is {u.dtype} and the operator {self.dtype}: convert one, "
                 f"as in operator.to(u.dtype)."
             )
         self.check_field(u)
-        return self.choose(
-            {indices: patches(u, indices) for indices in set(self.windows.values())}
-        )
+        return {indices: patches(u, indices) for indices in set(self.windows.values())}
 
     def choose(
         self, seen: Mapping[tuple[int, ...], Float[Tensor, "*batch window"]]
@@ -199,16 +215,22 @@ class LearnedStencil(StencilMethod):
         Args:
             seen: values in the cells of each distinct window in `windows`.
         """
-        raw = {
+        return {name: layer(raw) for name, (layer, raw) in self._raw(seen).items()}
+
+    def _raw(
+        self, seen: Mapping[tuple[int, ...], Tensor]
+    ) -> dict[str, tuple[CoefficientLayer, Tensor]]:
+        """For each derivative its layer, and what the network puts into it."""
+        put_out = {
             indices: self.network(values / self.scale)
             for indices, values in seen.items()
         }
-        stencils, start = {}, 0
+        inputs, start = {}, 0
         for name, layer in self._constraints.items():
             stop = start + layer.inputs
-            stencils[name] = layer(raw[self.windows[name]][..., start:stop])
+            inputs[name] = layer, put_out[self.windows[name]][..., start:stop]
             start = stop
-        return stencils
+        return inputs
 
     def moment_residuals(self, u: Float[Tensor, "*batch x"]) -> dict[str, float]:
         """Largest violation of a moment condition over the field, per derivative."""

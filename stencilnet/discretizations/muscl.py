@@ -7,7 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from stencilnet.discretizations.base import StencilMethod, check_requirements, patches
+from stencilnet.constants import weighted_sum
+from stencilnet.discretizations.base import StencilMethod, check_requirements, shifted
 from stencilnet.discretizations.finite_difference import face_slope
 from stencilnet.equations import Equation
 from stencilnet.grid import Grid
@@ -73,8 +74,8 @@ class Muscl(StencilMethod):
         half = limited_slope(self.limiter, jump.roll(1, -1), jump) / 2
         supplied = {"u_left": u + half, "u_right": (u - half).roll(-1, -1)}
         if "u_x" in self.equation.requires:
-            slope = self.get_constant("slope", u)
-            supplied["u_x"] = patches(u, self._slope_stencil) @ slope
+            cells = shifted(u, self._slope_stencil)
+            supplied["u_x"] = weighted_sum(self.get_numbers("slope"), cells)
         return supplied
 
 

@@ -1,13 +1,14 @@
 """Weighted essentially non-oscillatory finite volumes of fifth order."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from stencilnet.constants import contract
-from stencilnet.discretizations.base import StencilMethod, check_requirements, patches
+from stencilnet.constants import weighted_sum
+from stencilnet.discretizations.base import StencilMethod, check_requirements, shifted
 from stencilnet.discretizations.finite_difference import face_slope
 from stencilnet.equations import Equation
 from stencilnet.grid import Grid
@@ -90,39 +91,78 @@ class Weno(StencilMethod):
             "WENO5", grid, viscous_order, reach=len(_REACH)
         )
         self.register_constant("slope", slope)
-        self.register_constant("candidates", _CANDIDATES.mT)
-        self.register_constant("curvature", _CURVATURE.mT)
-        self.register_constant("gradient", _SLOPE.mT)
+        self.register_constant("candidates", _CANDIDATES)
+        self.register_constant("curvature", _CURVATURE)
+        self.register_constant("gradient", _SLOPE)
         self.register_constant("linear_weights", _LINEAR_WEIGHTS)
+        self.register_constant("features", torch.cat([_CANDIDATES, _CURVATURE, _SLOPE]))
 
     def derivatives(
         self, u: Float[Tensor, "*batch x"]
     ) -> dict[str, Float[Tensor, "*batch x"]]:
-        around = patches(u, _REACH)
-        # Seen from the right, the stencil is mirrored: both sides in one pass.
-        both = torch.stack([around[..., :5], around[..., 1:].flip(-1)])
-        left, right = self.reconstruct(both)
+        around = shifted(u, _REACH)
+        # Seen from the right, the stencil is mirrored.
+        left, right = self.reconstruct(around[:5], around[:0:-1])
         supplied = {"u_left": left, "u_right": right}
         if "u_x" in self.equation.requires:
-            slope = self.get_constant("slope", u)
-            supplied["u_x"] = (patches(u, self._slope_stencil) * slope).sum(-1)
+            cells = shifted(u, self._slope_stencil)
+            supplied["u_x"] = weighted_sum(self.get_numbers("slope"), cells)
         return supplied
 
-    def reconstruct(self, v: Float[Tensor, "*rows 5"]) -> Float[Tensor, "*rows"]:
-        """Value at the right face of the middle cell, from five cell averages."""
-        candidates = contract(v, self.get_constant("candidates", v))
-        curvature = contract(v, self.get_constant("curvature", v))
-        gradient = contract(v, self.get_constant("gradient", v))
-        roughness = 13 / 12 * curvature**2 + gradient**2 / 4
-        linear = self.get_constant("linear_weights", v)
+    def reconstruct(
+        self, *stencils: Sequence[Float[Tensor, "*batch x"]]
+    ) -> list[Float[Tensor, "*batch x"]]:
+        """Values at the right faces of the middle ones of five neighbouring cells.
+
+        Args:
+            stencils: any number of them, each as five fields of cell averages.
+        """
+        blend = self._fused if torch.compiler.is_compiling() else self._stacked
+        return blend(stencils)
+
+    def _stacked(self, stencils: Sequence[Sequence[Tensor]]) -> list[Tensor]:
+        """All sides and candidates in one tensor: a matrix product and few calls."""
+        cells = torch.stack([torch.stack(list(fields)) for fields in stencils], dim=1)
+        features = self.get_constant("features", cells) @ cells.flatten(1)
+        candidates, curvature, gradient = features.reshape(3, 3, *cells.shape[1:])
+        roughness = _roughness(curvature, gradient)
+        linear = self.get_constant("linear_weights", cells)
+        raw = self._emphasis(roughness, (roughness[0] - roughness[2]).abs())
+        raw = linear.reshape(-1, *[1] * (raw.ndim - 1)) * raw
+        return list(((raw * candidates).sum(0) / raw.sum(0)).unbind())
+
+    def _fused(self, stencils: Sequence[Sequence[Tensor]]) -> list[Tensor]:
+        """The same by single fields, of which a compiler makes one vectorized loop."""
+        sides = []
+        for cells in stencils:
+            candidates, curvature, gradient = (
+                [weighted_sum(row, cells) for row in self.get_numbers(name)]
+                for name in ("candidates", "curvature", "gradient")
+            )
+            roughness = [_roughness(*k) for k in zip(curvature, gradient, strict=True)]
+            distance = (roughness[0] - roughness[2]).abs()
+            raw = [
+                self._emphasis(beta, distance) * linear
+                for beta, linear in zip(
+                    roughness, self.get_numbers("linear_weights"), strict=True
+                )
+            ]
+            weighted = [w * q for w, q in zip(raw, candidates, strict=True)]
+            sides.append(sum(weighted[1:], weighted[0]) / sum(raw[1:], raw[0]))
+        return sides
+
+    def _emphasis(self, roughness: Tensor, distance: Tensor) -> Tensor:
+        """Weights of the candidates before their linear ones and their norm."""
         if self.weights == "JS":
-            raw = linear / (roughness + 1e-6) ** 2
-        else:
-            # Small against any resolved jump, large enough to square in float32.
-            epsilon = torch.finfo(v.dtype).eps ** 2
-            distance = (roughness[..., :1] - roughness[..., 2:]).abs()
-            # A fourth root of the largest number: its square does not overflow.
-            largest = torch.finfo(v.dtype).max ** 0.25
-            ratio = (distance / (roughness + epsilon)).clamp(max=largest)
-            raw = linear * (1 + ratio**2)
-        return (raw * candidates).sum(-1) / raw.sum(-1)
+            return (roughness + 1e-6) ** -2
+        # Small against any resolved jump, large enough to square in float32.
+        epsilon = torch.finfo(roughness.dtype).eps ** 2
+        # A fourth root of the largest number: its square does not overflow.
+        largest = torch.finfo(roughness.dtype).max ** 0.25
+        ratio = (distance / (roughness + epsilon)).clamp(max=largest)
+        return 1 + ratio**2
+
+
+def _roughness(curvature: Tensor, gradient: Tensor) -> Tensor:
+    """`beta_k` of the candidates."""
+    return 13 / 12 * curvature**2 + gradient**2 / 4
