@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from stencilnet.integrators import DormandPrince54, EmbeddedPair, RungeKutta
-from stencilnet.solve import check_fit, check_times
+from stencilnet.solve import check_fit, check_state, check_times
 
 # A step aims at this part of the tolerance and changes by these factors at most.
 _SAFETY = 0.9
@@ -97,6 +97,7 @@ def adaptive_rollout(
             )
     clock = times.to(u0.device, torch.float64)
     check_times(clock)
+    check_state(u0)
     solver = _Solver(rhs, forcing, pair, relative_tolerance, absolute_tolerance)
     return solver.solve(u0, clock, first_step, max_steps)
 
@@ -120,11 +121,11 @@ class _Solver:
         if self.forcing is not None:
             check_fit(self.forcing(t), u0)
 
-        # A sample that starts without a finite slope is integrated from zero instead,
+        # A sample that starts without a finite slope is given the state of another one
         # and not shown: NaN would otherwise reach the gradients of the others.
         with torch.no_grad():
             blown = ~(_finite(u0) & _finite(self._u_t(t, u0)))
-        u = torch.where(blown.unsqueeze(-1), 0.0, u0)
+        u = torch.where(blown.unsqueeze(-1), _first_row(u0, ~blown), u0)
         slope = self._u_t(t, u)
         step = self._first_step(t, u, slope, sign, first_step)
 
@@ -163,12 +164,16 @@ class _Solver:
                 here = (hits & (following == index)).unsqueeze(-1)
                 kept[index] = torch.where(here, u, kept[index])
 
+            step_tried = step
             proposed = self._next_step(dt, step, error, previous_error, fits, failed)
             # A step that was cut short to arrive says little about the next one.
             longer = torch.where(proposed.abs() > step.abs(), proposed, step)
             proposed = torch.where(hits, longer, proposed)
             step = torch.where(moving, proposed, step)
-            previous_error = torch.where(fits, error.clamp(min=1e-4), previous_error)
+            remembered = fits & ~(hits & (dt.abs() < step_tried.abs()))
+            previous_error = torch.where(
+                remembered, error.clamp(min=1e-4), previous_error
+            )
             failed = torch.where(moving, ~fits, failed)
             accepted, rejected = accepted + fits, rejected + (moving & ~fits)
             following = following + hits
@@ -251,6 +256,12 @@ class _Solver:
                 f"max_steps or the tolerances, or take an implicit-explicit or "
                 f"exponential integrator if the problem is stiff."
             )
+
+
+def _first_row(u: Tensor, good: Bool[Tensor, "*batch"]) -> Tensor:
+    """The state of the first of the good samples, without its gradient."""
+    rows = u.detach().reshape(-1, u.shape[-1])[good.flatten()]
+    return rows[0] if len(rows) else torch.zeros_like(u[..., :1]).detach()
 
 
 def _times(dt: Tensor, slope: Tensor) -> Tensor:

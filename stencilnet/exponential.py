@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 import torch
 from jaxtyping import Complex, Float, Inexact
@@ -47,12 +47,7 @@ class IntegratingFactor:
     """
 
     def __init__(self, tableau: RungeKutta, symbol: Tensor, dt: float) -> None:
-        nodes = (*tableau.c, 1.0)
-        if any(later < earlier for earlier, later in pairwise(nodes)):
-            raise ValueError(
-                f"An integrating factor needs stage times that do not decrease, not "
-                f"{tableau.c}: choose another tableau, such as RK4."
-            )
+        nodes = _stage_times(tableau)
         self.tableau = tableau
         self.dt = dt
         self._nodes = nodes
@@ -94,6 +89,17 @@ class IntegratingFactor:
         if factor is not None and factor.dtype != like.dtype:
             factor = self._factors[gap] = factor.to(like.dtype)
         return factor
+
+
+def _stage_times(tableau: RungeKutta) -> tuple[float, ...]:
+    """Stage times and the end, which must not decrease; sums are rounded off."""
+    nodes = tuple(round(c, 14) for c in (*tableau.c, 1.0))
+    if any(later < earlier for earlier, later in pairwise(nodes)):
+        raise ValueError(
+            f"An integrating factor needs stage times that do not decrease, not "
+            f"{tableau.c}: choose another tableau, such as RK4."
+        )
+    return nodes
 
 
 class TimeDifferencing:
@@ -234,6 +240,12 @@ class Split(Generic[T]):
                 f"right-hand side does not tell: give a Discretization, or the "
                 f"integrator the argument `symbol`."
             )
+        if not symbol.ndim or not symbol.numel() or not bool(symbol.isfinite().all()):
+            raise ValueError(
+                f"{method} needs a finite symbol with one number per mode, not one of "
+                f"the shape {tuple(symbol.shape)}"
+                f"{'' if bool(symbol.isfinite().all()) else ' with NaN or infinity'}."
+            )
         if not bool(symbol.detach().abs().max() > 0):
             raise ValueError(
                 f"{method} has nothing to treat exactly, the linear part is zero for "
@@ -289,8 +301,13 @@ class Lawson:
         symbol: of the linear part, see `Split`.
     """
 
+    compilable: ClassVar[bool] = False
+
     tableau: RungeKutta
     symbol: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        _stage_times(self.tableau)
 
     @property
     def order(self) -> int:
@@ -319,6 +336,8 @@ class ExponentialTimeDifferencing:
         krogstad: whether the stages are Krogstad's or those of Cox and Matthews.
     """
 
+    compilable: ClassVar[bool] = False
+
     symbol: Tensor | None = None
     krogstad: bool = False
 
@@ -333,13 +352,17 @@ class ExponentialTimeDifferencing:
         def prepare(symbol: Tensor, dt: float, dtype: torch.dtype) -> TimeDifferencing:
             return TimeDifferencing(symbol, dt, krogstad=self.krogstad, dtype=dtype)
 
-        return _step_of(Split("ETDRK4", rhs, forcing, self.symbol, prepare))
+        name = "Exponential time differencing"
+        return _step_of(Split(name, rhs, forcing, self.symbol, prepare))
 
 
 def _step_of(split: Split[IntegratingFactor] | Split[TimeDifferencing]) -> Step:
     """A step from values to values by a scheme in Fourier space."""
 
     def step(t: float, u: Tensor, dt: float) -> Tensor:
+        if not u.numel():
+            # Some libraries of transforms refuse an empty batch.
+            return u.clone()
         points = u.shape[-1]
         u_hat = split.to_modes(u)
         scheme = split.coefficients(dt, u_hat)
@@ -359,5 +382,5 @@ ETDRK4 = ExponentialTimeDifferencing()
 """Exponential time differencing of fourth order (Cox and Matthews 2002)."""
 
 ETDRK4B = ExponentialTimeDifferencing(krogstad=True)
-"""Exponential time differencing of fourth order with the smaller error (Krogstad
-2005)."""
+"""Exponential time differencing of fourth order with stages of higher order, whose
+error is smaller where the nonlinear part varies in time (Krogstad 2005)."""

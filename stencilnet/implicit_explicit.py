@@ -1,6 +1,7 @@
 """Runge-Kutta pairs that treat the linear part of an equation implicitly."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -33,6 +34,8 @@ class ImplicitExplicit:
             different stage times.
     """
 
+    compilable: ClassVar[bool] = False
+
     explicit: tuple[tuple[float, ...], ...]
     implicit: tuple[tuple[float, ...], ...]
     order: int
@@ -42,7 +45,8 @@ class ImplicitExplicit:
         stages = len(self.explicit)
         lengths = [len(row) for row in self.explicit]
         diagonal = [len(row) - 1 for row in self.implicit]
-        if not lengths == diagonal == list(range(stages)) or self.implicit[0] != (0.0,):
+        fitting = lengths == diagonal == list(range(stages))
+        if not (stages and fitting and self.implicit[0] == (0.0,)):
             raise ValueError(
                 f"An implicit-explicit pair needs explicit rows of length 0, 1, ... "
                 f"and implicit ones of length 1, 2, ..., the first of which is zero, "
@@ -75,6 +79,9 @@ class ImplicitExplicit:
         split = Split("An implicit-explicit method", rhs, forcing, self.symbol, prepare)
 
         def step(t: float, u: Tensor, dt: float) -> Tensor:
+            if not u.numel():
+                # Some libraries of transforms refuse an empty batch.
+                return u.clone()
             points = u.shape[-1]
             start = split.to_modes(u)
             symbol = split.symbol.to(start)

@@ -233,7 +233,7 @@ def test_a_state_at_rest_and_a_single_time_need_no_special_care():
     [
         ({"pair": RK4}, "error estimate"),
         ({"times": torch.tensor([0.0, 1.0, 1.0])}, "strictly"),
-        ({"times": torch.tensor([0.0, math.nan])}, "strictly"),
+        ({"times": torch.tensor([0.0, math.nan])}, "must be finite"),
         ({"times": torch.tensor([])}, "at least the start"),
         ({"relative_tolerance": 0.0}, "positive relative_tolerance"),
         ({"absolute_tolerance": -1.0}, "positive absolute_tolerance"),

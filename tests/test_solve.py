@@ -1,6 +1,8 @@
+import inspect
 import math
 import subprocess
 import sys
+import weakref
 
 import pytest
 import torch
@@ -200,13 +202,18 @@ def test_one_time_gives_the_initial_state_back():
         ([], 1, "at least the start time"),
         ([0.0, 1.0, 1.0], 1, "increase or decrease strictly"),
         ([0.0, 2.0, 1.0], 1, "increase or decrease strictly"),
-        ([0.0, math.nan], 1, "increase or decrease strictly"),
+        ([0.0, math.nan], 1, "must be finite"),
+        ([0.0, math.inf], 1, "must be finite"),
+        ([[0.0, 1.0]], 1, "one axis"),
+        ([0.0, 1.0], 1.5, "whole number"),
         ([0.0, 1.0], 0, "at least 1 substep"),
     ],
 )
 def test_times_that_make_no_sense_are_refused(times, substeps, message):
     with pytest.raises(ValueError, match=message):
-        rollout(lambda u: u, torch.ones(3), torch.tensor(times), substeps=substeps)
+        inspect.unwrap(rollout)(
+            lambda u: u, torch.ones(3), torch.tensor(times), substeps=substeps
+        )
 
 
 @pytest.mark.parametrize("samples", [3, 1])
@@ -252,28 +259,120 @@ def test_checkpoints_change_neither_values_nor_gradients(checkpoint):
 
 
 def test_checkpoints_keep_a_graph_for_one_segment_only():
-    """Tensors that live on after the forward pass, counted by their saving."""
+    """Tensors that the graph still holds after the forward pass."""
     grid = Grid.line(16)
     method = Weno(GodunovBurgers(0.1), grid)
     u0 = smooth_field(grid).requires_grad_()
+
+    class Saved:
+        def __init__(self, tensor):
+            self.tensor = tensor
+
     counts = []
     for checkpoint in (False, True):
-        saved = []
+        alive = weakref.WeakSet()
 
-        def keep(tensor, saved=saved):
-            saved.append(tensor.numel())
-            return tensor
+        def keep(tensor, alive=alive):
+            saved = Saved(tensor)
+            alive.add(saved)
+            return saved
 
-        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-            rollout(
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda saved: saved.tensor):
+            u = rollout(
                 method,
                 u0,
                 torch.tensor([0.0, 1.0]),
                 substeps=400,
                 checkpoint=checkpoint,
             )
-        counts.append(sum(saved))
-    assert counts[1] < counts[0] / 30
+        counts.append(sum(saved.tensor.numel() for saved in alive))
+        del u
+    assert counts[1] < counts[0] / 100
+
+
+def test_checkpoints_find_what_only_later_steps_read():
+    grid = Grid.line(16)
+    method = FiniteDifference(ConservativeBurgers(0.1), grid)
+    controls = [torch.zeros(16).double().requires_grad_() for _ in range(4)]
+    times = torch.linspace(0, 1, 5, dtype=torch.float64)
+    found = []
+    for checkpoint in (False, 3):
+        u = rollout(
+            method,
+            smooth_field(grid),
+            times,
+            lambda t: controls[min(int(4 * t + 1e-9), 3)],
+            integrator=RK4,
+            substeps=5,
+            checkpoint=checkpoint,
+        )
+        found.append(torch.autograd.grad(u[:, -1].square().sum(), controls))
+    torch.testing.assert_close(found[0], found[1])
+
+
+def test_second_derivatives_through_checkpoints_are_refused():
+    grid = Grid.line(16)
+    nu = torch.tensor(0.1, dtype=torch.float64, requires_grad=True)
+    method = FiniteDifference(ConservativeBurgers(nu), grid)
+    times = torch.tensor([0.0, 0.1])
+    u = rollout(method, smooth_field(grid), times, substeps=9, checkpoint=True)
+    with pytest.raises(RuntimeError, match="checkpoint=False"):
+        torch.autograd.grad(u.square().sum(), nu, create_graph=True)
+
+
+@pytest.mark.parametrize("checkpoint", [False, True])
+@pytest.mark.parametrize("kind", ["finite differences", "weno", "spectral", "learned"])
+def test_a_blow_up_leaves_the_gradients_of_other_samples(kind, checkpoint):
+    grid = Grid.line(16)
+    nu = torch.tensor(0.1, dtype=torch.float64, requires_grad=True)
+    method = {
+        "finite differences": lambda: FiniteDifference(ConservativeBurgers(nu), grid),
+        "weno": lambda: Weno(GodunovBurgers(nu), grid),
+        "spectral": lambda: PseudoSpectral(ConvectiveBurgers(nu), grid),
+        "learned": lambda: LearnedStencil(ConservativeBurgers(nu), grid),
+    }[kind]()
+    u0 = smooth_field(grid)[:2]
+    times = torch.linspace(0, 1, 6)
+
+    def solve(u0):
+        return rollout(method, u0, times, substeps=4, checkpoint=checkpoint)
+
+    u = solve(u0 * torch.tensor([[1.0], [1e5]]).double())
+    assert torch.isnan(u[1, -1]).any() or torch.isinf(u[1, -1]).any()
+    shared = [nu, *method.parameters()]
+    (alone,) = solve(u0[:1])
+    torch.testing.assert_close(u[0], alone)
+    torch.testing.assert_close(
+        torch.autograd.grad(u[0].square().sum(), shared),
+        torch.autograd.grad(alone.square().sum(), shared),
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"integrator": "RK4"}, TypeError, "a value such as RK4"),
+        ({"forcing": RandomForcing.sample(3, seed=0)}, TypeError, r"by \.on\(grid\)"),
+        ({"forcing": lambda t: 0.0}, TypeError, "returns a tensor, not float"),
+        ({"u0": torch.ones(3, 16).long()}, TypeError, "u0.double"),
+        ({"u0": torch.tensor(1.0)}, ValueError, "at least the axis x"),
+        ({"checkpoint": 1.5}, ValueError, "whole number"),
+        ({"times": [0.0, 1.0]}, ValueError, "a tensor with one axis"),
+        ({"integrator": ETDRK4, "compile": True}, ValueError, "leave out compile"),
+        ({"u0": torch.ones(3, 16)}, TypeError, "convert its parameters"),
+    ],
+)
+def test_a_rollout_says_what_it_needs(change, error, message):
+    grid = Grid.line(16)
+    viscosity = torch.full((3, 1), 0.1, dtype=torch.float64)
+    arguments = {"u0": smooth_field(grid), "times": torch.tensor([0.0, 0.1])} | change
+    with pytest.raises(error, match=message):
+        inspect.unwrap(rollout)(
+            FiniteDifference(ConservativeBurgers(viscosity), grid),
+            arguments.pop("u0"),
+            arguments.pop("times"),
+            **arguments,
+        )
 
 
 def test_checkpoints_work_without_anything_to_differentiate():
@@ -284,7 +383,7 @@ def test_checkpoints_work_without_anything_to_differentiate():
     assert torch.equal(
         plain, rollout(method, smooth_field(grid), times, checkpoint=True)
     )
-    with pytest.raises(ValueError, match="at least 1 step, not 0"):
+    with pytest.raises(ValueError, match="at least 1 step, a whole number, not 0"):
         rollout(method, smooth_field(grid), times, checkpoint=0)
 
 
@@ -292,12 +391,18 @@ COMPILED = """
 import torch
 from stencilnet import *
 
+def steady(t):
+    return torch.ones(16, dtype=torch.float64)
+
 grid = Grid.line(16)
-viscosity = torch.tensor(0.1, dtype=torch.float64, requires_grad=True)
-forcing = RandomForcing.sample(3, wavenumbers=(1, 2), seed=3).on(grid, averages=True)
-for method in (
-    Weno(GodunovBurgers(viscosity), grid),
-    LearnedStencil(ConservativeBurgers(viscosity), grid, hidden=(4,)),
+logarithm = torch.tensor(-2.3, dtype=torch.float64, requires_grad=True)
+viscosity = logarithm.exp()
+waves = RandomForcing.sample(3, wavenumbers=(1, 2), seed=3).on(grid, averages=True)
+weno = Weno(GodunovBurgers(viscosity), grid)
+for method, forcing in (
+    (weno, waves),
+    (weno, steady),
+    (LearnedStencil(ConservativeBurgers(viscosity), grid, hidden=(4,)), waves),
 ):
     results = []
     for compiled in (False, True):
@@ -307,8 +412,9 @@ for method in (
             method, u0, times, forcing,
             substeps=2, checkpoint=compiled, compile=compiled,
         )
-        wanted = [viscosity, u0, *method.parameters()]
-        results.append((u, *torch.autograd.grad(u.square().mean(), wanted)))
+        wanted = [logarithm, u0, *method.parameters()]
+        loss = u.square().mean()
+        results.append((u, *torch.autograd.grad(loss, wanted, retain_graph=True)))
     for plain, other in zip(*results, strict=True):
         torch.testing.assert_close(other, plain, atol=1e-12, rtol=1e-10)
 """
@@ -333,7 +439,7 @@ def test_each_sample_may_have_its_own_viscosity():
         for row, viscosity in enumerate(viscosities[:, 0].tolist()):
             alone = rollout(make(viscosity), u0[row], times, substeps=40)
             torch.testing.assert_close(together[row], alone, atol=1e-12, rtol=0)
-    with pytest.raises(ValueError, match="positive viscosity"):
+    with pytest.raises(ValueError, match="viscosity is finite and positive"):
         ConvectiveBurgers(torch.tensor([[0.1], [0.0]]))
 
 

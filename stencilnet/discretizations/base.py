@@ -74,8 +74,25 @@ class Discretization(ConstantModule, abc.ABC):
             The step in units of time, infinite if nothing limits it.
 
         Raises:
-            ValueError: if `u` is not finite.
+            ValueError: if `u` is empty, not finite or not of floating-point numbers, or
+                if there are fewer than 2 states.
+            TypeError: if the integrator is not explicit.
         """
+        if states < 2:
+            raise ValueError(
+                f"A stable step needs at least 2 constant states, the extremes of the "
+                f"field, not {states}."
+            )
+        if not hasattr(integrator, "stable_step"):
+            raise TypeError(
+                f"{type(integrator).__name__} has no stability region of its own: its "
+                f"step is limited by accuracy, or give an explicit method such as RK4."
+            )
+        if not u.is_floating_point() or not u.numel():
+            raise ValueError(
+                f"A stable step needs a field of floating-point numbers, not "
+                f"{u.numel()} of {u.dtype}."
+            )
         low, high = u.min().item(), u.max().item()
         if not (math.isfinite(low) and math.isfinite(high)):
             raise ValueError(
@@ -105,24 +122,27 @@ class Discretization(ConstantModule, abc.ABC):
         """Eigenvalues of the method linearized about constant `levels`.
 
         One per Fourier mode, in the order of `torch.fft.fft`, shape `(state, x)`; where
-        an element has several points, as many per Fourier mode of the elements.
+        an element has several points, as many per Fourier mode of the elements. Where a
+        parameter of the equation differs by sample, each sample has all the states, one
+        after another.
         """
         points, size = self.grid.shape[-1], self.element
         rows = self._pulse_responses(levels, differentiable=False).double()
         # The Jacobian is circulant by blocks, so the transform of its first block row
-        # leaves one small matrix per mode.
-        blocks = rows.reshape(len(levels), size, points // size, size)
-        blocks = torch.fft.fft(blocks, dim=-2)
+        # leaves one small matrix per mode; that of a row is conjugate to a column's.
+        blocks = rows.reshape(-1, size, points // size, size)
+        blocks = torch.fft.fft(blocks, dim=-2).conj()
         if size == 1:
-            return blocks.flatten(-3)
+            return blocks.flatten(-3).resolve_conj()
         return torch.linalg.eigvals(blocks.transpose(-3, -2)).flatten(-2)
 
-    def linear_symbol(self) -> Complex[Tensor, " mode"]:
+    def linear_symbol(self) -> Complex[Tensor, "*sample mode"]:
         """Fourier symbol of the method's own linear part, per mode of `rfft`.
 
         That is the method linearized about the state zero: for Burgers' equation the
         symbol of the viscous stencil. It is differentiable with respect to parameters
-        of the method and of the equation.
+        of the method and of the equation, and there is one for each sample where a
+        parameter of the equation differs by sample.
 
         Raises:
             ValueError: if the method does not commute with translation by one point.
@@ -136,27 +156,30 @@ class Discretization(ConstantModule, abc.ABC):
         constants = [constant.double() for constant in self.buffers()]
         like = [*self.parameters(), *constants, torch.empty(0).double()][0]
         rest = torch.zeros(1, dtype=like.dtype, device=like.device)
-        field = rest.expand(1, self.grid.shape[-1])
+        field = rest.expand(*self.equation.samples, self.grid.shape[-1])
         # The response hangs on the graph of the state in any case.
         differentiable = torch.is_grad_enabled() and self.forward(field).requires_grad
         rows = self._pulse_responses(rest, differentiable=differentiable)
-        return torch.fft.rfft(rows[0, 0].double())
+        # The transform of a row of the Jacobian is conjugate to that of a column.
+        return torch.fft.rfft(rows[..., 0, 0, :].double()).conj()
 
     def _pulse_responses(
         self, levels: Float[Tensor, " state"], *, differentiable: bool
-    ) -> Float[Tensor, "state point x"]:
+    ) -> Float[Tensor, "*sample state point x"]:
         """Rows of the Jacobian about constant levels, for the points of one element."""
-        points = self.grid.shape[-1]
-        state = levels.detach().unsqueeze(-1).repeat(1, points).requires_grad_()
+        samples = self.equation.samples
+        fields = levels.detach().reshape(-1, *[1] * len(samples), 1)
+        state = fields.repeat(1, *samples, self.grid.shape[-1]).requires_grad_()
         with torch.enable_grad():
-            first = self.forward(state)[:, : self.element].sum(0)
+            u_t = self.forward(state)[..., : self.element]
+            first = u_t.flatten(end_dim=-2).sum(0)
             rows = [
                 torch.autograd.grad(
                     of, state, create_graph=differentiable, retain_graph=True
                 )[0]
                 for of in first
             ]
-        return torch.stack(rows, dim=-2)
+        return torch.stack(rows, dim=-2).movedim(0, -3)
 
     def jacobian(self, u: Float[Tensor, "state x"]) -> Float[Tensor, "state x x"]:
         """Derivative of `u_t` at each point by `u` at each point, about any states."""

@@ -122,11 +122,15 @@ class DiscontinuousGalerkin(Discretization):
         pairs = torch.cat([cells.roll(1, -2), cells], dim=-1)
         found = pairs @ self.get_constant("evaluate", u)
         inside, slope = found[..., : self.nodes], found[..., self.nodes : -3]
-        at_nodes = {"u_left": inside, "u_right": inside, "u_x": slope}
         u_left, u_right, u_x = found[..., -3:].unbind(-1)
         left = self.form.face_flux({"u_left": u_left, "u_right": u_right, "u_x": u_x})
         ends = torch.stack([left, left.roll(-1, -1)], dim=-1)
-        fluxes = torch.cat([self.form.face_flux(at_nodes), ends], dim=-1)
+        # Nodes along one axis, as a parameter of the equation may differ by sample.
+        inside, slope = inside.flatten(-2), slope.flatten(-2)
+        at_nodes = {"u_left": inside, "u_right": inside, "u_x": slope}
+        within = self.form.face_flux(at_nodes)
+        within = within.reshape(*within.shape[:-1], self.elements, self.nodes)
+        fluxes = torch.cat([within, ends], dim=-1)
         return (fluxes @ self.get_constant("collect", u)).flatten(-2)
 
     def element_averages(

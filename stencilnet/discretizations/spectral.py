@@ -38,8 +38,7 @@ class PseudoSpectral(Discretization):
         averaging = torch.sinc(k * grid.spacing[-1] / (2 * torch.pi))
         self.register_constant("k", k)
         self.register_constant("averaging", averaging)
-        slope = k * (-1j / self.padded_points)
-        self._slope = {d: slope.to(d) for d in (torch.complex64, torch.complex128)}
+        self.register_constant("slope", -k / self.padded_points)
 
     def to_modes(self, u: Float[Tensor, "*batch x"]) -> Complex[Tensor, "*batch modes"]:
         """Fourier coefficients of the solution whose point values or averages are `u`.
@@ -79,7 +78,7 @@ class PseudoSpectral(Discretization):
             return torch.zeros_like(u_hat)
         # The scaling of the transform is left to the factor, which is smaller.
         flux_hat = torch.fft.rfft(flux)[..., : self.modes]
-        return flux_hat * self._slope[u_hat.dtype]
+        return flux_hat * (1j * self.get_constant("slope", u))
 
     def forward(self, u: Float[Tensor, "*batch x"]) -> Float[Tensor, "*batch x"]:
         self.check_field(u)
@@ -87,7 +86,7 @@ class PseudoSpectral(Discretization):
             # Some libraries of transforms refuse an empty batch.
             return u.clone()
         u_hat = self.to_modes(u)
-        symbol = self.symbol()
+        symbol = self.equation.symbol(self.get_constant("k", u))
         symbol = symbol.to(u_hat.dtype if symbol.is_complex() else u.dtype)
         return self.to_values(self.nonlinear(u_hat) + symbol.to(u.device) * u_hat)
 

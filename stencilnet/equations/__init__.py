@@ -1,6 +1,7 @@
 """Equations: which derivatives they need and how these combine into `u_t`."""
 
 import dataclasses
+import difflib
 from collections.abc import Mapping
 from typing import Any
 
@@ -78,14 +79,22 @@ def equation_from_spec(spec: Mapping[str, Any]) -> Equation:
     """
     name = spec.get("name")
     if name not in EQUATIONS:
-        raise ValueError(
-            f"There is no equation {name!r}: use one of {', '.join(EQUATIONS)}."
+        close = difflib.get_close_matches(str(name), EQUATIONS, n=1)
+        hint = (
+            f"did you mean {close[0]!r}"
+            if close
+            else f"use one of {', '.join(EQUATIONS)}"
         )
+        raise ValueError(f"There is no equation {name!r}: {hint}.")
     parameters = {key: value for key, value in spec.items() if key != "name"}
     equation = EQUATIONS[name]
     expected = {field.name for field in dataclasses.fields(equation)}  # type: ignore[arg-type]
     if set(parameters) != expected:
         raise ValueError(
             f"{name} takes the parameters {sorted(expected)}, not {sorted(parameters)}."
+        )
+    if not all(isinstance(value, int | float) for value in parameters.values()):
+        raise ValueError(
+            f"The parameters of {name} are numbers, not {list(parameters.values())}."
         )
     return equation(**parameters)

@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from stencilnet.equations.base import Equation, FluxForm
+from stencilnet.equations.base import Equation, FluxForm, check_parameter
 from stencilnet.grid import Grid
 from stencilnet.moments import Derivative
 
@@ -16,12 +17,16 @@ class Advection(Equation):
     """Linear advection for point values: `u_t = -speed u_x`.
 
     Attributes:
-        speed: constant velocity, of either sign.
+        speed: constant velocity, of either sign; a scalar tensor to differentiate with
+            respect to it, or a tensor `(sample, 1)` with one for each sample.
     """
 
     requires = {"u_x": Derivative(1)}
 
     speed: float | Tensor
+
+    def __post_init__(self) -> None:
+        check_parameter("speed", self.speed)
 
     def time_derivative(
         self,
@@ -51,7 +56,7 @@ class UpwindAdvection(FluxForm, Advection):
     def face_flux(
         self, d: Mapping[str, Float[Tensor, "*faces"]]
     ) -> Float[Tensor, "*faces"]:
-        return self.speed * (d["u_left"] if self.speed > 0 else d["u_right"])
+        return self.speed * upwind(self.speed, d["u_left"], d["u_right"])
 
 
 @dataclass(frozen=True)
@@ -64,8 +69,8 @@ class AdvectionDiffusion(Equation):
     Differential Equations, section 10.10.
 
     Attributes:
-        speed: constant velocity, of either sign.
-        diffusivity: not negative.
+        speed: constant velocity, of either sign; as for `Advection`.
+        diffusivity: not negative; likewise.
     """
 
     requires = {"u_x": Derivative(1), "u_xx": Derivative(2)}
@@ -74,11 +79,8 @@ class AdvectionDiffusion(Equation):
     diffusivity: float | Tensor
 
     def __post_init__(self) -> None:
-        if not self.diffusivity >= 0:
-            raise ValueError(
-                f"A diffusivity of {self.diffusivity} makes the equation ill-posed: "
-                f"give 0 or more."
-            )
+        check_parameter("speed", self.speed)
+        check_parameter("diffusivity", self.diffusivity, least=0.0)
 
     def time_derivative(
         self,
@@ -112,5 +114,16 @@ class UpwindAdvectionDiffusion(FluxForm, AdvectionDiffusion):
     def face_flux(
         self, d: Mapping[str, Float[Tensor, "*faces"]]
     ) -> Float[Tensor, "*faces"]:
-        upwind = d["u_left"] if self.speed > 0 else d["u_right"]
-        return self.speed * upwind - self.diffusivity * d["u_x"]
+        carried = upwind(self.speed, d["u_left"], d["u_right"])
+        return self.speed * carried - self.diffusivity * d["u_x"]
+
+
+def upwind(
+    speed: float | Tensor,
+    left: Float[Tensor, "*faces"],
+    right: Float[Tensor, "*faces"],
+) -> Float[Tensor, "*faces"]:
+    """The side from which a constant velocity comes."""
+    if isinstance(speed, Tensor):
+        return torch.where(speed > 0, left, right)
+    return left if speed > 0 else right

@@ -1,9 +1,11 @@
 """What every equation says of itself."""
 
 import abc
+import math
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -39,6 +41,16 @@ class Equation(abc.ABC):
     def symbol(self, k: Float[Tensor, " k"]) -> Tensor:
         """Fourier symbol of the linear part `L` at angular wavenumbers `k`."""
 
+    @property
+    def samples(self) -> tuple[int, ...]:
+        """Shape of the batch that has parameters of its own, `()` if all are shared."""
+        shapes = [
+            value.shape[:-1]
+            for value in vars(self).values()
+            if isinstance(value, Tensor)
+        ]
+        return tuple(torch.broadcast_shapes(*shapes))  # type: ignore[no-untyped-call]
+
     def spec(self) -> dict[str, Any]:
         """Name and parameters as plain values, for `equation_from_spec`.
 
@@ -53,6 +65,33 @@ class Equation(abc.ABC):
                 )
         fields = {name: float(value) for name, value in vars(self).items()}
         return {"name": type(self).__name__, **fields}
+
+
+def check_parameter(
+    name: str, value: float | Tensor, *, least: float = -math.inf, advice: str = ""
+) -> None:
+    """Refuses a parameter that is not finite, too small, or differs by point.
+
+    Args:
+        name: of the parameter, for the message.
+        value: one number, or a tensor `(*sample, 1)`.
+        least: the smallest number allowed; a positive one excludes zero only.
+        advice: what else the message says.
+    """
+    if isinstance(value, Tensor):
+        if value.ndim and value.shape[-1] != 1:
+            raise ValueError(
+                f"A {name} is one number or has the shape (sample, 1), not "
+                f"{tuple(value.shape)}: add an axis, as in value[:, None]."
+            )
+        numbers = value.detach().flatten().tolist()
+    else:
+        numbers = [float(value)]
+    for number in numbers:
+        if not (math.isfinite(number) and number >= least):
+            needed = "finite" if math.isinf(least) else "finite and positive"
+            needed = "finite and not negative" if least == 0 else needed
+            raise ValueError(f"A {name} is {needed}, but this one is {number}{advice}.")
 
 
 def divergence(

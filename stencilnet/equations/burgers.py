@@ -12,7 +12,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from stencilnet.equations.base import Equation, FluxForm, divergence
+from stencilnet.equations.base import (
+    Equation,
+    FluxForm,
+    check_parameter,
+    divergence,
+)
 from stencilnet.grid import Grid
 from stencilnet.moments import Derivative
 
@@ -29,11 +34,8 @@ class Burgers(Equation):
     viscosity: float | Tensor
 
     def __post_init__(self) -> None:
-        if not bool(torch.all(torch.as_tensor(self.viscosity) > 0)):
-            raise ValueError(
-                f"Burgers' equation needs a positive viscosity, not {self.viscosity}: "
-                f"shocks of the inviscid equation have no resolved reference."
-            )
+        advice = ": without one take InviscidBurgers"
+        check_parameter("viscosity", self.viscosity, least=5e-324, advice=advice)
 
     def flux(self, u: Float[Tensor, "*batch x"]) -> Float[Tensor, "*batch x"]:
         return half_square(u)
