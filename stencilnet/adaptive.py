@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from stencilnet.integrators import DormandPrince54, EmbeddedPair, RungeKutta
-from stencilnet.solve import check_fit, check_state, check_times
+from stencilnet.solve import at_time, check_fit, check_state, check_times
 
 # A step aims at this part of the tolerance and changes by these factors at most.
 _SAFETY = 0.9
@@ -65,8 +65,8 @@ def adaptive_rollout(
         rhs: the right-hand side `u -> u_t`, such as a `Discretization`.
         u0: state at `times[0]`, the first of the states returned.
         times: strictly monotone; decreasing times integrate backward.
-        forcing: `t -> f` for a float64 tensor of one time per sample, of the shape
-            `batch`, with `f` broadcastable to `u0`, such as `RandomForcing.on(grid)`.
+        forcing: `t -> f` for a float64 tensor `(*batch, 1)` of one time per sample,
+            with `f` broadcastable to `u0`, such as `RandomForcing.on(grid)`.
         pair: a method with an error estimate.
         relative_tolerance: of the error per step, relative to the solution.
         absolute_tolerance: what is added to it, in the units of the solution.
@@ -119,7 +119,7 @@ class _Solver:
         sign = -1.0 if last and float(times[1]) < float(times[0]) else 1.0
         t = times[0].expand(u0.shape[:-1]).clone()
         if self.forcing is not None:
-            check_fit(self.forcing(t), u0)
+            check_fit(at_time(self.forcing, t.unsqueeze(-1)), u0)
 
         # A sample that starts without a finite slope is given the state of another one
         # and not shown: NaN would otherwise reach the gradients of the others.
@@ -181,7 +181,9 @@ class _Solver:
             blown = blown | (moving & ~fits & (step.abs() <= shortest))
 
     def _u_t(self, t: Tensor, u: Tensor) -> Tensor:
-        return self.rhs(u) if self.forcing is None else self.rhs(u) + self.forcing(t)
+        if self.forcing is None:
+            return self.rhs(u)
+        return self.rhs(u) + self.forcing(t.unsqueeze(-1))
 
     def _advance(
         self, t: Tensor, u: Tensor, slope: Tensor, dt: Tensor

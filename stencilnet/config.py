@@ -89,7 +89,7 @@ class Reference(Section):
     """
 
     points: Annotated[int, Field(ge=8)] = 512
-    courant: Positive = 1.0
+    courant: Positive = 0.8
     tolerance: Positive = 1e-5
     checked: Count = 4
 

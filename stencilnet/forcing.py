@@ -143,7 +143,7 @@ class RandomForcing:
     def on(self, grid: Grid, *, averages: bool = False) -> Callable[..., Tensor]:
         """The forcing on a grid, as a function `f(t)` of shape `(sample, x)`.
 
-        The time `t` is one number, or a tensor of one time per sample.
+        The time `t` is one number, or a tensor `(sample, 1)` of one time per sample.
 
         Args:
             grid: where to evaluate.
@@ -205,7 +205,7 @@ class RandomForcing:
             A function `t -> f` of shape `(sample, m)`: the coefficients of
             `f(x) = sum_k f_k exp(i k x)` for the wavenumbers `0, ..., max |l|` in
             units of `2 pi / L`; those above are zero. The time `t` is one number, or
-            a tensor of one time per sample.
+            a tensor `(sample, 1)` of one time per sample.
 
         Raises:
             ValueError: if a wave is not resolved by `points` points.
@@ -238,10 +238,12 @@ class RandomForcing:
         """`w t + phi` at one time or at one time per sample."""
         if isinstance(t, Tensor) and t.ndim:
             rows = len(self)
-            if 1 not in (rows, t.shape[-1]) and t.shape[-1] != rows:
+            given = t.shape[-2] if t.ndim > 1 else 1
+            if t.shape[-1] != 1 or (given != rows and 1 not in (given, rows)):
                 raise ValueError(
-                    f"A forcing of {rows} samples cannot be evaluated at "
-                    f"{t.shape[-1]} times: give one time, or one per sample."
+                    f"A forcing of {rows} samples takes one time or the shape "
+                    f"({rows}, 1), but not {tuple(t.shape)}: add an axis, as in "
+                    f"t[:, None]."
                 )
-            t = t.to(self.phase).unsqueeze(-1)
+            t = t.to(self.phase)
         return self.frequency * t + self.phase

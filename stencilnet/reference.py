@@ -174,7 +174,7 @@ def advance(
     half = scheme.dt / 2
     # All stage times at once: a call for each would take as long as a transform.
     times = start + half * torch.arange(2 * steps + 1, dtype=torch.float64)
-    forces = force(times.unsqueeze(-1)).unbind()
+    forces = force(times[:, None, None]).unbind()
     lowest = forces[0].shape[-1]
 
     def nonlinear(t: float, u_hat: Tensor) -> Tensor:

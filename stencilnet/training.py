@@ -136,8 +136,8 @@ def train(
     training = config.training
     target, checkpoints = run / "operator.zarr", run / "checkpoints"
     refuse_existing(target, overwrite=overwrite)
-    if not resume:
-        refuse_existing(checkpoints, overwrite=overwrite)
+    if not (resume or overwrite):
+        refuse_existing(checkpoints, overwrite=False)
     check_training(config)
     integrator = INTEGRATORS[training.integrator]
     dtype = _DTYPES[training.dtype]

@@ -1,5 +1,6 @@
 """The contract of every discretization, and what each one promises beyond it."""
 
+import inspect
 import json
 import math
 
@@ -9,6 +10,7 @@ from helpers import observed_order, randomize, smooth_field
 from problems import SmoothState
 
 from stencilnet import (
+    ETDRK4,
     RK4,
     SSPRK3,
     Advection,
@@ -25,12 +27,13 @@ from stencilnet import (
     Muscl,
     PseudoSpectral,
     UpwindAdvection,
+    UpwindAdvectionDiffusion,
     Weno,
     rollout,
 )
 from stencilnet.coefficients import Dissipation
 from stencilnet.coefficients.cvxpy_convex import CvxpyConvex
-from stencilnet.discretizations.base import patches
+from stencilnet.discretizations.base import Discretization, patches
 from stencilnet.discretizations.muscl import LIMITERS
 
 NU = 0.1
@@ -215,20 +218,118 @@ def test_the_spectral_method_has_no_aliasing_error():
     assert float(method(u).abs().max()) < 1e-7
 
 
-@pytest.mark.parametrize("equation", FLUX_FORMS)
-def test_weno_does_not_oscillate_at_a_jump(equation):
-    if equation is ConservativeBurgers:
-        with pytest.raises(ValueError, match="one-sided face values"):
-            Weno(equation(NU), Grid.line(16))
-        return
+def weno_by_the_book(v, weights):
+    """Face value from five averages, term by term (Shu 1998, Eqs. 2.53 to 2.63)."""
+    a, b, c, d, e = v
+    candidates = (
+        (2 * a - 7 * b + 11 * c) / 6,
+        (-b + 5 * c + 2 * d) / 6,
+        (2 * c + 5 * d - e) / 6,
+    )
+    beta = (
+        13 / 12 * (a - 2 * b + c) ** 2 + (a - 4 * b + 3 * c) ** 2 / 4,
+        13 / 12 * (b - 2 * c + d) ** 2 + (b - d) ** 2 / 4,
+        13 / 12 * (c - 2 * d + e) ** 2 + (3 * c - 4 * d + e) ** 2 / 4,
+    )
+    tau = abs(beta[0] - beta[2])
+    linear = (0.1, 0.6, 0.3)
+    if weights == "JS":
+        raw = [g / (1e-6 + s) ** 2 for g, s in zip(linear, beta, strict=True)]
+    else:
+        raw = [
+            g * (1 + (tau / (s + 1e-31)) ** 2)
+            for g, s in zip(linear, beta, strict=True)
+        ]
+    return sum(w * q for w, q in zip(raw, candidates, strict=True)) / sum(raw)
+
+
+@pytest.mark.parametrize("weights", ["Z", "JS"])
+def test_weno_reconstructs_as_published(weights, generator):
+    grid = Grid.line(40)
+    weno = Weno(UpwindAdvection(1.0), grid, weights=weights)
+    rough = torch.randn(40, generator=generator, dtype=torch.float64)
+    jump = torch.where(grid.points() > 3, 1.0, 0.01 * grid.points().sin())
+    for u in (rough, jump):
+        found = weno.derivatives(u)
+        for face in range(40):
+            near = [float(u[(face + j) % 40]) for j in range(-2, 4)]
+            left = weno_by_the_book(near[:5], weights)
+            right = weno_by_the_book(near[:0:-1], weights)
+            assert float(found["u_left"][face]) == pytest.approx(left, abs=1e-9)
+            assert float(found["u_right"][face]) == pytest.approx(right, abs=1e-9)
+
+
+def test_weno_needs_one_sided_face_values():
+    with pytest.raises(ValueError, match="one-sided face values"):
+        Weno(ConservativeBurgers(NU), Grid.line(16))
+
+
+@pytest.mark.parametrize("weights", ["Z", "JS"])
+def test_weno_does_not_oscillate_at_a_jump(weights):
     grid = Grid.line(100)
     x = grid.points()
     u0 = torch.where((x > 2) & (x < 4), 1.0, 0.0).double()
-    weno = Weno(UpwindAdvection(1.0), grid)
+    weno = Weno(UpwindAdvection(1.0), grid, weights=weights)
     times = torch.tensor([0.0, 1.0])
     end = rollout(weno, u0, times, substeps=60)[-1]
     assert float(end.min()) > -0.01
     assert float(end.max()) < 1.01
+
+
+PER_SAMPLE = {
+    "central": lambda nu, grid: FiniteDifference(ConservativeBurgers(nu), grid),
+    "points": lambda nu, grid: FiniteDifference(ConvectiveBurgers(nu), grid),
+    "WENO-Z": lambda nu, grid: Weno(GodunovBurgers(nu), grid),
+    "MUSCL": lambda nu, grid: Muscl(GodunovBurgers(nu), grid),
+    "DG": lambda nu, grid: DiscontinuousGalerkin(GodunovBurgers(nu), grid, degree=2),
+    "spectral": lambda nu, grid: PseudoSpectral(ConvectiveBurgers(nu), grid),
+    "learned": lambda nu, grid: learned(ConservativeBurgers(nu), grid),
+    "speed": lambda nu, grid: FiniteDifference(
+        UpwindAdvectionDiffusion(nu - 0.2, nu), grid, order=3
+    ),
+}
+
+
+@pytest.mark.parametrize("make", PER_SAMPLE.values(), ids=PER_SAMPLE)
+@pytest.mark.parametrize("samples", [2, 6, 9])
+def test_each_sample_may_have_parameters_of_its_own(make, samples, generator):
+    # As many samples as elements or constant states must not be mistaken for them.
+    grid = Grid.line(18)
+    nu = 0.05 + torch.rand(samples, 1, generator=generator, dtype=torch.float64)
+    u = torch.randn(samples, 18, generator=generator, dtype=torch.float64)
+    together = make(nu, grid)
+    u_t = together(u)
+    steps = []
+    for row in range(samples):
+        alone = make(float(nu[row]), grid)
+        torch.testing.assert_close(u_t[row], alone(u[row]), atol=1e-12, rtol=1e-12)
+        steps.append(alone.stable_step(u, Heun))
+    assert together.stable_step(u, Heun) == pytest.approx(min(steps), rel=0.1)
+
+
+@contract
+def test_a_method_moves_to_another_device(make):
+    method = make(Grid.line(24)).to("meta")
+    u = torch.empty(2, 24, dtype=torch.float64, device="meta")
+    assert method(u).device.type == "meta"
+
+
+@pytest.mark.parametrize(
+    ("field", "settings", "error", "message"),
+    [
+        ([0.0, math.nan], {}, ValueError, "NaN"),
+        ([], {}, ValueError, "floating-point numbers, not 0"),
+        ([0.0, 1.0], {"states": 1}, ValueError, "at least 2 constant states"),
+        ([0.0, 1.0], {"integrator": ETDRK4}, TypeError, "no stability region"),
+    ],
+)
+def test_a_stable_step_says_what_it_needs(field, settings, error, message):
+    method = FiniteDifference(ConservativeBurgers(NU), Grid.line(16))
+    settings = {"integrator": RK4} | settings
+    with pytest.raises(error, match=message):
+        inspect.unwrap(Discretization.stable_step)(
+            method, torch.tensor(field).double(), **settings
+        )
 
 
 limiters = pytest.mark.parametrize("limiter", LIMITERS)

@@ -82,7 +82,7 @@ def test_each_row_may_be_read_at_its_own_time(averages):
     spectrum = forcing.spectrum(16)
     times = [0.5, -1.0, 7.0]
     for function in (force, spectrum):
-        together = function(torch.tensor(times, dtype=torch.float64))
+        together = function(torch.tensor(times, dtype=torch.float64)[:, None])
         for row, t in enumerate(times):
             torch.testing.assert_close(together[row], function(t)[row])
             scalar = torch.tensor(t, dtype=torch.float64)
@@ -91,14 +91,15 @@ def test_each_row_may_be_read_at_its_own_time(averages):
 
 def test_times_per_row_keep_the_precision_and_the_batch_of_the_forcing():
     forcing = RandomForcing.sample(3, seed=9)
-    t = torch.tensor([0.5, 1.0, 2.0], dtype=torch.float64)
+    t = torch.tensor([[0.5], [1.0], [2.0]], dtype=torch.float64)
     grid = Grid.line(16)
     assert forcing.to(dtype=torch.float32).on(grid)(t).dtype == torch.float32
     one = forcing.select([1]).on(grid)
     torch.testing.assert_close(one(t)[2], one(2.0)[0])
-    assert forcing.on(grid)(t.repeat(4, 1)).shape == (4, 3, 16)
-    with pytest.raises(ValueError, match="one per sample"):
-        forcing.on(grid)(t[:2])
+    assert forcing.on(grid)(t.repeat(4, 1, 1)).shape == (4, 3, 16)
+    for wrong in (t[:2], t[:, 0], t.mT):
+        with pytest.raises(ValueError, match="takes one time or the shape"):
+            forcing.on(grid)(wrong)
 
 
 def test_a_sample_does_not_depend_on_how_many_are_drawn():

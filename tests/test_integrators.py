@@ -13,6 +13,7 @@ from stencilnet import (
     IFRK4,
     RK4,
     Advection,
+    AdvectionDiffusion,
     BogackiShampine32,
     ConservativeBurgers,
     ConvectiveBurgers,
@@ -27,6 +28,7 @@ from stencilnet import (
     ImplicitExplicit,
     IntegratingFactor,
     Integrator,
+    KortewegDeVries,
     Kutta3,
     Lawson,
     LearnedStencil,
@@ -34,8 +36,11 @@ from stencilnet import (
     RandomForcing,
     RungeKutta,
     TimeDifferencing,
+    UpwindAdvection,
+    UpwindAdvectionDiffusion,
     Weno,
 )
+from stencilnet.exact import Solitons
 from stencilnet.exponential import phi_functions
 from stencilnet.integrators import INTEGRATORS
 
@@ -301,6 +306,15 @@ def test_semilinear_integrators_reach_their_order_on_a_stiff_problem(name, kind)
 
 
 @pytest.mark.parametrize("method", [ETDRK4, ETDRK4B, IFRK4])
+def test_exponential_integrators_are_exact_for_a_linear_discretization(method):
+    grid = Grid.line(15, 3.0)
+    rhs = FiniteDifference(AdvectionDiffusion(2.0, 0.1), grid, order=4)
+    u0 = smooth_field(grid)
+    exact = torch.linalg.matrix_exp(0.5 * rhs.jacobian(u0[:1])[0]) @ u0.T
+    torch.testing.assert_close(method.bind(rhs, None)(0.0, u0, 0.5), exact.T)
+
+
+@pytest.mark.parametrize("method", [ETDRK4, ETDRK4B, IFRK4])
 def test_exponential_integrators_are_exact_for_a_linear_equation(method):
     grid = Grid.line(15, 3.0)
     rhs = PseudoSpectral(Advection(2.0), grid)
@@ -395,6 +409,52 @@ def test_the_linear_symbol_is_what_small_waves_feel(kind):
     expected = method.linear_symbol()[3] * torch.fft.rfft(u.double())[3]
     torch.testing.assert_close(u_t, expected, rtol=1e-4, atol=0)
     assert method.linear_symbol().shape == (7,)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda grid: FiniteDifference(Advection(1.3), grid, order=4),
+        lambda grid: FiniteDifference(UpwindAdvection(-0.7), grid, order=3),
+        lambda grid: FiniteDifference(KortewegDeVries(), grid, order=6),
+        lambda grid: Weno(UpwindAdvectionDiffusion(1.0, 0.1), grid, weights="JS"),
+        lambda grid: PseudoSpectral(KortewegDeVries(), grid),
+    ],
+)
+@pytest.mark.parametrize("points", [12, 13])
+def test_the_linear_symbol_of_travelling_waves_has_their_direction(make, points):
+    grid = Grid.line(points)
+    method = make(grid)
+    small = 1e-7 * smooth_field(grid)
+    felt = torch.fft.rfft(method(small)) / torch.fft.rfft(small)
+    kept = slice(1, 4)
+    symbol = method.linear_symbol().expand_as(felt)
+    torch.testing.assert_close(symbol[:, kept], felt[:, kept], rtol=1e-3, atol=1e-6)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", SEMILINEAR)
+def test_semilinear_steps_of_finite_differences_treat_dispersion_well(name):
+    """With the dispersive part left to the explicit one, the steps would blow up."""
+    grid = Grid.line(64, 50.0)
+    rhs = FiniteDifference(KortewegDeVries(), grid, order=6)
+    u0 = Solitons((0.8,), (25.0,)).values(grid, 0.0)
+    exact = advance(RK4, rhs, u0, 1.0, 800)
+    u = advance(SEMILINEAR[name], rhs, u0, 1.0, 40)
+    assert float((u - exact).abs().max()) < (1e-2 if name == "ARS222" else 1e-3)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", SEMILINEAR)
+@pytest.mark.parametrize("kind", ["differences", "weno", "spectral"])
+def test_semilinear_methods_take_a_viscosity_per_sample(name, kind):
+    viscosities = torch.tensor([[0.05], [0.5], [1.0]], dtype=torch.float64)
+    u0 = smooth_field(Grid.line(12))
+    assert symbols()[kind](viscosities).linear_symbol().shape == (3, 7)
+    together = advance(SEMILINEAR[name], symbols()[kind](viscosities), u0, 0.2, 4)
+    for row, viscosity in enumerate(viscosities[:, 0].tolist()):
+        alone = advance(SEMILINEAR[name], symbols()[kind](viscosity), u0[row], 0.2, 4)
+        torch.testing.assert_close(together[row], alone, atol=1e-12, rtol=0)
 
 
 @pytest.mark.parametrize("kind", symbols())

@@ -121,12 +121,27 @@ def test_a_writer_that_fails_leaves_nothing(tmp_path):
 
 
 def test_a_writer_that_fails_keeps_what_was_there(tmp_path):
-    path = tmp_path / "a"
+    path = tmp_path / "a.json"
     path.write_text("old")
     with pytest.raises(RuntimeError), new_store(path, overwrite=True) as partial:
         partial.write_text("new")
         raise RuntimeError("half-way")
     assert path.read_text() == "old"
+
+
+def test_what_is_no_result_is_not_replaced(dataset, tmp_path):
+    folder = tmp_path / "thesis"
+    folder.mkdir()
+    (folder / "notes.txt").write_text("years of work")
+    text = tmp_path / "notes.txt"
+    text.write_text("more of it")
+    for path in (folder, text):
+        with pytest.raises(FileExistsError, match="no result of stencilnet"):
+            write_trajectories(dataset, path, overwrite=True)
+    assert (folder / "notes.txt").read_text() == "years of work"
+    assert text.read_text() == "more of it"
+    store = write_trajectories(dataset, tmp_path / "a.zarr")
+    assert write_trajectories(dataset, store, overwrite=True) == store
 
 
 def test_what_is_missing_or_strange_is_told(dataset, operator, tmp_path):

@@ -32,6 +32,11 @@ class Discretization(ConstantModule, abc.ABC):
 
     def __init__(self, equation: Equation, grid: Grid) -> None:
         super().__init__()
+        if len(grid.shape) != 1:
+            raise ValueError(
+                f"The methods are one-dimensional, but the grid has {len(grid.shape)} "
+                f"axes: give Grid.line(points, length)."
+            )
         self.equation = equation
         self.grid = grid
 
@@ -118,7 +123,7 @@ class Discretization(ConstantModule, abc.ABC):
 
     def eigenvalues(
         self, levels: Float[Tensor, " state"]
-    ) -> Complex[Tensor, "state x"]:
+    ) -> Complex[Tensor, "states x"]:
         """Eigenvalues of the method linearized about constant `levels`.
 
         One per Fourier mode, in the order of `torch.fft.fft`, shape `(state, x)`; where

@@ -61,7 +61,7 @@ class PseudoSpectral(Discretization):
         """The linear part of the equation, per mode."""
         return self.equation.symbol(self.get_buffer("k"))
 
-    def linear_symbol(self) -> Complex[Tensor, " mode"]:
+    def linear_symbol(self) -> Complex[Tensor, "*sample mode"]:
         """The linear part of the equation; zero for the Nyquist mode, which is none."""
         k = self.get_buffer("k")
         symbol = self.equation.symbol(self.get_constant("k", k.double()))

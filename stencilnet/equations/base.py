@@ -16,6 +16,10 @@ from stencilnet.moments import Derivative
 class Equation(abc.ABC):
     """An evolution equation `u_t = -F(u)_x + L u` on a periodic domain.
 
+    `time_derivative` is what stencil methods take, `flux` and `symbol` are what the
+    pseudo-spectral method takes: a term that is neither a flux nor linear, such as a
+    nonlinear reaction, has no place in the latter two.
+
     Attributes:
         requires: derivatives that `time_derivative` reads, by name.
         averages: whether the field holds cell averages rather than point values.

@@ -6,16 +6,32 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+# What tells the folders and files that this package writes.
+_MARKS = ("zarr.json", "table.csv")
+_FILES = (".json", ".pdf", ".png")
+
 
 def refuse_existing(path: Path, *, overwrite: bool) -> None:
     """Stops before work is done whose result would have no place.
 
     Raises:
-        FileExistsError: if there is something at `path` and `overwrite` is false.
+        FileExistsError: if there is something at `path` and `overwrite` is false, or if
+            it is nothing that this package writes.
     """
-    if not overwrite and path.exists():
+    if not path.exists():
+        return
+    if not overwrite:
         raise FileExistsError(
             f"{path} exists: choose another place, or replace it with --overwrite."
+        )
+    if path.is_dir():
+        kept = any((path / mark).exists() for mark in _MARKS) or not any(path.iterdir())
+    else:
+        kept = path.suffix in _FILES
+    if not kept:
+        raise FileExistsError(
+            f"{path} is no result of stencilnet, so it is not replaced: choose another "
+            f"place, or remove it yourself."
         )
 
 
