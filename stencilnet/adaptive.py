@@ -1,6 +1,7 @@
 """Integration in time with steps that follow an error estimate, sample by sample."""
 
 import math
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -71,14 +72,14 @@ def adaptive_rollout(
         relative_tolerance: of the error per step, relative to the solution.
         absolute_tolerance: what is added to it, in the units of the solution.
         first_step: length of the first step, positive; estimated by default.
-        max_steps: bound of the steps that a sample may try.
+        max_steps: bound of the steps that a sample may try; past it the sample counts
+            as blown up, and a warning tells.
 
     Raises:
         ValueError: if `pair` has no error estimate, if `times` has no entry or is not
             strictly monotone, if a tolerance, `first_step` or `max_steps` is not
             positive, or if the forcing does not fit the batch.
         TypeError: if the forcing has another dtype than `u0`.
-        RuntimeError: if a sample needs more than `max_steps` steps.
     """
     if not isinstance(pair, EmbeddedPair):
         raise ValueError(
@@ -135,10 +136,11 @@ class _Solver:
         previous_error = torch.ones_like(t)
         failed = torch.zeros_like(blown)
         while True:
+            exceeded = (accepted + rejected >= max_steps) & (following <= last)
+            blown = blown | self._used_up(exceeded & ~blown, t, times)
             moving = (following <= last) & ~blown
             if not bool(moving.any()):
                 return AdaptiveSolution(torch.stack(kept, dim=-2), accepted, rejected)
-            self._check_number(moving & (accepted + rejected >= max_steps), t, times)
 
             remaining = times[following.clamp(max=last)] - t
             # A last step that is a little longer saves a tiny one.
@@ -247,17 +249,20 @@ class _Solver:
             # The trial state may have blown up already.
             return sign * torch.where(step > 0, step, guess)
 
-    def _check_number(
+    def _used_up(
         self, exceeded: Bool[Tensor, "*batch"], t: Tensor, times: Tensor
-    ) -> None:
+    ) -> Bool[Tensor, "*batch"]:
+        """The samples without a step left, which a warning names."""
         if bool(exceeded.any()):
-            index = int(exceeded.flatten().nonzero()[0])
-            raise RuntimeError(
-                f"Sample {index} has used up its steps at time "
-                f"{float(t.flatten()[index]):g} of {float(times[-1]):g}: raise "
+            indices = exceeded.flatten().nonzero().flatten().tolist()
+            warnings.warn(
+                f"Sample {', '.join(map(str, indices))} has used up its steps at time "
+                f"{float(t.flatten()[indices[0]]):g} of {float(times[-1]):g}: raise "
                 f"max_steps or the tolerances, or take an implicit-explicit or "
-                f"exponential integrator if the problem is stiff."
+                f"exponential integrator if the problem is stiff.",
+                stacklevel=4,
             )
+        return exceeded
 
 
 def _first_row(u: Tensor, good: Bool[Tensor, "*batch"]) -> Tensor:

@@ -44,11 +44,13 @@ class ColeHopf(ExactSolution):
     viscosity: float = 0.3
 
     def values(self, grid: Grid, t: float) -> Float[Tensor, " x"]:
+        _check_period(grid)
         x = grid.points()
         slope = -math.exp(-self.viscosity * t) * x.sin()
         return -2 * self.viscosity * slope / self._potential(x, t)
 
     def averages(self, grid: Grid, t: float) -> Float[Tensor, " x"]:
+        _check_period(grid)
         left, right = _faces(grid)
         ratio = self._potential(right, t) / self._potential(left, t)
         return -2 * self.viscosity * ratio.log() / grid.spacing[-1]
@@ -80,9 +82,9 @@ class TravellingWave(ExactSolution):
         return self.mean + math.exp(-self.diffusivity * k**2 * t) * wave
 
     def averages(self, grid: Grid, t: float) -> Float[Tensor, " x"]:
-        half = self.wavenumber * grid.spacing[-1] / 2
+        half = torch.tensor(self.wavenumber * grid.spacing[-1] / 2).double()
         wave = self.values(grid, t) - self.mean
-        return self.mean + math.sin(half) / half * wave
+        return self.mean + torch.sinc(half / math.pi) * wave
 
 
 @dataclass(frozen=True)
@@ -101,15 +103,23 @@ class Steepening(ExactSolution):
     mean: float = 0.3
     amplitude: float = 1.0
 
+    def __post_init__(self) -> None:
+        if not self.amplitude > 0:
+            raise ValueError(
+                f"A wave that steepens has a positive amplitude, not {self.amplitude}."
+            )
+
     @property
     def shock_time(self) -> float:
         """When the solution ceases to be smooth."""
         return 1 / self.amplitude
 
     def values(self, grid: Grid, t: float) -> Float[Tensor, " x"]:
+        _check_period(grid)
         return self._initial(self._origin(grid.points(), t))
 
     def averages(self, grid: Grid, t: float) -> Float[Tensor, " x"]:
+        _check_period(grid)
         left, right = (self._primitive(x, t) for x in _faces(grid))
         return (right - left) / grid.spacing[-1]
 
@@ -162,12 +172,19 @@ class MovingShock(ExactSolution):
     start: float = 1.0
     stop: float = 3.0
 
+    def __post_init__(self) -> None:
+        if not (self.low < self.high and self.start < self.stop):
+            raise ValueError(
+                f"A block needs low < high and start < stop, not {self.low}, "
+                f"{self.high}, {self.start} and {self.stop}."
+            )
+
     def front(self, t: float) -> float:
         """Where the shock is."""
         return self.stop + (self.low + self.high) / 2 * t
 
     def values(self, grid: Grid, t: float) -> Float[Tensor, " x"]:
-        self._check(t)
+        self._check(grid, t)
         x = grid.points()
         fan = ((x - self.start) / t if t else _jump(x - self.start)).clamp(
             self.low, self.high
@@ -175,19 +192,26 @@ class MovingShock(ExactSolution):
         return torch.where(x < self.front(t), fan, self.low)
 
     def averages(self, grid: Grid, t: float) -> Float[Tensor, " x"]:
+        self._check(grid, t)
         left, right = (self._primitive(x, t) for x in _faces(grid))
         return (right - left) / grid.spacing[-1]
 
     def _primitive(self, x: Tensor, t: float) -> Tensor:
         """Integral of `u` from 0 to `x`."""
-        self._check(t)
         tail, head = self.start + self.low * t, self.start + self.high * t
         behind = x.clamp(tail, head) - tail
         fan = behind**2 / (2 * t) if t else 0 * x
         block = (self.high - self.low) * (x.clamp(head, self.front(t)) - head)
         return self.low * x + fan + block
 
-    def _check(self, t: float) -> None:
+    def _check(self, grid: Grid, t: float) -> None:
+        tail, length = self.start + self.low * t, grid.extent[-1]
+        if t < 0 or min(self.start, tail) < 0 or self.front(t) > length:
+            raise ValueError(
+                f"At t = {t} the block lies between {tail} and {self.front(t)}, beyond "
+                f"the period from 0 to {length}: ask for a time from 0 on at which it "
+                f"lies within."
+            )
         if self.start + self.high * t > self.front(t):
             raise ValueError(
                 f"The rarefaction has caught up with the shock at t = {t}: ask for an "
@@ -221,6 +245,14 @@ class Solitons(ExactSolution):
 
     rates: tuple[float, ...]
     centres: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        distinct = len(set(self.rates)) == len(self.rates) == len(self.centres)
+        if not (distinct and min(self.rates, default=0.0) > 0):
+            raise ValueError(
+                f"Solitons have positive, distinct rates and one centre each, not "
+                f"{self.rates} and {self.centres}."
+            )
 
     def values(self, grid: Grid, t: float) -> Float[Tensor, " x"]:
         slopes, weights = self._terms(grid.points(), t)
@@ -347,6 +379,15 @@ class Manufactured(ExactSolution):
 
     def _column(self, numbers: tuple[float, ...]) -> Tensor:
         return torch.tensor(numbers, dtype=torch.float64).unsqueeze(-1)
+
+
+def _check_period(grid: Grid) -> None:
+    """Refuses a grid on which the solution would not be periodic."""
+    if not math.isclose(grid.extent[-1], 2 * math.pi):
+        raise ValueError(
+            f"This solution has the period 2 pi, but the grid {grid.extent[-1]}: give "
+            f"Grid.line(points)."
+        )
 
 
 def _faces(grid: Grid) -> tuple[Tensor, Tensor]:

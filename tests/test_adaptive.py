@@ -259,7 +259,35 @@ def test_a_forcing_that_does_not_fit_is_refused():
 
 def test_too_many_steps_name_the_sample_and_the_time():
     u0 = torch.tensor([[0.0], [1.0]], dtype=torch.float64)
-    with pytest.raises(RuntimeError, match=r"Sample 1 .* at time 0\.\d+ of"):
-        adaptive_rollout(
+    with pytest.warns(UserWarning, match=r"Sample 1 .* at time 0\.\d+ of"):
+        solution = adaptive_rollout(
             lambda u: -1e4 * u, u0, torch.tensor([0.0, 1.0]), max_steps=200
         )
+    assert solution.u[0, -1].tolist() == [0.0]
+    assert solution.u[1, -1].isnan().all()
+
+
+def test_kept_times_do_not_disturb_the_steps():
+    u0 = torch.tensor([[1.0, 0.0]], dtype=torch.float64)
+
+    def oscillator(u):
+        return torch.stack([u[..., 1], -u[..., 0]], dim=-1)
+
+    free, kept = (
+        adaptive_rollout(oscillator, u0, torch.linspace(0, 40, count)).accepted
+        for count in (2, 300)
+    )
+    assert int(kept) < 1.4 * max(int(free), 299)
+
+
+def test_a_forcing_of_the_time_alone_means_the_same_to_both_rollouts():
+    grid = Grid.line(4)
+    times = torch.linspace(0, 1, 3, dtype=torch.float64)
+    u0 = torch.zeros(4, 4, dtype=torch.float64)
+
+    def travelling(t):
+        return torch.sin(grid.points() - torch.as_tensor(t))
+
+    fixed = rollout(torch.zeros_like, u0, times, travelling, integrator=RK4, substeps=9)
+    free = adaptive_rollout(torch.zeros_like, u0, times, travelling).u
+    torch.testing.assert_close(fixed, free, atol=1e-5, rtol=0)

@@ -165,3 +165,26 @@ def test_finite_differences_carry_a_wave():
         return float((u[-1] - wave.values(grid, 0.5)).abs().max())
 
     assert observed_order(error, (16, 32)) == pytest.approx(4, abs=0.15)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Solitons((1.0, 1.0), (0.0, 5.0)), "distinct"),
+        (lambda: Solitons((1.0,), (0.0, 5.0)), "one centre each"),
+        (lambda: Solitons((-1.0,), (0.0,)), "positive"),
+        (lambda: Steepening(amplitude=0.0), "positive amplitude"),
+        (lambda: MovingShock(low=1.0, high=0.5), "low < high"),
+        (lambda: MovingShock().averages(Grid.line(8), 7.0), "beyond the period"),
+        (lambda: MovingShock().values(Grid.line(8), -1.0), "beyond the period"),
+        (lambda: ColeHopf().values(Grid.line(8, 1.0), 0.0), "period 2 pi"),
+    ],
+)
+def test_solutions_that_are_none_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_a_wave_without_a_wavenumber_is_constant():
+    wave = TravellingWave(1.0, wavenumber=0.0)
+    assert wave.averages(Grid.line(4), 0.3).tolist() == [0.2] * 4
