@@ -5,6 +5,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,8 +25,9 @@ from stencilnet.config import Config, load_config
 from stencilnet.demo import demo as run_demo
 from stencilnet.denoise import compare_denoisers
 from stencilnet.denoise import denoise as denoise_store
-from stencilnet.evaluation import compare_study
+from stencilnet.evaluation import check_comparison, compare_study
 from stencilnet.generate import generate as generate_data
+from stencilnet.generate import kept_grids
 from stencilnet.reference import Progress
 from stencilnet.report import (
     certificate_page,
@@ -66,6 +68,26 @@ OverwriteOption = Annotated[
 DryRunOption = Annotated[
     bool, typer.Option("--dry-run", help="Say what would run, and stop.")
 ]
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            help="Print the version, and stop.",
+            is_eager=True,
+            callback=lambda given: _print_version() if given else None,
+        ),
+    ] = False,
+) -> None:
+    """Options of all commands."""
+
+
+def _print_version() -> None:
+    _output.print(version_of("stencilnet"), highlight=False)
+    raise typer.Exit
 
 
 @app.command()
@@ -288,9 +310,14 @@ def main() -> None:
         app()
     except (ValueError, OSError, ArithmeticError, MemoryError, RuntimeError) as error:
         # torch reports a lack of memory as a RuntimeError.
-        too_large = isinstance(error, OverflowError | MemoryError) or (
+        too_large = isinstance(error, MemoryError) or (
             "not enough memory" in str(error)
         )
+        if isinstance(error, OverflowError):
+            error = ValueError(
+                f"A number is beyond what the machine computes with ({error}): look "
+                f"for an amplitude, a length or a size that is far off."
+            )
         known = isinstance(error, ValueError | OSError | FloatingPointError)
         if os.environ.get("STENCILNET_TRACEBACK") or not (known or too_large):
             raise
@@ -325,7 +352,10 @@ def _number_or_name(text: str) -> float | str:
 
 
 def _describe(study: Config, folder: Path) -> None:
-    """Prints what a study would do, and how much it would keep."""
+    """Prints what a study would do, and how much it would keep, if it can be done."""
+    kept_grids(study)
+    check_training(study)
+    check_comparison(study)
     data, problem = study.data, study.problem
     states = round(problem.duration / problem.interval) + 1
     samples = data.training + data.validation + data.test

@@ -7,10 +7,8 @@ from pathlib import Path
 
 from stencilnet import plots
 from stencilnet.config import Config
-from stencilnet.evaluation import compare_study
+from stencilnet.evaluation import check_comparison, compare_study
 from stencilnet.generate import generate
-from stencilnet.grid import Grid
-from stencilnet.methods import classical
 from stencilnet.reference import Progress, no_progress
 from stencilnet.report import Row, summarize, write_json, write_report
 from stencilnet.storage import read_operator
@@ -34,7 +32,7 @@ class DemoResult:
 
 def demo(
     config: Config,
-    run: Path,
+    run: Path | str,
     *,
     overwrite: bool = False,
     progress: Callable[[str], Progress] = lambda _stage: no_progress,
@@ -54,11 +52,11 @@ def demo(
         ValueError: if the comparison lacks WENO-Z, or a name in the config is unknown.
         Otherwise as `generate`, `train`, `compare_study` and `write_report`.
     """
+    run = Path(run)
     if "weno_z" not in config.comparison.methods:
         raise ValueError("The demo compares with WENO-Z: add weno_z to its methods.")
     check_training(config)
-    for name in config.comparison.methods:
-        classical(name, config.problem.viscosity, Grid.line(64))
+    check_comparison(config)
     begin = time.perf_counter()
     settings = {"overwrite": overwrite}
     generate(config, run, progress=progress("Generating"), **settings)

@@ -105,8 +105,8 @@ class Denoising:
 
 
 def denoise(
-    store: Path,
-    out: Path | None = None,
+    store: Path | str,
+    out: Path | str | None = None,
     *,
     along: str = "x",
     order: int = 2,
@@ -148,6 +148,8 @@ def denoise(
         FileNotFoundError, ValueError: if `store` cannot be read, a trajectory is
             missing altogether, or an argument does not fit.
     """
+    store = Path(store)
+    out = None if out is None else Path(out)
     settings = Denoising.checked(
         along=along, order=order, penalty=penalty, weight=weight, noise=noise, seed=seed
     )

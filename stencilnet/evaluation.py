@@ -15,6 +15,7 @@ from stencilnet.config import Config, validate_config
 from stencilnet.discretizations import Discretization
 from stencilnet.forcing import RandomForcing
 from stencilnet.generate import read_split
+from stencilnet.grid import Grid
 from stencilnet.integrators import INTEGRATORS, SSPRK3, RungeKutta
 from stencilnet.methods import classical, habits, load_operator, moved
 from stencilnet.reference import Progress, no_progress
@@ -163,7 +164,7 @@ def mean_drift(
 
 def compare_study(
     config: Config,
-    run: Path,
+    run: Path | str,
     *,
     operator: Path | None = None,
     progress: Progress = no_progress,
@@ -185,6 +186,7 @@ def compare_study(
         ValueError: if a method does not exist, or if the operator's own grid is not
             among those of the comparison.
     """
+    run = Path(run)
     comparison, problem = config.comparison, config.problem
     learned, stored = load_operator(operator or run / "operator.zarr")
     own = learned.grid.shape[-1] / learned.grid.extent[-1]
@@ -226,8 +228,29 @@ def compare_study(
     return results
 
 
+def check_comparison(config: Config) -> None:
+    """Refuses methods that do not exist or do not fit their grid.
+
+    Raises:
+        ValueError: naming the method.
+    """
+    for points in set(config.comparison.points):
+        grid = Grid.line(points, config.problem.length)
+        for name in config.comparison.methods:
+            classical(name, config.problem.viscosity, grid)
+
+
 def stored_config(attributes: Mapping[str, object], path: Path) -> Config:
-    """The config that a store carries."""
+    """The config that a store carries.
+
+    Raises:
+        ValueError: if it carries none.
+    """
+    if "config" not in attributes:
+        raise ValueError(
+            f"{path} does not say which problem it is for: name a config, as in "
+            f"--config p2."
+        )
     return validate_config(json.loads(str(attributes["config"])), f"config in {path}")
 
 

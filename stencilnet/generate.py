@@ -35,9 +35,26 @@ def store_path(run: Path, split: str, points: int, *, averages: bool) -> Path:
     return run / "data" / split / f"{kind}-{points}.zarr"
 
 
+def kept_grids(config: Config) -> list[tuple[Grid, bool]]:
+    """The coarse grids of a study, and whether each one holds cell averages.
+
+    Raises:
+        ValueError: if one does not divide the reference's.
+    """
+    fine = Grid.line(config.reference.points, config.problem.length)
+    return [
+        (fine.coarsen(coarsening(fine, points)), averages)
+        for averages, sizes in (
+            (True, config.data.averages),
+            (False, config.data.values),
+        )
+        for points in dict.fromkeys(sizes)
+    ]
+
+
 def generate(
     config: Config,
-    run: Path,
+    run: Path | str,
     *,
     overwrite: bool = False,
     progress: Progress = no_progress,
@@ -62,13 +79,9 @@ def generate(
         ValueError: if a grid does not divide the reference's, or if the solution is
             not finite, not resolved, or misses the tolerance of self-convergence.
     """
-    problem, reference, data = config.problem, config.reference, config.data
-    fine = Grid.line(reference.points, problem.length)
-    grids = [
-        (fine.coarsen(coarsening(fine, points)), averages)
-        for averages, sizes in ((True, data.averages), (False, data.values))
-        for points in dict.fromkeys(sizes)
-    ]
+    run = Path(run)
+    problem, reference = config.problem, config.reference
+    fine, grids = Grid.line(reference.points, problem.length), kept_grids(config)
     targets = {
         (split, grid, averages): store_path(
             run, split, grid.shape[-1], averages=averages
@@ -100,7 +113,7 @@ def generate(
                 attributes={
                     "config": config.model_dump_json(),
                     "split": split,
-                    "seed": data.seed,
+                    "seed": config.data.seed,
                     "viscosity": problem.viscosity,
                     "self_convergence": quality.self_convergence,
                     "spectral_tail": quality.spectral_tail,

@@ -116,13 +116,14 @@ def moved(operator: LearnedStencil, grid: Grid, viscosity: float) -> LearnedSten
     return operator.on(grid, type(operator.equation)(viscosity))
 
 
-def load_operator(path: Path) -> tuple[LearnedStencil, StoredOperator]:
+def load_operator(path: Path | str) -> tuple[LearnedStencil, StoredOperator]:
     """A learned operator and the store it comes from, weights bit for bit.
 
     Raises:
         FileNotFoundError: if there is nothing at `path`.
         ValueError: if it is no operator store, or its arrays do not fit its spec.
     """
+    path = Path(path)
     stored = read_operator(path)
     operator = LearnedStencil.from_spec(stored.spec)
     set_weights(operator, stored, path)

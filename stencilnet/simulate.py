@@ -45,7 +45,7 @@ class _Solver:
 
 def simulate(
     method: str,
-    out: Path,
+    out: Path | str,
     *,
     config: Config | None = None,
     seed: int = 0,
@@ -79,6 +79,7 @@ def simulate(
         FileNotFoundError: if `method` is neither a store nor a known name.
         ValueError: if a number does not fit the problem or the operator.
     """
+    out = Path(out)
     refuse_existing(out, overwrite=overwrite)
     solver = _solver(method, config, points)
     problem, grid = solver.config.problem, solver.method.grid

@@ -99,7 +99,7 @@ def _equation(config: Config) -> type[Burgers]:
 
 def train(
     config: Config,
-    run: Path,
+    run: Path | str,
     *,
     resume: bool = False,
     overwrite: bool = False,
@@ -133,6 +133,7 @@ def train(
         FloatingPointError: if the loss is not finite; the last checkpoint stays.
         ValueError: if a setting does not fit the data.
     """
+    run = Path(run)
     training = config.training
     target, checkpoints = run / "operator.zarr", run / "checkpoints"
     refuse_existing(target, overwrite=overwrite)

@@ -15,7 +15,7 @@ from stencilnet.storage import (
 )
 
 
-def verify(store: Path, *, data: Path | None = None) -> xr.Dataset:
+def verify(store: Path | str, *, data: Path | str | None = None) -> xr.Dataset:
     """Checks a store against its checksum and returns what it vouches for.
 
     Args:
@@ -32,6 +32,8 @@ def verify(store: Path, *, data: Path | None = None) -> xr.Dataset:
             operator has no certificate and no data are given; or if data are given for
             trajectories.
     """
+    store = Path(store)
+    data = None if data is None else Path(data)
     if schema_of(store) != OPERATOR_SCHEMA:
         if data is not None:
             raise ValueError(

@@ -46,7 +46,8 @@ class LearnedStencil(StencilMethod):
     Args:
         equation: what is discretized.
         grid: where.
-        width: points of each stencil; even for faces, odd for points.
+        width: points of each stencil, even for faces, odd for points; 6 or 7 by
+            default.
         order: accuracy order `r` that the conditions impose on each derivative.
         window: points that the network reads; `width` by default.
         hidden: sizes of the hidden layers.
@@ -70,7 +71,7 @@ class LearnedStencil(StencilMethod):
         equation: Equation,
         grid: Grid,
         *,
-        width: int = 6,
+        width: int | None = None,
         order: int = 1,
         window: int | None = None,
         hidden: Sequence[int] = (32, 32),
@@ -84,6 +85,9 @@ class LearnedStencil(StencilMethod):
         dtype: torch.dtype = torch.float64,
     ) -> None:
         super().__init__(equation, grid)
+        if width is None:
+            faces = any(wanted.face for wanted in equation.requires.values())
+            width = 6 if faces else 7
         window = width if window is None else window
         if not scale > 0:
             raise ValueError(

@@ -22,7 +22,8 @@ def refuse_existing(path: Path, *, overwrite: bool) -> None:
         return
     if not overwrite:
         raise FileExistsError(
-            f"{path} exists: choose another place, or replace it with --overwrite."
+            f"{path} exists: choose another place, or replace it with --overwrite "
+            f"(in Python, overwrite=True)."
         )
     if path.is_dir():
         kept = any((path / mark).exists() for mark in _MARKS) or not any(path.iterdir())
