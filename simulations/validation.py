@@ -158,7 +158,7 @@ methods = {
     "muscl": Method(
         lambda equation, grid: Muscl(equation, grid),
         2,
-        weno_grids,
+        (256, 512, 1024, 2048),
         one_sided=True,
     ),
     "learned": Method(learned, learned_order, upwind_grids),
@@ -170,7 +170,7 @@ def discontinuous(degree: int) -> Method:
     return Method(
         lambda equation, grid: DiscontinuousGalerkin(equation, grid, degree=degree),
         degree + 1,
-        (48, 96, 192),
+        (96, 192, 384) if degree == 3 else (48, 96, 192),
         one_sided=True,
     )
 
@@ -179,6 +179,9 @@ galerkin = {f"dg{degree}": discontinuous(degree) for degree in (1, 2, 3)}
 
 
 def supports(method: Method, equation: Equation) -> bool:
+    if method is methods["learned"] and type(equation) is Advection:
+        # Random centred stencils let waves grow, and nothing here damps them.
+        return False
     sides = any(derivative.side for derivative in equation.requires.values())
     return sides or not method.one_sided
 
@@ -469,7 +472,8 @@ for equation in (
     ConservativeKuramotoSivashinsky(),
 ):
     for name, method in methods.items():
-        if not supports(method, equation):
+        # Limiters are not smooth, which hides the order of any integrator.
+        if name == "muscl" or not supports(method, equation):
             continue
         discrete = method.make(equation, Grid.line(16))
         averages = equation.averages

@@ -72,7 +72,7 @@ from stencilnet.integrators import (
     Kutta3,
     RungeKutta,
 )
-from stencilnet.methods import load_operator
+from stencilnet.methods import load_operator, save_operator
 from stencilnet.moments import (
     Derivative,
     MomentConditions,
@@ -147,6 +147,7 @@ __all__ = [
     "load_operator",
     "read_trajectories",
     "rollout",
+    "save_operator",
     "simulate",
     "train",
     "verify",

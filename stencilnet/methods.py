@@ -1,9 +1,10 @@
 """Methods by name: the classical ones, and learned operators kept in stores."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -25,7 +26,7 @@ from stencilnet.equations import (
 )
 from stencilnet.grid import Grid
 from stencilnet.integrators import INTEGRATORS
-from stencilnet.storage import StoredOperator, read_operator
+from stencilnet.storage import StoredOperator, read_operator, write_operator
 
 
 def _central(viscosity: float, grid: Grid, *, order: int) -> Discretization:
@@ -114,6 +115,35 @@ def moved(operator: LearnedStencil, grid: Grid, viscosity: float) -> LearnedSten
             f"is Burgers' equation: train one for it."
         )
     return operator.on(grid, type(operator.equation)(viscosity))
+
+
+def save_operator(
+    operator: LearnedStencil,
+    path: Path | str,
+    *,
+    attributes: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Stores a learned operator, weights bit for bit, for `load_operator`.
+
+    What `train` stores has its history, certificate and problem beside.
+
+    Args:
+        operator: trained in any way.
+        path: of the store.
+        attributes: plain values to keep with it.
+        overwrite: whether to replace a store.
+
+    Raises:
+        FileExistsError: if `path` exists and `overwrite` is false.
+        ValueError: if an attribute is no plain value.
+    """
+    weights = {
+        name: value.detach().cpu().numpy()
+        for name, value in operator.state_dict().items()
+    }
+    stored = StoredOperator(operator.spec(), weights, attributes=dict(attributes or {}))
+    return write_operator(stored, Path(path), overwrite=overwrite)
 
 
 def load_operator(path: Path | str) -> tuple[LearnedStencil, StoredOperator]:

@@ -7,11 +7,19 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 import yaml
 import zarr
 from studies import SMALL
 
-from stencilnet import read_trajectories
+from stencilnet import (
+    ConservativeBurgers,
+    Grid,
+    LearnedStencil,
+    load_operator,
+    read_trajectories,
+    save_operator,
+)
 from stencilnet.cli import main
 
 
@@ -280,3 +288,33 @@ def test_values_of_a_wrong_type_are_mistakes(home):
     assert "Traceback" not in done.stderr
     for message in WRONG_TYPES.values():
         assert message in " ".join(done.stderr.split())
+
+
+def test_dry_runs_refuse_what_could_not_run(monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    for command, setting, message in (
+        ("generate", "operator.equation=Foo", "no form 'Foo'"),
+        ("compare", "comparison.methods=[weno]", "did you mean 'weno_z'"),
+        ("generate", "data.averages=[48]", "choose a number that divides"),
+        ("train", "training.integrator=RK5", "did you mean 'RK4'"),
+    ):
+        assert call(monkeypatch, command, "demo", setting, "--dry-run") == 2
+        assert message in " ".join(capsys.readouterr().err.split())
+    assert call(monkeypatch, "generate", "demo", "--dry-run") == 0
+    assert not any(tmp_path.iterdir())
+
+
+def test_an_operator_of_ones_own_needs_a_problem(monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    operator = LearnedStencil(
+        ConservativeBurgers(0.02), Grid.line(32), dtype=torch.float32
+    )
+    path = save_operator(operator, "own.zarr", attributes={"note": "mine"})
+    found, stored = load_operator(path)
+    for name, value in operator.state_dict().items():
+        assert torch.equal(value, found.state_dict()[name])
+    assert stored.attributes["note"] == "mine"
+    assert call(monkeypatch, "simulate", "own.zarr", "a.zarr") == 2
+    assert "--config" in capsys.readouterr().err
+    settings = ("--config", "demo", "--duration", "1")
+    assert call(monkeypatch, "simulate", "own.zarr", "a.zarr", *settings) == 0

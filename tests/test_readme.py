@@ -31,7 +31,7 @@ QUICK = [
 
 
 def test_there_are_examples_to_test():
-    assert len(PYTHON) == 4
+    assert len(PYTHON) == 5
     assert len(COMMANDS) == 7
 
 

@@ -8,8 +8,8 @@ in one run:
 - a compiled step beside an eager one, WENO-Z and a learned stencil;
 - the reference generator's step beside exponax's ETDRK4, batched and jitted by JAX, on
   equally many points and with equally many modes, and the steps both need;
-- a rollout with its gradient beside torchdiffeq's at the same tableau, with both
-  right-hand sides compiled and both eager;
+- a rollout with its gradient beside torchdiffeq's at the same tableau, both eager, and
+  both compiled as far as each lets one: our whole step, its right-hand side;
 - time against points and against samples.
 
 exponax and torchdiffeq are the dependency group `bench`; without them their numbers are
