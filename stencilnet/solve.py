@@ -48,7 +48,8 @@ def rollout(
         substeps: steps of equal length between two kept times.
         checkpoint: whether gradients keep only the state at the start of every
             segment of steps and compute what lies between again, which takes memory
-            `O(sqrt(steps))` and about a third more time. A number is the length of the
+            `O(sqrt(steps))` for one more solution without gradients. A number is the
+            length of the
             segments, `sqrt(steps)` by default. The values are the same. Gradients are
             those of leaf tensors and of `u0`, and cannot be differentiated again.
         compile: whether the step is compiled by `torch.compile`, once per shape; worth

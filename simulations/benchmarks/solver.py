@@ -4,7 +4,7 @@ On one core and one thread, medians of several runs after a warm-up, always two 
 in one run:
 
 - the gradient of a rollout of 4000 steps with checkpoints and without: peak memory and
-  time, each in a process of its own;
+  time, each in a process of its own, as are the measurements with JAX;
 - a compiled step beside an eager one, WENO-Z and a learned stencil;
 - the reference generator's step beside exponax's ETDRK4, batched and jitted by JAX, on
   equally many points and with equally many modes, and the steps both need;
@@ -67,7 +67,9 @@ except ImportError:
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--json", action="store_true", help="print one JSON object")
 parser.add_argument("--run", type=Path, default=Path("runs/benchmarks"))
-parser.add_argument("--gradient", choices=("plain", "checkpoint"), help="one part only")
+parser.add_argument(
+    "--part", choices=("plain", "checkpoint", "exponax"), help="one part only"
+)
 arguments = parser.parse_args()
 torch.set_num_threads(1)
 if hasattr(os, "sched_setaffinity"):
@@ -120,8 +122,8 @@ def gradient_of_a_long_rollout(steps: int, *, checkpoint: bool) -> None:
     u.square().mean().backward()  # type: ignore[no-untyped-call]
 
 
-if arguments.gradient:
-    checkpoint = arguments.gradient == "checkpoint"
+if arguments.part in ("plain", "checkpoint"):
+    checkpoint = arguments.part == "checkpoint"
     gradient_of_a_long_rollout(80, checkpoint=checkpoint)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     begin = time.perf_counter()
@@ -132,9 +134,9 @@ if arguments.gradient:
     sys.exit()
 
 
-def measured(kind: str) -> dict[str, float]:
-    """Peak memory and median time of the gradient, from three processes."""
-    command = [sys.executable, __file__, "--gradient", kind]
+def measured(part: str) -> dict[str, float]:
+    """Medians over three processes, each of which measures one part."""
+    command = [sys.executable, __file__, "--part", part]
     found = [json.loads(subprocess.check_output(command)) for _ in range(3)]
     return {key: median(run[key] for run in found) for key in found[0]}
 
@@ -181,14 +183,12 @@ def exponax_solver(points: int, dt: float, steps: int, u0: Tensor) -> Callable[[
     return lambda: repeated(state).block_until_ready()
 
 
-def generator_vs_exponax(points: int) -> float | None:
+def generator_vs_exponax(points: int) -> float:
     """Time of exponax's step on 512 points over the generator's on `points`.
 
     80 samples in float64, order 4, our forcing included. exponax keeps the lowest two
     thirds of its modes, 170 of 512 points, which the generator resolves on 341.
     """
-    if exponax is None:
-        return None
     batch, dt, steps = 80, 0.005, 20
     grid = Grid.line(points)
     method = PseudoSpectral(ConvectiveBurgers(viscosity), grid)
@@ -203,10 +203,8 @@ def generator_vs_exponax(points: int) -> float | None:
     return seconds(theirs) / seconds(ours)
 
 
-def generator_steps_vs_exponax() -> float | None:
+def generator_steps_vs_exponax() -> float:
     """Steps that exponax needs for a relative error of 1e-6 over ours, no forcing."""
-    if exponax is None:
-        return None
     samples, duration = 8, 2.0
     grid = Grid.line(512)
     method = PseudoSpectral(ConvectiveBurgers(viscosity), grid)
@@ -231,6 +229,19 @@ def generator_steps_vs_exponax() -> float | None:
         return float(np.exp(logs))
 
     return needed(theirs) / needed(ours)
+
+
+if arguments.part == "exponax":
+    print(
+        json.dumps(
+            {
+                "generator_vs_exponax": generator_vs_exponax(512),
+                "generator_vs_exponax_equal_modes": generator_vs_exponax(341),
+                "generator_steps_vs_exponax": generator_steps_vs_exponax(),
+            }
+        )
+    )
+    sys.exit()
 
 
 def rollout_vs_torchdiffeq(*, compiled: bool) -> float | None:
@@ -296,9 +307,7 @@ result = {
         classical("weno_z", viscosity, grid), torch.float64
     ),
     "compiled_learned_speedup": compiled_speedup(learned(grid), torch.float32),
-    "generator_vs_exponax": generator_vs_exponax(512),
-    "generator_vs_exponax_equal_modes": generator_vs_exponax(341),
-    "generator_steps_vs_exponax": generator_steps_vs_exponax(),
+    **(measured("exponax") if exponax else {"generator_vs_exponax": None}),
     "rollout_vs_torchdiffeq": rollout_vs_torchdiffeq(compiled=True),
     "rollout_vs_torchdiffeq_eager": rollout_vs_torchdiffeq(compiled=False),
     "growth_points": exponent(list(by_points), list(by_points.values())),
