@@ -49,9 +49,9 @@ def rollout(
         checkpoint: whether gradients keep only the state at the start of every
             segment of steps and compute what lies between again, which takes memory
             `O(sqrt(steps))` for one more solution without gradients. A number is the
-            length of the
-            segments, `sqrt(steps)` by default. The values are the same. Gradients are
-            those of leaf tensors and of `u0`, and cannot be differentiated again.
+            length of the segments, `sqrt(steps)` by default. The values are the same.
+            Gradients are those of leaf tensors and of `u0`, and cannot be
+            differentiated again.
         compile: whether the step is compiled by `torch.compile`, once per shape; worth
             it from hundreds of steps on. It needs a C++ compiler.
 
