@@ -628,7 +628,7 @@ with rc_context(plots.STYLE):
             ideal = [errors[-1] * (h / reach[0]) ** method.order for h in reach]
             axis.loglog(reach, ideal, ":", color="#999999", linewidth=0.8, zorder=0)
         axis.set_title(label)
-        axis.set_xlim(5e-3, 1.2)
+        axis.set_xlim(2e-3, 1.2)
     handles: dict[str, Any] = {}
     for axis in panels[: len(shown)]:
         for handle, text in zip(*axis.get_legend_handles_labels(), strict=True):
@@ -648,7 +648,7 @@ with rc_context(plots.STYLE):
         ideal = [errors[-1] * (dt / reach[0]) ** order for dt in reach]
         axis.loglog(reach, ideal, ":", color="#999999", linewidth=0.8, zorder=0)
     axis.set(title="in time: central 4, GodunovBurgers", xlabel="$\\Delta t$")
-    axis.set_xlim(steps[-1] / 10, 300 * steps[0])
+    axis.set_xlim(steps[-1] / 3, 3000 * steps[0])
     axis.legend(loc="center right")
     axis = panels[-1]
     axis.loglog(large[3][1:], large[4][1:], "k-")
