@@ -6,8 +6,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from stencilnet.exponential import Split
 from stencilnet.integrators import Field, Forcing, Step
+from stencilnet.splitting import Split
 
 
 @dataclass(frozen=True, eq=False)

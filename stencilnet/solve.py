@@ -91,19 +91,33 @@ def rollout(
     solver = _Solver(step, times.tolist(), int(substeps), checkpoint)
     # The compiler must not reuse what a graph needs that is gone through repeatedly.
     with functorch_config.patch(donated_buffer=checkpoint is False):
-        solution = solver.solve(u0)
+        solution = _isolated(solver, u0)
     if solution.dtype != u0.dtype:
         raise TypeError(
             f"The right-hand side turns a {u0.dtype} state into {solution.dtype}: "
             f"convert its parameters, or the state."
         )
-    finite = solution.isfinite().all(-1)
-    if solution.requires_grad and not bool(finite.all()):
-        # Zero times infinity would reach the gradients of what the samples share.
-        blown = (~finite).long().cummax(-1).values > 0
-        again = solver.solve(u0, blown)
-        solution = torch.where(blown.unsqueeze(-1), solution.detach(), again)
     return solution
+
+
+def _isolated(solver: "_Solver", u0: Tensor) -> Tensor:
+    """A solution in which a sample that blows up spoils no gradient but its own."""
+    solution = solver.solve(u0)
+    finite = solution.isfinite().all(-1)
+    if not solution.requires_grad or _all(finite):
+        return solution
+    # Zero times infinity would reach the gradients of what the samples share.
+    blown = (~finite).long().cummax(-1).values > 0
+    again = solver.solve(u0, blown)
+    return torch.where(blown.unsqueeze(-1), solution.detach(), again)
+
+
+def _all(flags: Bool[Tensor, "*any"]) -> bool:
+    """Whether all are true, and true under `vmap`, where nothing can be asked."""
+    try:
+        return bool(flags.all())
+    except RuntimeError:
+        return True
 
 
 @dataclass(frozen=True)

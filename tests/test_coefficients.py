@@ -148,6 +148,14 @@ def test_closed_forms_work_under_vmap(layer):
     assert jacobians.shape == (5, 6, constraint.inputs)
 
 
+@each_layer
+def test_single_fields_give_what_rows_do(layer):
+    constraint = layer(MomentConditions(OFFSETS, 1, 2, averages=True), limit=3.0)
+    raw = draws(20, constraint.inputs)
+    planes = torch.stack(list(constraint.planes(raw.unbind(-1))), dim=-1)
+    torch.testing.assert_close(planes, constraint(raw), atol=1e-12, rtol=0)
+
+
 # Compilers cannot look through the shape checks of the test suite.
 COMPILED = """
 import torch

@@ -259,6 +259,17 @@ def test_weno_reconstructs_as_published(weights, generator):
             assert float(found["u_right"][face]) == pytest.approx(right, abs=1e-9)
 
 
+@pytest.mark.parametrize("kind", ["WENO-Z", "WENO-JS", "learned"])
+def test_the_form_for_compilers_computes_the_same(kind, monkeypatch, generator):
+    equation = ConservativeBurgers if kind == "learned" else GodunovBurgers
+    make = METHODS[f"learned {equation.__name__}" if kind == "learned" else kind]
+    method = make(Grid.line(16))
+    u = torch.randn(3, 16, generator=generator, dtype=torch.float64)
+    expected = method(u)
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    torch.testing.assert_close(method(u), expected, atol=1e-11, rtol=1e-11)
+
+
 def test_weno_needs_one_sided_face_values():
     with pytest.raises(ValueError, match="one-sided face values"):
         Weno(ConservativeBurgers(NU), Grid.line(16))

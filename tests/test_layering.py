@@ -12,6 +12,7 @@ LAYERS = [
         "integrators",
         "exponential",
         "implicit_explicit",
+        "splitting",
         "checkpointing",
         "grid",
         "config",

@@ -310,6 +310,20 @@ def test_checkpoints_find_what_only_later_steps_read():
     torch.testing.assert_close(found[0], found[1])
 
 
+def test_transformed_gradients_pass_through_a_rollout():
+    grid = Grid.line(16)
+    method = PseudoSpectral(ConvectiveBurgers(0.1), grid)
+    times = torch.tensor([0.0, 0.1])
+    u0 = smooth_field(grid)
+
+    def loss(u0):
+        return rollout(method, u0, times, substeps=3).square().sum()
+
+    rows = torch.func.vmap(torch.func.grad(loss))(u0)
+    start = u0.clone().requires_grad_()
+    torch.testing.assert_close(rows, torch.autograd.grad(loss(start), start)[0])
+
+
 def test_second_derivatives_through_checkpoints_are_refused():
     grid = Grid.line(16)
     nu = torch.tensor(0.1, dtype=torch.float64, requires_grad=True)

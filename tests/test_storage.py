@@ -133,6 +133,7 @@ def test_what_is_no_result_is_not_replaced(dataset, tmp_path):
     folder = tmp_path / "thesis"
     folder.mkdir()
     (folder / "notes.txt").write_text("years of work")
+    (folder / "table.csv").write_text("its numbers")
     text = tmp_path / "notes.txt"
     text.write_text("more of it")
     for path in (folder, text):

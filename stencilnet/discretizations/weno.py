@@ -91,9 +91,6 @@ class Weno(StencilMethod):
             "WENO5", grid, viscous_order, reach=len(_REACH)
         )
         self.register_constant("slope", slope)
-        self.register_constant("candidates", _CANDIDATES)
-        self.register_constant("curvature", _CURVATURE)
-        self.register_constant("gradient", _SLOPE)
         self.register_constant("linear_weights", _LINEAR_WEIGHTS)
         self.register_constant("features", torch.cat([_CANDIDATES, _CURVATURE, _SLOPE]))
 
@@ -135,10 +132,10 @@ class Weno(StencilMethod):
         """The same by single fields, of which a compiler makes one vectorized loop."""
         sides = []
         for cells in stencils:
-            candidates, curvature, gradient = (
-                [weighted_sum(row, cells) for row in self.get_numbers(name)]
-                for name in ("candidates", "curvature", "gradient")
-            )
+            features = [
+                weighted_sum(row, cells) for row in self.get_numbers("features")
+            ]
+            candidates, curvature, gradient = features[:3], features[3:6], features[6:]
             roughness = [_roughness(*k) for k in zip(curvature, gradient, strict=True)]
             distance = (roughness[0] - roughness[2]).abs()
             raw = [

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 # What tells the folders and files that this package writes.
-_MARKS = ("zarr.json", "table.csv")
+_MARKS = ("zarr.json", "comparison-*.zarr")
 _FILES = (".json", ".pdf", ".png")
 
 
@@ -26,7 +26,7 @@ def refuse_existing(path: Path, *, overwrite: bool) -> None:
             f"(in Python, overwrite=True)."
         )
     if path.is_dir():
-        kept = any((path / mark).exists() for mark in _MARKS) or not any(path.iterdir())
+        kept = any(any(path.glob(mark)) for mark in _MARKS) or not any(path.iterdir())
     else:
         kept = path.suffix in _FILES
     if not kept:
