@@ -16,12 +16,12 @@ from statistics import mean, stdev
 
 from rich.progress import track
 
-from stencilnet.config import load_config
-from stencilnet.evaluation import compare
-from stencilnet.generate import generate, store_path
-from stencilnet.methods import classical
-from stencilnet.report import summarize, write_json
+from stencilnet.report.tables import summarize, write_json
 from stencilnet.storage import grid_of, read_trajectories
+from stencilnet.study.comparison import compare
+from stencilnet.study.config import load_config
+from stencilnet.study.generation import generate, store_path
+from stencilnet.study.operators import classical
 
 # Parameters
 

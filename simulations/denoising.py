@@ -25,9 +25,9 @@ from matplotlib.figure import Figure
 from rich.progress import track
 from torch import Tensor, nn
 
-from stencilnet import plots
 from stencilnet.denoising import Penalty, TotalVariation, denoise, search_weight
-from stencilnet.report import write_json
+from stencilnet.report import plots
+from stencilnet.report.tables import write_json
 from stencilnet.storage import new_store
 
 # Parameters

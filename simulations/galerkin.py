@@ -18,15 +18,15 @@ import torch
 from rich.progress import track
 from torch import Tensor
 
-from stencilnet.config import load_config
 from stencilnet.discretizations import DiscontinuousGalerkin, Discretization, Weno
 from stencilnet.equations import GodunovBurgers
-from stencilnet.generate import split_forcing
 from stencilnet.grid import Grid
-from stencilnet.integrators import SSPRK3
-from stencilnet.reference import reference_solution
-from stencilnet.report import write_json
-from stencilnet.solve import rollout, substeps_within
+from stencilnet.report.tables import write_json
+from stencilnet.solver.integration import rollout, substeps_within
+from stencilnet.solver.runge_kutta import SSPRK3
+from stencilnet.study.config import load_config
+from stencilnet.study.generation import split_forcing
+from stencilnet.study.reference import reference_solution
 
 # Parameters
 

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from rich.progress import track
 
-from stencilnet.config import load_config
-from stencilnet.evaluation import compare_study
-from stencilnet.generate import generate
-from stencilnet.report import markdown_table, summarize, write_json
+from stencilnet.report.tables import markdown_table, summarize, write_json
+from stencilnet.study.comparison import compare_study
+from stencilnet.study.config import load_config
+from stencilnet.study.generation import generate
 
 # Parameters
 

@@ -21,16 +21,16 @@ from matplotlib.figure import Figure
 from rich.progress import track
 from torch import Tensor
 
-from stencilnet import plots
-from stencilnet.config import load_config
 from stencilnet.discretizations import PseudoSpectral
 from stencilnet.equations import ConvectiveBurgers
 from stencilnet.forcing import RandomForcing
 from stencilnet.grid import Grid
-from stencilnet.integrators import RK4
-from stencilnet.reference import onto, reference_solution
-from stencilnet.report import write_json
-from stencilnet.solve import rollout
+from stencilnet.report import plots
+from stencilnet.report.tables import write_json
+from stencilnet.solver.integration import rollout
+from stencilnet.solver.runge_kutta import RK4
+from stencilnet.study.config import load_config
+from stencilnet.study.reference import onto, reference_solution
 
 # Parameters
 

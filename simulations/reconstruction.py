@@ -26,11 +26,11 @@ from matplotlib.figure import Figure
 from rich.progress import track
 from torch import Tensor, nn
 
-from stencilnet import plots
-from stencilnet.coefficients import CoefficientLayer, Projection, Soft
 from stencilnet.forcing import RandomForcing
-from stencilnet.moments import MomentConditions
-from stencilnet.report import write_json
+from stencilnet.report import plots
+from stencilnet.report.tables import write_json
+from stencilnet.stencils import CoefficientLayer, Projection, Soft
+from stencilnet.stencils.moments import MomentConditions
 from stencilnet.storage import new_store
 
 # Parameters
@@ -89,7 +89,7 @@ table_rows = {
 }
 models = ["unconstrained", "soft", "hard"]
 if arguments.cvxpylayers:
-    from stencilnet.coefficients.cvxpy_convex import CvxpyConvex
+    from stencilnet.stencils.cvxpy_convex import CvxpyConvex
 
     models.append("cvxpylayers")
 

@@ -21,7 +21,6 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from stencilnet import plots
 from stencilnet.discretizations import (
     DiscontinuousGalerkin,
     Discretization,
@@ -46,7 +45,7 @@ from stencilnet.equations import (
     UpwindAdvection,
     UpwindAdvectionDiffusion,
 )
-from stencilnet.exact import (
+from stencilnet.equations.exact import (
     ColeHopf,
     ExactSolution,
     Manufactured,
@@ -54,12 +53,13 @@ from stencilnet.exact import (
     Solitons,
     Steepening,
 )
-from stencilnet.exponential import ETDRK4, ETDRK4B, IFRK4, IntegratingFactor
 from stencilnet.grid import Grid
-from stencilnet.implicit_explicit import ARS222, ARS443
-from stencilnet.integrators import INTEGRATORS, RK4, SSPRK3
-from stencilnet.report import write_json
-from stencilnet.solve import rollout
+from stencilnet.report import plots
+from stencilnet.report.tables import write_json
+from stencilnet.solver.exponential import ETDRK4, ETDRK4B, IFRK4, IntegratingFactor
+from stencilnet.solver.implicit_explicit import ARS222, ARS443
+from stencilnet.solver.integration import rollout
+from stencilnet.solver.runge_kutta import INTEGRATORS, RK4, SSPRK3
 
 # Parameters
 

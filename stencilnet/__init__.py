@@ -10,17 +10,6 @@ grid, an integrator advances the result, and `rollout` repeats it, differentiabl
     u = rollout(learned, u0, times, forcing)
 """
 
-from stencilnet.adaptive import AdaptiveSolution, adaptive_rollout
-from stencilnet.certificate import certify
-from stencilnet.coefficients import (
-    Convex,
-    NullSpace,
-    Projection,
-    Soft,
-    Unconstrained,
-)
-from stencilnet.config import Config, load_config
-from stencilnet.denoise import denoise
 from stencilnet.denoising import TotalVariation
 from stencilnet.discretizations import (
     DiscontinuousGalerkin,
@@ -46,8 +35,10 @@ from stencilnet.equations import (
     UpwindAdvection,
     UpwindAdvectionDiffusion,
 )
-from stencilnet.evaluation import compare
-from stencilnet.exponential import (
+from stencilnet.forcing import RandomForcing
+from stencilnet.grid import Grid
+from stencilnet.solver.adaptive import AdaptiveSolution, adaptive_rollout
+from stencilnet.solver.exponential import (
     ETDRK4,
     ETDRK4B,
     IFRK4,
@@ -56,11 +47,9 @@ from stencilnet.exponential import (
     Lawson,
     TimeDifferencing,
 )
-from stencilnet.forcing import RandomForcing
-from stencilnet.generate import generate
-from stencilnet.grid import Grid
-from stencilnet.implicit_explicit import ARS222, ARS443, ImplicitExplicit
-from stencilnet.integrators import (
+from stencilnet.solver.implicit_explicit import ARS222, ARS443, ImplicitExplicit
+from stencilnet.solver.integration import rollout
+from stencilnet.solver.runge_kutta import (
     RK4,
     SSPRK3,
     BogackiShampine32,
@@ -72,17 +61,28 @@ from stencilnet.integrators import (
     Kutta3,
     RungeKutta,
 )
-from stencilnet.methods import load_operator, save_operator
-from stencilnet.moments import (
+from stencilnet.stencils import (
+    Convex,
+    NullSpace,
+    Projection,
+    Soft,
+    Unconstrained,
+)
+from stencilnet.stencils.moments import (
     Derivative,
     MomentConditions,
     finite_difference_coefficients,
 )
-from stencilnet.simulate import simulate
-from stencilnet.solve import rollout
 from stencilnet.storage import read_trajectories, write_trajectories
-from stencilnet.training import train
-from stencilnet.verify import verify
+from stencilnet.study.certificate import certify
+from stencilnet.study.comparison import compare
+from stencilnet.study.config import Config, load_config
+from stencilnet.study.denoising import denoise
+from stencilnet.study.generation import generate
+from stencilnet.study.operators import load_operator, save_operator
+from stencilnet.study.simulation import simulate
+from stencilnet.study.training import train
+from stencilnet.study.verification import verify
 
 __all__ = [
     "ARS222",

@@ -20,16 +20,8 @@ from rich.progress import (
 )
 from rich.progress import Progress as Bars
 
-from stencilnet import plots
-from stencilnet.config import Config, load_config
-from stencilnet.demo import demo as run_demo
-from stencilnet.denoise import compare_denoisers
-from stencilnet.denoise import denoise as denoise_store
-from stencilnet.evaluation import check_comparison, compare_study
-from stencilnet.generate import generate as generate_data
-from stencilnet.generate import kept_grids
-from stencilnet.reference import Progress
-from stencilnet.report import (
+from stencilnet.report import plots
+from stencilnet.report.tables import (
     certificate_page,
     denoising_table,
     screen_table,
@@ -37,11 +29,19 @@ from stencilnet.report import (
     trajectories_table,
     write_report,
 )
-from stencilnet.simulate import simulate as run_simulation
 from stencilnet.storage import refuse_existing
-from stencilnet.training import check_training
-from stencilnet.training import train as train_operator
-from stencilnet.verify import verify as verify_store
+from stencilnet.study.comparison import check_comparison, compare_study
+from stencilnet.study.config import Config, load_config
+from stencilnet.study.demonstration import demo as run_demo
+from stencilnet.study.denoising import compare_denoisers
+from stencilnet.study.denoising import denoise as denoise_store
+from stencilnet.study.generation import generate as generate_data
+from stencilnet.study.generation import kept_grids
+from stencilnet.study.reference import Progress
+from stencilnet.study.simulation import simulate as run_simulation
+from stencilnet.study.training import check_training
+from stencilnet.study.training import train as train_operator
+from stencilnet.study.verification import verify as verify_store
 
 app = typer.Typer(
     add_completion=False,

@@ -27,10 +27,10 @@ from stencilnet import (
     train,
     verify,
 )
-from stencilnet.certificate import _SILU_SLOPE
-from stencilnet.coefficients import Dissipation
-from stencilnet.report import certificate_page
+from stencilnet.report.tables import certificate_page
+from stencilnet.stencils import Dissipation
 from stencilnet.storage import trajectories
+from stencilnet.study.certificate import _SILU_SLOPE
 
 NU = 0.1
 GRID = Grid.line(16)

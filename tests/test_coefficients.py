@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stencilnet import MomentConditions, NullSpace, Projection, Soft, Unconstrained
-from stencilnet.coefficients import COEFFICIENT_LAYERS, Convex
+from stencilnet.stencils import COEFFICIENT_LAYERS, Convex
 
 OFFSETS = [-2.5, -1.5, -0.5, 0.5, 1.5, 2.5]
 HARD = [NullSpace, Projection, Convex]
@@ -160,7 +160,7 @@ def test_single_fields_give_what_rows_do(layer):
 COMPILED = """
 import torch
 from stencilnet import MomentConditions
-from stencilnet.coefficients import COEFFICIENT_LAYERS
+from stencilnet.stencils import COEFFICIENT_LAYERS
 
 for name in ("null_space", "projection", "soft", "unconstrained"):
     conditions = MomentConditions([-1.5, -0.5, 0.5, 1.5], 1, 2)

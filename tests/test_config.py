@@ -4,7 +4,7 @@ import pytest
 import yaml
 from studies import SMALL
 
-from stencilnet.config import built_in_configs, load_config
+from stencilnet.study.config import built_in_configs, load_config
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stencilnet import MomentConditions
-from stencilnet.coefficients import (
+from stencilnet.stencils import (
     Bounds,
     Convex,
     Dissipation,
@@ -19,8 +19,8 @@ from stencilnet.coefficients import (
     UpwindBias,
     side_condition_from_spec,
 )
-from stencilnet.coefficients.cvxpy_convex import CvxpyConvex
-from stencilnet.coefficients.polyhedron import (
+from stencilnet.stencils.cvxpy_convex import CvxpyConvex
+from stencilnet.stencils.polyhedron import (
     active_inequalities,
     nearest_in_polyhedron,
 )

@@ -10,11 +10,11 @@ from typer.testing import CliRunner
 import stencilnet
 from stencilnet import Grid, RandomForcing, read_trajectories, write_trajectories
 from stencilnet.cli import app
-from stencilnet.denoise import compare_denoisers
 from stencilnet.denoising import choose_weight, denoise
-from stencilnet.methods import classical
-from stencilnet.solve import rollout
+from stencilnet.solver.integration import rollout
 from stencilnet.storage import provenance, trajectories
+from stencilnet.study.denoising import compare_denoisers
+from stencilnet.study.operators import classical
 
 
 @pytest.fixture(scope="module")

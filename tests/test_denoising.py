@@ -21,8 +21,8 @@ from stencilnet.denoising import (
     weight_max,
 )
 from stencilnet.denoising.cvxpy_layer import difference_matrix
-from stencilnet.denoising.interior_point import trend_filter
-from stencilnet.denoising.piecewise_constant import fit_levels
+from stencilnet.denoising.kernels.interior_point import trend_filter
+from stencilnet.denoising.kernels.piecewise_constant import fit_levels
 
 ORDERS = (1, 2, 3)
 PENALTIES = ("l1", "l2", "l2_squared")

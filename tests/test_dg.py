@@ -18,8 +18,8 @@ from stencilnet import (
     UpwindAdvection,
     rollout,
 )
-from stencilnet.exact import ColeHopf
-from stencilnet.methods import classical
+from stencilnet.equations.exact import ColeHopf
+from stencilnet.study.operators import classical
 
 degrees = pytest.mark.parametrize("degree", [1, 2, 3])
 

@@ -31,10 +31,10 @@ from stencilnet import (
     Weno,
     rollout,
 )
-from stencilnet.coefficients import Dissipation
-from stencilnet.coefficients.cvxpy_convex import CvxpyConvex
 from stencilnet.discretizations.base import Discretization, patches
 from stencilnet.discretizations.muscl import LIMITERS
+from stencilnet.stencils import Dissipation
+from stencilnet.stencils.cvxpy_convex import CvxpyConvex
 
 NU = 0.1
 BURGERS = [ConvectiveBurgers, ConservativeBurgers, GodunovBurgers]

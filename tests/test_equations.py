@@ -22,7 +22,7 @@ from stencilnet.equations import (
     equation_from_spec,
     godunov_flux,
 )
-from stencilnet.exact import Manufactured
+from stencilnet.equations.exact import Manufactured
 
 every_equation = pytest.mark.parametrize(
     "equation", EXAMPLES, ids=lambda equation: type(equation).__name__

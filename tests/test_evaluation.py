@@ -16,9 +16,9 @@ from stencilnet import (
     read_trajectories,
     train,
 )
-from stencilnet.evaluation import compare_study
-from stencilnet.generate import store_path
-from stencilnet.report import markdown_table, summarize, write_report
+from stencilnet.report.tables import markdown_table, summarize, write_report
+from stencilnet.study.comparison import compare_study
+from stencilnet.study.generation import store_path
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from stencilnet import (
     Weno,
     rollout,
 )
-from stencilnet.exact import (
+from stencilnet.equations.exact import (
     ColeHopf,
     Manufactured,
     MovingShock,

@@ -7,10 +7,10 @@ from scipy.integrate import solve_ivp
 from studies import generated, small
 
 from stencilnet import ConvectiveBurgers, Grid, PseudoSpectral, read_trajectories
-from stencilnet.exact import ColeHopf
-from stencilnet.generate import SPLITS, generate, split_forcing, store_path
-from stencilnet.reference import initial_state, onto, reference_solution
+from stencilnet.equations.exact import ColeHopf
 from stencilnet.storage import forcing_of, grid_of
+from stencilnet.study.generation import SPLITS, generate, split_forcing, store_path
+from stencilnet.study.reference import initial_state, onto, reference_solution
 
 
 @pytest.fixture(scope="module")

@@ -41,9 +41,9 @@ from stencilnet import (
     UpwindAdvectionDiffusion,
     Weno,
 )
-from stencilnet.exact import Solitons
-from stencilnet.exponential import phi_functions
-from stencilnet.integrators import INTEGRATORS
+from stencilnet.equations.exact import Solitons
+from stencilnet.solver.exponential import phi_functions
+from stencilnet.solver.runge_kutta import INTEGRATORS
 
 SEMILINEAR = {
     "ETDRK4": ETDRK4,

@@ -8,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from stencilnet import Derivative, MomentConditions, finite_difference_coefficients
-from stencilnet.moments import solve_linear, stencil_indices, stencil_offsets
+from stencilnet.stencils.moments import solve_linear, stencil_indices, stencil_offsets
 
 # Fornberg (1988), tables 1 and 2; the staggered ones are his at half points.
 FORNBERG = [

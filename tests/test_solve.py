@@ -25,7 +25,7 @@ from stencilnet import (
     Weno,
     rollout,
 )
-from stencilnet.exact import ColeHopf
+from stencilnet.equations.exact import ColeHopf
 
 NU = 0.3
 

@@ -21,11 +21,11 @@ from stencilnet import (
     rollout,
     train,
 )
-from stencilnet.checkpoints import TrainingState, resume_from
-from stencilnet.evaluation import relative_l2
 from stencilnet.storage import read_operator
-from stencilnet.training import horizon_at, learning_rate
-from stencilnet.windows import Trajectories, window_loss
+from stencilnet.study.comparison import relative_l2
+from stencilnet.study.state import TrainingState, resume_from
+from stencilnet.study.training import horizon_at, learning_rate
+from stencilnet.study.windows import Trajectories, window_loss
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ from stencilnet import (
     RandomForcing,
     rollout,
 )
-from stencilnet.coefficients import (
+from stencilnet.stencils import (
     Bounds,
     CoefficientLayer,
     Convex,
@@ -45,10 +45,10 @@ from stencilnet.coefficients import (
     Sign,
     UpwindBias,
 )
-from stencilnet.coefficients.convex import ConvexLayer
-from stencilnet.coefficients.cvxpy_convex import CvxpyConvex
-from stencilnet.coefficients.polyhedron import active_inequalities
-from stencilnet.moments import MomentConditions
+from stencilnet.stencils.convex import ConvexLayer
+from stencilnet.stencils.cvxpy_convex import CvxpyConvex
+from stencilnet.stencils.moments import MomentConditions
+from stencilnet.stencils.polyhedron import active_inequalities
 
 # Parameters
 

@@ -36,8 +36,8 @@ from stencilnet.denoising import (
 from stencilnet.denoising.cvxpy_layer import difference_matrix
 from stencilnet.forcing import RandomForcing
 from stencilnet.grid import Grid
-from stencilnet.methods import classical
-from stencilnet.solve import rollout
+from stencilnet.solver.integration import rollout
+from stencilnet.study.operators import classical
 
 # Parameters
 

@@ -39,16 +39,16 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from stencilnet import plots
 from stencilnet.discretizations import Discretization, LearnedStencil, PseudoSpectral
 from stencilnet.equations import ConservativeBurgers, ConvectiveBurgers
-from stencilnet.exponential import TimeDifferencing
 from stencilnet.forcing import RandomForcing
 from stencilnet.grid import Grid
-from stencilnet.integrators import RK4, RungeKutta
-from stencilnet.methods import classical
-from stencilnet.reference import advance
-from stencilnet.solve import rollout
+from stencilnet.report import plots
+from stencilnet.solver.exponential import TimeDifferencing
+from stencilnet.solver.integration import rollout
+from stencilnet.solver.runge_kutta import RK4, RungeKutta
+from stencilnet.study.operators import classical
+from stencilnet.study.reference import advance
 
 try:
     import exponax

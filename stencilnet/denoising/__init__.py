@@ -10,7 +10,7 @@ from stencilnet.denoising.choice import (
     search_weight,
 )
 from stencilnet.denoising.layer import TotalVariation
-from stencilnet.denoising.solvers import (
+from stencilnet.denoising.signals import (
     PENALTIES,
     Denoised,
     Penalty,

@@ -7,8 +7,8 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float
 
-from stencilnet.denoising.banded import difference_coefficients
-from stencilnet.denoising.batches import (
+from stencilnet.denoising.kernels.banded import difference_coefficients
+from stencilnet.denoising.kernels.batches import (
     L1,
     L2,
     L2_SQUARED,
@@ -16,7 +16,7 @@ from stencilnet.denoising.batches import (
     pull_back_rows,
     solve_rows,
 )
-from stencilnet.denoising.solvers import (
+from stencilnet.denoising.signals import (
     MISSING,
     Denoised,
     Penalty,

@@ -11,8 +11,8 @@ import torch
 from cvxpylayers.torch import CvxpyLayer
 from torch import Tensor
 
-from stencilnet.denoising.banded import difference_coefficients
-from stencilnet.denoising.solvers import Penalty
+from stencilnet.denoising.kernels.banded import difference_coefficients
+from stencilnet.denoising.signals import Penalty
 
 # Tolerances at which the solution, not just the objective, is known.
 _SETTINGS = {

@@ -9,9 +9,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from stencilnet.denoising.batches import pull_back_rows, solve_rows
 from stencilnet.denoising.choice import METHODS, Method, choose_weight
-from stencilnet.denoising.solvers import (
+from stencilnet.denoising.kernels.batches import pull_back_rows, solve_rows
+from stencilnet.denoising.signals import (
     Penalty,
     Rows,
     as_rows,

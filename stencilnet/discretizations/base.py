@@ -10,10 +10,10 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
-from stencilnet.constants import ConstantModule
 from stencilnet.equations import Equation
 from stencilnet.grid import Grid
-from stencilnet.integrators import RungeKutta
+from stencilnet.solver.runge_kutta import RungeKutta
+from stencilnet.stencils.constants import ConstantModule
 
 
 class Discretization(ConstantModule, abc.ABC):

@@ -4,11 +4,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from stencilnet.constants import weighted_sum
 from stencilnet.discretizations.base import StencilMethod, shifted
 from stencilnet.equations import Equation
 from stencilnet.grid import Grid
-from stencilnet.moments import (
+from stencilnet.stencils.constants import weighted_sum
+from stencilnet.stencils.moments import (
     Derivative,
     finite_difference_coefficients,
     stencil_indices,

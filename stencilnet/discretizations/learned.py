@@ -9,18 +9,18 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from stencilnet.coefficients import (
+from stencilnet.discretizations.base import StencilMethod, patches, shifted
+from stencilnet.discretizations.finite_difference import reference_coefficients
+from stencilnet.equations import Equation, equation_from_spec
+from stencilnet.grid import Grid
+from stencilnet.stencils import (
     COEFFICIENT_LAYERS,
     CoefficientLayer,
     Dissipation,
     SideCondition,
     side_condition_from_spec,
 )
-from stencilnet.discretizations.base import StencilMethod, patches, shifted
-from stencilnet.discretizations.finite_difference import reference_coefficients
-from stencilnet.equations import Equation, equation_from_spec
-from stencilnet.grid import Grid
-from stencilnet.moments import (
+from stencilnet.stencils.moments import (
     Derivative,
     MomentConditions,
     stencil_indices,

@@ -7,11 +7,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from stencilnet.constants import weighted_sum
 from stencilnet.discretizations.base import StencilMethod, check_requirements, shifted
 from stencilnet.discretizations.finite_difference import face_slope
 from stencilnet.equations import Equation
 from stencilnet.grid import Grid
+from stencilnet.stencils.constants import weighted_sum
 
 _REACH = (-1, 0, 1, 2)
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from stencilnet.equations.base import Equation, FluxForm, check_parameter
 from stencilnet.grid import Grid
-from stencilnet.moments import Derivative
+from stencilnet.stencils.moments import Derivative
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from stencilnet.grid import Grid
-from stencilnet.moments import Derivative
+from stencilnet.stencils.moments import Derivative
 
 
 class Equation(abc.ABC):

@@ -19,7 +19,7 @@ from stencilnet.equations.base import (
     divergence,
 )
 from stencilnet.grid import Grid
-from stencilnet.moments import Derivative
+from stencilnet.stencils.moments import Derivative
 
 
 @dataclass(frozen=True)

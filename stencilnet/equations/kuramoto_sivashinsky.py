@@ -8,7 +8,7 @@ from torch import Tensor
 
 from stencilnet.equations.base import Equation, divergence
 from stencilnet.grid import Grid
-from stencilnet.moments import Derivative
+from stencilnet.stencils.moments import Derivative
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,314 @@
+"""What a study is: one YAML file, validated, with `key=value` overrides."""
+
+import math
+from collections.abc import Iterable
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+
+from stencilnet.errors import nearest
+
+
+def _finite(value: float) -> float:
+    if not math.isfinite(value):
+        raise ValueError("a finite number is needed")
+    return value
+
+
+Finite = Annotated[float, AfterValidator(_finite)]
+Positive = Annotated[Finite, Field(gt=0)]
+NonNegative = Annotated[Finite, Field(ge=0)]
+Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0)]
+
+
+class Section(BaseModel):
+    """Part of a config: unknown keys are errors, values do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+class Problem(Section):
+    """Forced viscous Burgers' equation on a periodic domain.
+
+    Attributes:
+        viscosity: `nu`.
+        length: period `L` of the domain.
+        initial: state at time 0: "zero", or "bump" for `exp(-(x - 3)**2)`.
+        warm_up: time that passes before the trajectories begin.
+        duration: length of the trajectories.
+        interval: time between two kept states.
+    """
+
+    viscosity: Positive
+    length: Positive = 2 * math.pi
+    initial: Literal["zero", "bump"] = "zero"
+    warm_up: NonNegative = 0.0
+    duration: Positive
+    interval: Positive = 0.1
+
+    @model_validator(mode="after")
+    def _check_intervals(self) -> "Problem":
+        for name in ("warm_up", "duration"):
+            count = getattr(self, name) / self.interval
+            if abs(count - round(count)) > 1e-9 * max(count, 1):
+                raise ValueError(
+                    f"{name} {getattr(self, name)} is no whole number of intervals "
+                    f"of {self.interval}: change one"
+                )
+        return self
+
+
+class Forcing(Section):
+    """Draws of the forcing, see `RandomForcing.sample`."""
+
+    modes: Count = 20
+    amplitude: NonNegative = 0.1
+    frequency: NonNegative = 0.4
+    wavenumbers: Annotated[tuple[int, ...], Field(min_length=1)] = (2, 3, 4, 5)
+
+
+class Reference(Section):
+    """Accuracy of the pseudo-spectral reference.
+
+    Attributes:
+        points: of its grid.
+        courant: step in units of the shorter of the advective and the diffusive time,
+            see `generate`.
+        tolerance: largest self-convergence error accepted, relative.
+        checked: number of trajectories whose self-convergence is measured.
+    """
+
+    points: Annotated[int, Field(ge=8)] = 512
+    courant: Positive = 0.8
+    tolerance: Positive = 1e-5
+    checked: Count = 4
+
+
+class Data(Section):
+    """Trajectories to generate: how many, and what of them is kept.
+
+    Attributes:
+        seed: of the forcings; each split has streams of its own.
+        training, validation, test: number of trajectories.
+        averages: grids on which exact cell averages are kept, by number of points.
+        values: grids on which point values are kept.
+    """
+
+    seed: Seed = 0
+    training: Count = 48
+    validation: Count = 16
+    test: Count = 16
+    averages: tuple[Count, ...] = ()
+    values: tuple[Count, ...] = ()
+
+    @model_validator(mode="after")
+    def _check_grids(self) -> "Data":
+        if not self.averages and not self.values:
+            raise ValueError("there is no grid to keep: name one in averages or values")
+        return self
+
+
+class Operator(Section):
+    """The learned stencil, see `LearnedStencil`."""
+
+    equation: str = "ConservativeBurgers"
+    points: Count = 32
+    width: Count = 6
+    order: Count = 1
+    window: Count | None = None
+    hidden: Annotated[tuple[Count, ...], Field(min_length=1)] = (32, 32)
+    layer: str = "null_space"
+    limit: Positive = 10.0
+    layer_options: dict[str, Any] = {}
+    side_conditions: dict[str, list[dict[str, Any]]] = {}
+
+
+class Training(Section):
+    """Training through the solver, see `training.train`.
+
+    Attributes:
+        seed: of the initial weights and of the order of the windows.
+        iterations: number of updates.
+        batch: windows per update.
+        horizon: kept states that a window is unrolled over, one value per phase; the
+            phases share the iterations evenly.
+        substeps: steps of the integrator per kept state.
+        integrator: of the rollouts.
+        backward: weight of the loss of windows integrated backward in time.
+        learning_rate: the highest one.
+        warm_up: share of the iterations in which the rate rises to it; it then falls
+            to zero along a cosine.
+        clip: largest norm of the gradient.
+        validate_every: iterations between two validations.
+        checkpoint_every: iterations between two checkpoints.
+        dtype: precision of the training.
+    """
+
+    seed: Seed = 0
+    iterations: Count = 1000
+    batch: Count = 64
+    horizon: Annotated[tuple[Count, ...], Field(min_length=1)] = (2, 4, 8, 16)
+    substeps: Count = 1
+    integrator: str = "SSPRK3"
+    backward: NonNegative = 0.0
+    learning_rate: Annotated[float, Field(gt=0, le=1e30)] = 1e-2
+    warm_up: Annotated[float, Field(ge=0, le=1)] = 0.1
+    clip: Positive = 1.0
+    validate_every: Count = 100
+    checkpoint_every: Count = 100
+    dtype: Literal["float32", "float64"] = "float32"
+
+
+class Comparison(Section):
+    """Methods to compare, each on each grid.
+
+    Attributes:
+        methods: classical methods by name, see `methods.CLASSICAL`.
+        points: grids; the learned operator takes part on its own.
+        safety: step of a classical method in units of its stable one.
+        threshold: relative error that ends the valid time.
+    """
+
+    methods: Annotated[tuple[str, ...], Field(min_length=1)] = ("weno_z",)
+    points: Annotated[tuple[Count, ...], Field(min_length=1)] = (32,)
+    safety: Annotated[float, Field(gt=0, le=1)] = 0.5
+    threshold: Positive = 0.2
+
+
+class Config(Section):
+    """A study. Section by section what is solved, kept, learned and compared."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+    problem: Problem
+    forcing: Forcing = Forcing()
+    reference: Reference = Reference()
+    data: Data
+    operator: Operator = Operator()
+    training: Training = Training()
+    comparison: Comparison = Comparison()
+
+
+def load_config(source: str | Path, overrides: Iterable[str] = ()) -> Config:
+    """Reads a config.
+
+    Args:
+        source: path of a YAML file, or the name of a config that comes with the
+            package, such as "p2".
+        overrides: `key=value`, where the key has dots, as in `training.batch=32`, and
+            the value is YAML.
+
+    Raises:
+        FileNotFoundError: if there is no such file and no such name.
+        ValueError: if the file or an override is not valid, in one sentence that names
+            each bad key and the nearest known one.
+    """
+    text, label = _text(source)
+    try:
+        values = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        where = getattr(error, "problem_mark", None)
+        line = f" in line {where.line + 1}" if where else ""
+        raise ValueError(f"{label} is not valid YAML{line}: mend it.") from None
+    if not isinstance(values, dict):
+        raise ValueError(f"{label} holds no keys: start from a config in configs/.")
+    for override in overrides:
+        _override(values, override)
+    return validate_config(values, label)
+
+
+def validate_config(values: Any, label: str) -> Config:
+    """A config from plain values; `label` names their source in errors."""
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        details = error.errors()
+        # A tuple whose entry failed is reported as too short as well.
+        inner = {detail["loc"][:-1] for detail in details}
+        complaints = "; ".join(
+            _sentence(detail)
+            for detail in details
+            if not (detail["type"] == "too_short" and detail["loc"] in inner)
+        )
+        raise ValueError(f"{label}: {complaints}.") from None
+
+
+def built_in_configs() -> dict[str, str]:
+    """Texts of the configs that come with the package, by name."""
+    folder = resources.files("stencilnet") / "configs"
+    if not folder.is_dir():
+        # In a source tree they lie beside the package.
+        folder = resources.files("stencilnet") / ".." / "configs"
+    return {
+        entry.name.removesuffix(".yaml"): entry.read_text(encoding="utf-8")
+        for entry in sorted(folder.iterdir(), key=lambda entry: entry.name)
+        if entry.name.endswith(".yaml")
+    }
+
+
+def _text(source: str | Path) -> tuple[str, str]:
+    path = Path(source)
+    if path.is_file():
+        try:
+            return path.read_text(encoding="utf-8"), str(path)
+        except UnicodeDecodeError:
+            raise ValueError(
+                f"{path} is no text file: give a config in YAML."
+            ) from None
+    built_in = built_in_configs()
+    if str(source) in built_in:
+        return built_in[str(source)], f"config {source}"
+    raise FileNotFoundError(
+        f"There is no config {str(source)!r}: give a YAML file or one of "
+        f"{', '.join(built_in)}."
+    )
+
+
+def _override(values: dict[str, Any], override: str) -> None:
+    key, separator, text = override.partition("=")
+    if not separator or not key:
+        raise ValueError(
+            f"An override reads key=value, as in training.batch=32, not {override!r}."
+        )
+    *sections, last = key.split(".")
+    place = values
+    for section in sections:
+        inner = place.setdefault(section, {})
+        if not isinstance(inner, dict):
+            raise ValueError(f"Override {override!r}: {section!r} is no section.")
+        place = inner
+    try:
+        place[last] = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise ValueError(f"Override {override!r}: the value is not YAML.") from None
+
+
+def _sentence(detail: Any) -> str:
+    """One of pydantic's complaints in words."""
+    location = [str(part) for part in detail["loc"]]
+    key = ".".join(location)
+    if detail["type"] == "extra_forbidden":
+        model: Any = Config
+        for part in location[:-1]:
+            model = model.model_fields[part].annotation
+        known = list(model.model_fields)
+        section = f" in section {'.'.join(location[:-1])!r}" if location[:-1] else ""
+        return (
+            f"there is no key {location[-1]!r}{section}, {nearest(location[-1], known)}"
+        )
+    if detail["type"] == "missing":
+        return f"the key {key!r} is missing"
+    message = str(detail["msg"]).removeprefix("Value error, ")
+    given = detail["input"]
+    shown = f", not {given!r}" if not isinstance(given, dict) else ""
+    return f"{key}: {message[0].lower()}{message[1:]}{shown}"

@@ -1,0 +1,80 @@
+"""The whole way in one call: generate, train, compare, draw."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from stencilnet.progress import Progress, no_progress
+from stencilnet.report import plots
+from stencilnet.report.tables import Row, summarize, write_json, write_report
+from stencilnet.storage import read_operator
+from stencilnet.study.comparison import check_comparison, compare_study
+from stencilnet.study.config import Config
+from stencilnet.study.generation import generate
+from stencilnet.study.training import check_training, train
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    """What a demo measured, and where it is kept.
+
+    Attributes:
+        rows: of the comparison.
+        result: path of `result.json`.
+        paths: of everything else that was written.
+    """
+
+    rows: list[Row]
+    result: Path
+    paths: list[Path]
+
+
+def demo(
+    config: Config,
+    run: Path | str,
+    *,
+    overwrite: bool = False,
+    progress: Callable[[str], Progress] = lambda _stage: no_progress,
+) -> DemoResult:
+    """Generates data, trains an operator, compares it and leaves `result.json`.
+
+    The result holds `seconds`, `learned_rel_l2`, `weno_z_rel_l2` and, per method, how
+    many of the test rollouts blew up in `blow_ups`, all on the operator's grid.
+
+    Args:
+        config: the study; its comparison has WENO-Z among its methods.
+        run: folder of the run.
+        overwrite: whether to replace what an earlier run left.
+        progress: makes a progress display for a named stage.
+
+    Raises:
+        ValueError: if the comparison lacks WENO-Z, or a name in the config is unknown.
+        Otherwise as `generate`, `train`, `compare_study` and `write_report`.
+    """
+    run = Path(run)
+    if "weno_z" not in config.comparison.methods:
+        raise ValueError("The demo compares with WENO-Z: add weno_z to its methods.")
+    check_training(config)
+    check_comparison(config)
+    begin = time.perf_counter()
+    settings = {"overwrite": overwrite}
+    generate(config, run, progress=progress("Generating"), **settings)
+    operator = train(config, run, progress=progress("Training"), **settings)
+    comparisons = compare_study(config, run, progress=progress("Comparing"))
+    folder = run / "comparison"
+    paths = write_report(comparisons, folder, overwrite=overwrite)
+    stored = read_operator(operator)
+    paths += plots.save(plots.training_history(stored.history), folder / "training")
+    assert stored.certificate is not None, "a training leaves one"
+    paths += plots.save(plots.certificate(stored.certificate), folder / "certificate")
+    rows = summarize(comparisons)
+    own = {row.method: row for row in rows if row.points == config.operator.points}
+    values = {
+        "seconds": round(time.perf_counter() - begin, 1),
+        "learned_rel_l2": own["learned"].relative_l2,
+        "weno_z_rel_l2": own["weno_z"].relative_l2,
+        "blow_ups": {name: row.blow_ups for name, row in own.items()},
+    }
+    result = write_json(values, run / "result.json", overwrite=overwrite)
+    return DemoResult(rows, result, [operator, *paths])

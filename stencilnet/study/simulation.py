@@ -1,0 +1,211 @@
+"""Rollouts of one method for new forcings, kept in a store."""
+
+import math
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from stencilnet.discretizations import Discretization, PseudoSpectral
+from stencilnet.equations import ConvectiveBurgers
+from stencilnet.forcing import RandomForcing
+from stencilnet.grid import Grid
+from stencilnet.solver.integration import rollout, substeps_within
+from stencilnet.solver.runge_kutta import INTEGRATORS
+from stencilnet.storage import refuse_existing, trajectories, write_trajectories
+from stencilnet.study.comparison import stored_config
+from stencilnet.study.config import Config
+from stencilnet.study.operators import (
+    CLASSICAL,
+    classical,
+    habits,
+    load_operator,
+    moved,
+)
+from stencilnet.study.reference import initial_state, onto
+
+# Share of the stable step that a classical method takes.
+_SAFETY = 0.5
+
+
+@dataclass(frozen=True)
+class _Solver:
+    """A method with all that a rollout of it needs.
+
+    Attributes:
+        method: the right-hand side, in float64.
+        config: its problem.
+        integrator: its name.
+        step: the step it was trained with, if it was.
+    """
+
+    method: Discretization
+    config: Config
+    integrator: str = "SSPRK3"
+    step: float | None = None
+
+
+def simulate(
+    method: str,
+    out: Path | str,
+    *,
+    config: Config | None = None,
+    seed: int = 0,
+    samples: int = 1,
+    duration: float | None = None,
+    points: int | None = None,
+    substeps: int | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Solves the problem of a config for forcings of a seed, in float64.
+
+    Args:
+        method: path of an operator store, or the name of a classical method.
+        out: path of the trajectory store to write.
+        config: the problem. An operator brings the one it was trained on; a classical
+            method needs it.
+        seed: of the forcings.
+        samples: number of forcings, one trajectory each.
+        duration: time from the initial state on; the problem's own by default.
+        points: grid of a classical method; the first of the config's comparison by
+            default. An operator keeps its spacing, so the domain sets its points.
+        substeps: steps per kept state; an operator's own, or what keeps a classical
+            method at half its stable step, by default.
+        overwrite: whether to replace a store at `out`.
+
+    Returns:
+        The path of the store. A blow-up is kept in it and counted in `blow_ups`.
+
+    Raises:
+        FileExistsError: if `out` exists and `overwrite` is false.
+        FileNotFoundError: if `method` is neither a store nor a known name.
+        ValueError: if a number does not fit the problem or the operator.
+    """
+    out = Path(out)
+    refuse_existing(out, overwrite=overwrite)
+    solver = _solver(method, config, points)
+    problem, grid = solver.config.problem, solver.method.grid
+    duration = problem.duration if duration is None else duration
+    if not 0 < duration < math.inf:
+        raise ValueError(
+            f"The duration of a simulation is positive and finite, not {duration:g}."
+        )
+    intervals = round(duration / problem.interval)
+    if not (intervals >= 1 and math.isclose(intervals * problem.interval, duration)):
+        raise ValueError(
+            f"The duration {duration:g} is no whole number of intervals of "
+            f"{problem.interval:g} between kept states: change it."
+        )
+    times = torch.arange(intervals + 1, dtype=torch.float64) * problem.interval
+    draw = solver.config.forcing
+    forcing = RandomForcing.sample(
+        samples,
+        modes=draw.modes,
+        amplitude=draw.amplitude,
+        frequency=draw.frequency,
+        wavenumbers=draw.wavenumbers,
+        seed=np.random.SeedSequence(seed),
+    )
+    averages = solver.method.equation.averages
+    force = forcing.on(grid, averages=averages)
+    u0 = _initial(solver.config, grid, averages=averages).expand(samples, -1)
+    if substeps is None:
+        step = solver.step or _cautious_step(solver, u0, force(0.0))
+        substeps = substeps_within(problem.interval, step)
+    integrator = INTEGRATORS[solver.integrator]
+    with torch.no_grad():
+        u = rollout(
+            solver.method, u0, times, force, integrator=integrator, substeps=substeps
+        )
+    finite = torch.isfinite(u).all(-1)
+    good = finite.all(-1)
+    # What was reached long before a blow-up; the states right before it say nothing.
+    lasted = finite.int().cumprod(-1).sum(-1)
+    until = torch.where(good, intervals, lasted // 2).unsqueeze(-1)
+    early = torch.arange(intervals + 1) <= until
+    solver.method.warn_if_unstable(u[early], integrator, problem.interval / substeps)
+    if not good.all():
+        first = float(times[int((~finite).any(0).int().argmax())])
+        warnings.warn(
+            f"{int((~good).sum())} of {samples} trajectories blew up, the first at "
+            f"t = {first:g}: use more substeps, more points or another method.",
+            stacklevel=2,
+        )
+    dataset = trajectories(
+        u,
+        times,
+        grid,
+        forcing,
+        averages=averages,
+        attributes={
+            "config": solver.config.model_dump_json(),
+            "method": method,
+            "seed": seed,
+            "viscosity": problem.viscosity,
+            "integrator": solver.integrator,
+            "step": problem.interval / substeps,
+            "blow_ups": int((~good).sum()),
+        },
+    )
+    return write_trajectories(dataset, out, overwrite=overwrite)
+
+
+def _solver(method: str, config: Config | None, points: int | None) -> _Solver:
+    """What `simulate` was asked to roll out."""
+    if method in CLASSICAL:
+        if config is None:
+            raise ValueError(
+                f"The classical method {method} needs a problem: name a config, as in "
+                f"--config p2."
+            )
+        problem = config.problem
+        points = config.comparison.points[0] if points is None else points
+        grid = Grid.line(points, problem.length)
+        return _Solver(classical(method, problem.viscosity, grid), config)
+    path = Path(method)
+    if not path.exists():
+        raise FileNotFoundError(
+            f"{method} is neither an operator store nor a classical method: give a "
+            f"path or one of {', '.join(CLASSICAL)}."
+        )
+    learned, stored = load_operator(path)
+    config = config or stored_config(stored.attributes, path)
+    problem = config.problem
+    spacing = learned.grid.spacing[-1]
+    grid = Grid.line(max(round(problem.length / spacing), 1), problem.length)
+    fits = math.isclose(grid.spacing[-1], spacing, rel_tol=1e-9)
+    if not fits or points not in (None, grid.shape[-1]):
+        raise ValueError(
+            f"The operator in {path} was learned at the spacing {spacing:.4g}: give a "
+            f"domain that it divides, and no other number of points."
+        )
+    return _Solver(
+        moved(learned, grid, problem.viscosity).double(),
+        config,
+        *habits(stored),
+    )
+
+
+def _cautious_step(
+    solver: _Solver, u0: Float[Tensor, "sample x"], force: Float[Tensor, "sample x"]
+) -> float:
+    """Half the stable step for twice the range of the initial state and the forcing.
+
+    A state at rest has no speed yet; the forcing soon gives it one.
+    """
+    range_ = torch.cat([2 * u0, force, -force])
+    stable = solver.method.stable_step(range_, INTEGRATORS[solver.integrator])
+    return _SAFETY * stable
+
+
+def _initial(config: Config, grid: Grid, *, averages: bool) -> Float[Tensor, " x"]:
+    """Initial state on a grid, through a fine grid that has its points."""
+    refinement = max(1, math.ceil(config.reference.points / grid.shape[-1]))
+    fine = Grid.line(grid.shape[-1] * refinement, grid.extent[-1])
+    method = PseudoSpectral(ConvectiveBurgers(config.problem.viscosity), fine)
+    modes = method.to_modes(initial_state(config, fine))
+    return onto(modes, fine, grid, averages=averages)

@@ -1,0 +1,251 @@
+"""Training of learned stencils through the solver."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from stencilnet.discretizations import LearnedStencil
+from stencilnet.equations import EQUATIONS, Burgers
+from stencilnet.errors import nearest
+from stencilnet.grid import Grid
+from stencilnet.progress import Progress, no_progress
+from stencilnet.solver.integration import rollout
+from stencilnet.solver.runge_kutta import INTEGRATORS, RungeKutta
+from stencilnet.storage import (
+    StoredOperator,
+    refuse_existing,
+    remove,
+    write_operator,
+)
+from stencilnet.study.certificate import certify
+from stencilnet.study.comparison import relative_l2
+from stencilnet.study.config import Config, Training
+from stencilnet.study.generation import read_split
+from stencilnet.study.state import (
+    TrainingState,
+    last_checkpoint,
+    resume_from,
+    write_checkpoint,
+)
+from stencilnet.study.windows import Trajectories, window_loss
+
+_DTYPES = {"float32": torch.float32, "float64": torch.float64}
+
+
+def learning_rate(training: Training, iteration: int) -> float:
+    """Linear rise over the warm-up, then half a cosine down to zero."""
+    rise = training.warm_up * training.iterations
+    if iteration < rise:
+        return training.learning_rate * (iteration + 1) / (rise + 1)
+    done = (iteration - rise) / max(training.iterations - rise, 1)
+    return training.learning_rate * (1 + math.cos(math.pi * done)) / 2
+
+
+def horizon_at(training: Training, iteration: int) -> int:
+    """Length of the windows, which grows in phases of equal length."""
+    phase = iteration * len(training.horizon) // training.iterations
+    return training.horizon[min(phase, len(training.horizon) - 1)]
+
+
+def new_operator(config: Config, grid: Grid, scale: float) -> LearnedStencil:
+    """The untrained operator of a config.
+
+    Raises:
+        ValueError: if the equation or a setting is not one of those that exist.
+    """
+    operator = config.operator
+    return LearnedStencil(
+        _equation(config)(config.problem.viscosity),
+        grid,
+        width=operator.width,
+        order=operator.order,
+        window=operator.window,
+        hidden=operator.hidden,
+        layer=operator.layer,
+        limit=operator.limit,
+        layer_options=operator.layer_options,
+        side_conditions=operator.side_conditions,
+        scale=scale,
+        seed=config.training.seed,
+        dtype=_DTYPES[config.training.dtype],
+    )
+
+
+def check_training(config: Config) -> None:
+    """Refuses an operator or an integrator that cannot be, before any work is done.
+
+    Raises:
+        ValueError: naming the setting.
+    """
+    if config.training.integrator not in INTEGRATORS:
+        raise ValueError(
+            f"There is no integrator {config.training.integrator!r}, "
+            f"{nearest(config.training.integrator, list(INTEGRATORS))}."
+        )
+    new_operator(config, Grid.line(config.operator.points, config.problem.length), 1.0)
+
+
+def _equation(config: Config) -> type[Burgers]:
+    """The form of Burgers' equation that the operator of a config discretizes."""
+    name = config.operator.equation
+    forms = [key for key, form in EQUATIONS.items() if issubclass(form, Burgers)]
+    if name not in forms:
+        raise ValueError(
+            f"There is no form {name!r} of Burgers' equation, {nearest(name, forms)}."
+        )
+    return EQUATIONS[name]  # type: ignore[return-value]
+
+
+def train(
+    config: Config,
+    run: Path | str,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: Progress = no_progress,
+) -> Path:
+    """Trains a learned stencil on the trajectories of a run and stores the best.
+
+    Windows of random samples and start times are rolled out through the solver, and
+    their error is differentiated back to the weights. Every `validate_every` updates
+    the operator is rolled out over the whole validation trajectories; the weights of
+    the lowest relative L2 error are the result, with a certificate of them. Every draw
+    depends only on the seed and the number of the update, so a resumed training ends at
+    the same bits as one that was never interrupted (on one machine, with one number of
+    threads).
+
+    Args:
+        config: the study; sections problem, operator and training are read.
+        run: its folder, which `generate` has filled. The operator goes to
+            `operator.zarr`, checkpoints to `checkpoints/`.
+        resume: whether to continue from the last checkpoint, if there is one.
+        overwrite: whether to replace an operator and older checkpoints.
+        progress: told about the updates.
+
+    Returns:
+        The path of the operator's store.
+
+    Raises:
+        FileNotFoundError: if the run lacks the trajectories.
+        FileExistsError: if there is an operator, or there are checkpoints and
+            neither `resume` nor `overwrite` is given.
+        FloatingPointError: if the loss is not finite; the last checkpoint stays.
+        ValueError: if a setting does not fit the data.
+    """
+    run = Path(run)
+    training = config.training
+    target, checkpoints = run / "operator.zarr", run / "checkpoints"
+    refuse_existing(target, overwrite=overwrite)
+    if not (resume or overwrite):
+        refuse_existing(checkpoints, overwrite=False)
+    check_training(config)
+    integrator = INTEGRATORS[training.integrator]
+    dtype = _DTYPES[training.dtype]
+    averages = _equation(config).averages
+    datasets = [
+        read_split(config, run, split, config.operator.points, averages=averages)
+        for split in ("training", "validation")
+    ]
+    learning, validation = (Trajectories.of(dataset, dtype) for dataset in datasets)
+    learning.check_horizon(max(training.horizon))
+    operator = new_operator(config, learning.grid, float(learning.u.double().std()))
+    attributes = {
+        "config": config.model_dump_json(),
+        "data_hash": datasets[0].attrs["content_hash"],
+        "integrator": training.integrator,
+        "step": config.problem.interval / training.substeps,
+    }
+    operator.warn_if_unstable(learning.u, integrator, attributes["step"])
+    state = TrainingState(operator, torch.optim.Adam(operator.parameters()))
+    if resume:
+        resume_from(state, checkpoints, attributes)
+    else:
+        remove(checkpoints)
+
+    while state.iteration < training.iterations:
+        _update(state, learning, training, integrator, checkpoints)
+        last = state.iteration == training.iterations
+        if last or state.iteration % training.validate_every == 0:
+            _validate(state, validation, integrator, training.substeps)
+        if last or state.iteration % training.checkpoint_every == 0:
+            write_checkpoint(state, checkpoints, attributes)
+        note = f"loss {state.history['loss'][-1]:.1e}"
+        if state.history["validation_relative_l2"]:
+            note += f", validation {state.history['validation_relative_l2'][-1]:.4f}"
+        progress(state.iteration, training.iterations, note)
+
+    operator.load_state_dict(state.best)
+    stored = StoredOperator(
+        operator.spec(),
+        {name: value.numpy() for name, value in state.best.items()},
+        {name: np.asarray(values) for name, values in state.history.items()},
+        {**attributes, "validation_relative_l2": state.best_error},
+        certify(operator, datasets[1], integrator=integrator, step=attributes["step"]),
+    )
+    return write_operator(stored, target, overwrite=overwrite)
+
+
+def _update(
+    state: TrainingState,
+    learning: Trajectories,
+    training: Training,
+    integrator: RungeKutta,
+    checkpoints: Path,
+) -> None:
+    """One step of the optimizer."""
+    draws = np.random.default_rng([training.seed, state.iteration])
+    horizon = horizon_at(training, state.iteration)
+    window = learning.windows(draws, training.batch, horizon)
+    rate = learning_rate(training, state.iteration)
+    for group in state.optimizer.param_groups:
+        group["lr"] = rate
+    state.optimizer.zero_grad()
+    loss = window_loss(
+        state.operator,
+        window,
+        integrator=integrator,
+        substeps=training.substeps,
+        backward=training.backward,
+    )
+    loss.backward()  # type: ignore[no-untyped-call]
+    norm = torch.nn.utils.clip_grad_norm_(state.operator.parameters(), training.clip)
+    if not (torch.isfinite(loss) and torch.isfinite(norm)):
+        saved = last_checkpoint(checkpoints)
+        kept = f"the last good checkpoint is {saved}" if saved else "there is none yet"
+        raise FloatingPointError(
+            f"The loss turned {loss.item():g} with a gradient of {norm.item():g} in "
+            f"update {state.iteration + 1}; {kept}: lower training.learning_rate or "
+            f"shorten training.horizon, then use --resume."
+        )
+    state.optimizer.step()
+    state.iteration += 1
+    state.record(
+        loss=loss.item(), gradient_norm=norm.item(), learning_rate=rate, horizon=horizon
+    )
+
+
+def _validate(
+    state: TrainingState,
+    validation: Trajectories,
+    integrator: RungeKutta,
+    substeps: int,
+) -> None:
+    """Measures the error over whole trajectories and keeps the best weights."""
+    with torch.no_grad():
+        u = rollout(
+            state.operator,
+            validation.u[:, 0],
+            validation.times - validation.times[0],
+            validation.force(),
+            integrator=integrator,
+            substeps=substeps,
+        )
+    error = float(relative_l2(u, validation.u).mean())
+    state.record(validation_iteration=state.iteration, validation_relative_l2=error)
+    if error < state.best_error or not state.best:
+        state.best_error = error
+        state.best = {
+            name: value.clone() for name, value in state.operator.state_dict().items()
+        }

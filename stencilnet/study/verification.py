@@ -1,0 +1,64 @@
+"""Whether a store is what was written, and what it vouches for."""
+
+from pathlib import Path
+
+import xarray as xr
+
+from stencilnet.solver.runge_kutta import INTEGRATORS
+from stencilnet.storage import (
+    OPERATOR_SCHEMA,
+    grid_of,
+    read_trajectories,
+    schema_of,
+)
+from stencilnet.study.certificate import certify
+from stencilnet.study.operators import habits, load_operator, moved
+
+
+def verify(store: Path | str, *, data: Path | str | None = None) -> xr.Dataset:
+    """Checks a store against its checksum and returns what it vouches for.
+
+    Args:
+        store: of an operator or of trajectories.
+        data: trajectories on which to certify an operator anew, with its own integrator
+            and step, instead of returning the certificate that its training left.
+
+    Returns:
+        The certificate of an operator, see `certificate.certify`, or the trajectories.
+
+    Raises:
+        FileNotFoundError: if there is no store.
+        ValueError: if the store, or `data`, is damaged or of another schema; if an
+            operator has no certificate and no data are given; or if data are given for
+            trajectories.
+    """
+    store = Path(store)
+    data = None if data is None else Path(data)
+    if schema_of(store) != OPERATOR_SCHEMA:
+        if data is not None:
+            raise ValueError(
+                f"Only an operator is certified on data, but {store} is none: leave "
+                f"out --data."
+            )
+        return read_trajectories(store, finite=False)
+    operator, stored = load_operator(store)
+    if data is None:
+        if stored.certificate is None:
+            raise ValueError(
+                f"{store} holds no certificate: name trajectories to measure one on, "
+                f"with --data."
+            )
+        return stored.certificate
+    dataset = read_trajectories(data)
+    if "viscosity" not in dataset.attrs:
+        raise ValueError(
+            f"{data} does not say its viscosity: give trajectories that stencilnet "
+            f"generated."
+        )
+    integrator, step = habits(stored)
+    return certify(
+        moved(operator, grid_of(dataset), float(dataset.attrs["viscosity"])),
+        dataset,
+        integrator=INTEGRATORS[integrator],
+        step=step,
+    )

@@ -1,0 +1,110 @@
+"""Pieces of trajectories, and the error of a rollout over them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+from jaxtyping import Float
+from torch import Tensor
+
+from stencilnet.discretizations import LearnedStencil
+from stencilnet.forcing import RandomForcing
+from stencilnet.grid import Grid
+from stencilnet.solver.integration import rollout
+from stencilnet.solver.runge_kutta import RungeKutta
+from stencilnet.storage import forcing_of, grid_of
+
+
+@dataclass(frozen=True)
+class Trajectories:
+    """Trajectories to learn from, as tensors.
+
+    Attributes:
+        u: solution, shape `(sample, time, x)`.
+        times: equidistant, in float64.
+        grid: where.
+        forcing: one row per sample, in float64.
+        averages: whether `u` holds cell averages.
+    """
+
+    u: Float[Tensor, "sample time x"]
+    times: Float[Tensor, " time"]
+    grid: Grid
+    forcing: RandomForcing
+    averages: bool
+
+    @classmethod
+    def of(cls, dataset: xr.Dataset, dtype: torch.dtype) -> "Trajectories":
+        """Those of a trajectory store, with the solution in `dtype`."""
+        return cls(
+            torch.tensor(dataset["u"].values, dtype=dtype),
+            torch.tensor(dataset["time"].values),
+            grid_of(dataset),
+            forcing_of(dataset),
+            bool(dataset["u"].attrs["averages"]),
+        )
+
+    def windows(
+        self, generator: np.random.Generator, count: int, horizon: int
+    ) -> "Trajectories":
+        """Random pieces of `horizon` intervals, all on one clock that starts at 0.
+
+        Raises:
+            ValueError: if the trajectories are shorter than that.
+        """
+        self.check_horizon(horizon)
+        samples, length = self.u.shape[:2]
+        rows = torch.from_numpy(generator.integers(samples, size=count))
+        starts = torch.from_numpy(generator.integers(length - horizon, size=count))
+        pieces = self.u[
+            rows.unsqueeze(-1), starts.unsqueeze(-1) + torch.arange(horizon + 1)
+        ]
+        forcing = self.forcing.select(rows).starting_at(self.times[starts])
+        times = self.times[: horizon + 1] - self.times[0]
+        return Trajectories(pieces, times, self.grid, forcing, self.averages)
+
+    def check_horizon(self, horizon: int) -> None:
+        """Refuses windows that are longer than the trajectories."""
+        intervals = self.u.shape[1] - 1
+        if horizon > intervals:
+            raise ValueError(
+                f"A window of {horizon} intervals does not fit trajectories of "
+                f"{intervals}: shorten training.horizon or lengthen problem.duration."
+            )
+
+    def force(self) -> Callable[[float | Tensor], Tensor]:
+        """The forcing on the grid, in the dtype of the solution."""
+        forcing = self.forcing.to(self.u.device, self.u.dtype)
+        return forcing.on(self.grid, averages=self.averages)
+
+
+def window_loss(
+    operator: LearnedStencil,
+    window: Trajectories,
+    *,
+    integrator: RungeKutta,
+    substeps: int,
+    backward: float = 0.0,
+) -> Float[Tensor, ""]:
+    """Mean squared error of a rollout over a window, in units of the squared scale.
+
+    Args:
+        operator: what is trained.
+        window: the trajectories to follow.
+        integrator: of the rollout.
+        substeps: steps per kept state.
+        backward: weight of the error of the rollout that starts from the last state
+            and runs backward in time.
+    """
+    forcing = window.force()
+    settings: dict[str, Any] = {"integrator": integrator, "substeps": substeps}
+    u = rollout(operator, window.u[:, 0], window.times, forcing, **settings)
+    error = (u - window.u)[:, 1:].square().mean()
+    if backward:
+        reverse = window.times.flip(0)
+        u = rollout(operator, window.u[:, -1], reverse, forcing, **settings)
+        error = error + backward * (u - window.u.flip(1))[:, 1:].square().mean()
+    return error / operator.scale**2
