@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import hypothesis
 import pytest
 import torch
 from jaxtyping import install_import_hook
@@ -10,7 +11,10 @@ from jaxtyping import install_import_hook
 with install_import_hook("stencilnet", "typecheck.checked"):
     import stencilnet
 
-torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))
+torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+# The same examples everywhere, and none judged by the speed of a machine.
+hypothesis.settings.register_profile("stencilnet", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("stencilnet")
 
 
 def pytest_report_header() -> str:
