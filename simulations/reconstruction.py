@@ -30,7 +30,7 @@ from stencilnet.forcing import RandomForcing
 from stencilnet.report import plots
 from stencilnet.report.tables import write_json
 from stencilnet.stencils import CoefficientLayer, Projection, Soft
-from stencilnet.stencils.moments import MomentConditions
+from stencilnet.stencils import MomentConditions
 from stencilnet.storage import new_store
 
 # Parameters

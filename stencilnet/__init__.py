@@ -1,17 +1,21 @@
 """Differentiable PDE solver with learned stencils.
 
-An equation says which spatial derivatives it needs, a discretization supplies them on a
-grid, an integrator advances the result, and `rollout` repeats it, differentiably:
+An equation states its physics, a form says which spatial derivatives that takes, a
+discretization supplies them on a grid, an integrator advances the result, and `rollout`
+repeats it, differentiably:
 
     grid = Grid.line(64)
-    equation = ConservativeBurgers(viscosity=0.02)
-    learned = LearnedStencil(equation, grid, width=6, order=1)
+    learned = LearnedStencil(Burgers(viscosity=0.02), grid, network=MLP(32, 32))
     forcing = RandomForcing.sample(16, seed=0).on(grid, averages=True)
     u = rollout(learned, u0, times, forcing)
+
+More lies in the wings: `stencilnet.equations`, `discretizations`, `stencils`, `solver`,
+`denoising`, `storage`, `report`, `study`.
 """
 
 from stencilnet.denoising import TotalVariation
 from stencilnet.discretizations import (
+    MLP,
     DiscontinuousGalerkin,
     Discretization,
     FiniteDifference,
@@ -21,58 +25,24 @@ from stencilnet.discretizations import (
     Weno,
 )
 from stencilnet.equations import (
-    Advection,
-    AdvectionDiffusion,
-    ConservativeBurgers,
-    ConservativeKortewegDeVries,
-    ConservativeKuramotoSivashinsky,
-    ConvectiveBurgers,
+    Burgers,
+    CentralFlux,
+    Convective,
     Equation,
-    GodunovBurgers,
-    InviscidBurgers,
-    KortewegDeVries,
-    KuramotoSivashinsky,
-    UpwindAdvection,
-    UpwindAdvectionDiffusion,
+    Form,
+    UpwindFlux,
 )
 from stencilnet.forcing import RandomForcing
 from stencilnet.grid import Grid
-from stencilnet.solver.adaptive import AdaptiveSolution, adaptive_rollout
-from stencilnet.solver.exponential import (
+from stencilnet.solver import (
     ETDRK4,
-    ETDRK4B,
-    IFRK4,
-    ExponentialTimeDifferencing,
-    IntegratingFactor,
-    Lawson,
-    TimeDifferencing,
-)
-from stencilnet.solver.implicit_explicit import ARS222, ARS443, ImplicitExplicit
-from stencilnet.solver.integration import rollout
-from stencilnet.solver.runge_kutta import (
     RK4,
     SSPRK3,
-    BogackiShampine32,
-    DormandPrince54,
-    EmbeddedPair,
-    Euler,
-    Heun,
     Integrator,
-    Kutta3,
-    RungeKutta,
+    adaptive_rollout,
+    rollout,
 )
-from stencilnet.stencils import (
-    Convex,
-    NullSpace,
-    Projection,
-    Soft,
-    Unconstrained,
-)
-from stencilnet.stencils.moments import (
-    Derivative,
-    MomentConditions,
-    finite_difference_coefficients,
-)
+from stencilnet.stencils import Convex, Derivative, NullSpace
 from stencilnet.storage import read_trajectories, write_trajectories
 from stencilnet.study.certificate import certify
 from stencilnet.study.comparison import compare
@@ -85,63 +55,35 @@ from stencilnet.study.training import train
 from stencilnet.study.verification import verify
 
 __all__ = [
-    "ARS222",
-    "ARS443",
     "ETDRK4",
-    "ETDRK4B",
-    "IFRK4",
+    "MLP",
     "RK4",
     "SSPRK3",
-    "AdaptiveSolution",
-    "Advection",
-    "AdvectionDiffusion",
-    "BogackiShampine32",
+    "Burgers",
+    "CentralFlux",
     "Config",
-    "ConservativeBurgers",
-    "ConservativeKortewegDeVries",
-    "ConservativeKuramotoSivashinsky",
-    "ConvectiveBurgers",
+    "Convective",
     "Convex",
     "Derivative",
     "DiscontinuousGalerkin",
     "Discretization",
-    "DormandPrince54",
-    "EmbeddedPair",
     "Equation",
-    "Euler",
-    "ExponentialTimeDifferencing",
     "FiniteDifference",
-    "GodunovBurgers",
+    "Form",
     "Grid",
-    "Heun",
-    "ImplicitExplicit",
-    "IntegratingFactor",
     "Integrator",
-    "InviscidBurgers",
-    "KortewegDeVries",
-    "KuramotoSivashinsky",
-    "Kutta3",
-    "Lawson",
     "LearnedStencil",
-    "MomentConditions",
     "Muscl",
     "NullSpace",
-    "Projection",
     "PseudoSpectral",
     "RandomForcing",
-    "RungeKutta",
-    "Soft",
-    "TimeDifferencing",
     "TotalVariation",
-    "Unconstrained",
-    "UpwindAdvection",
-    "UpwindAdvectionDiffusion",
+    "UpwindFlux",
     "Weno",
     "adaptive_rollout",
     "certify",
     "compare",
     "denoise",
-    "finite_difference_coefficients",
     "generate",
     "load_config",
     "load_operator",

@@ -5,37 +5,37 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from stencilnet import (
+from stencilnet import Burgers, CentralFlux, Convective, Grid, UpwindFlux
+from stencilnet.equations import (
     Advection,
     AdvectionDiffusion,
-    ConservativeBurgers,
-    ConservativeKortewegDeVries,
-    ConservativeKuramotoSivashinsky,
-    ConvectiveBurgers,
-    GodunovBurgers,
-    Grid,
-    InviscidBurgers,
+    FisherKPP,
     KortewegDeVries,
     KuramotoSivashinsky,
-    UpwindAdvection,
-    UpwindAdvectionDiffusion,
 )
 
 EXAMPLES = [
-    ConvectiveBurgers(0.1),
-    ConservativeBurgers(0.1),
-    GodunovBurgers(0.1),
-    InviscidBurgers(),
+    Burgers(0.1),
+    Burgers(0.0),
     Advection(-0.7),
-    UpwindAdvection(-0.7),
     AdvectionDiffusion(1.3, 0.2),
-    UpwindAdvectionDiffusion(1.3, 0.2),
     KortewegDeVries(),
-    ConservativeKortewegDeVries(),
     KuramotoSivashinsky(),
-    ConservativeKuramotoSivashinsky(),
+    FisherKPP(0.3, 0.7),
 ]
 """Every equation, with some parameters."""
+
+CASES = [
+    (equation, form)
+    for equation in EXAMPLES
+    for form in (Convective, CentralFlux, UpwindFlux)
+]
+"""Every equation in every form."""
+
+
+def case_name(value):
+    """A readable id for a parametrized test."""
+    return getattr(value, "__name__", type(value).__name__)
 
 
 @dataclass(frozen=True)

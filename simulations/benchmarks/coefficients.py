@@ -47,7 +47,7 @@ from stencilnet.stencils import (
 )
 from stencilnet.stencils.convex import ConvexLayer
 from stencilnet.stencils.cvxpy_convex import CvxpyConvex
-from stencilnet.stencils.moments import MomentConditions
+from stencilnet.stencils import MomentConditions
 from stencilnet.stencils.polyhedron import active_inequalities
 
 # Parameters

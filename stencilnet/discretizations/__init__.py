@@ -1,21 +1,52 @@
 """Discretizations: methods that turn an equation into `u -> u_t` on a grid."""
 
-from stencilnet.discretizations.base import Discretization, StencilMethod, patches
+from stencilnet.discretizations.base import (
+    Discretization,
+    StencilMethod,
+    patches,
+    shifted,
+)
+from stencilnet.discretizations.classical import CLASSICAL, Classical, classical
 from stencilnet.discretizations.dg import DiscontinuousGalerkin
 from stencilnet.discretizations.finite_difference import FiniteDifference
-from stencilnet.discretizations.learned import LearnedStencil
-from stencilnet.discretizations.muscl import Muscl
+from stencilnet.discretizations.learned import LearnedStencil, constraints_from_spec
+from stencilnet.discretizations.muscl import (
+    LIMITERS,
+    MINMOD,
+    MONOTONIZED_CENTRAL,
+    SUPERBEE,
+    VAN_LEER,
+    Limiter,
+    Muscl,
+)
+from stencilnet.discretizations.networks import MLP, Perceptron, network_from_spec
+from stencilnet.discretizations.reconstruction import Reconstruction
 from stencilnet.discretizations.spectral import PseudoSpectral
 from stencilnet.discretizations.weno import Weno
 
 __all__ = [
+    "CLASSICAL",
+    "LIMITERS",
+    "MINMOD",
+    "MLP",
+    "MONOTONIZED_CENTRAL",
+    "SUPERBEE",
+    "VAN_LEER",
+    "Classical",
     "DiscontinuousGalerkin",
     "Discretization",
     "FiniteDifference",
     "LearnedStencil",
+    "Limiter",
     "Muscl",
+    "Perceptron",
     "PseudoSpectral",
+    "Reconstruction",
     "StencilMethod",
     "Weno",
+    "classical",
+    "constraints_from_spec",
+    "network_from_spec",
     "patches",
+    "shifted",
 ]

@@ -3,34 +3,39 @@
 import abc
 import math
 import warnings
-from collections.abc import Mapping, Sequence
-from typing import final
+from collections.abc import Callable, Sequence
+from typing import Any, Self, final
 
 import torch
 from jaxtyping import Complex, Float
-from torch import Tensor
+from torch import Tensor, nn
 
-from stencilnet.equations import Equation
+from stencilnet.discretizations import stability
+from stencilnet.equations import Equation, Form
 from stencilnet.grid import Grid
-from stencilnet.solver.runge_kutta import RungeKutta
-from stencilnet.stencils.constants import ConstantModule
+from stencilnet.solver import RungeKutta
+from stencilnet.stencils import ConstantModule, Derivative
 
 
 class Discretization(ConstantModule, abc.ABC):
     """The semi-discrete right-hand side `u -> u_t` of an equation on a grid.
 
-    Forcing is not part of it: `rollout` adds it.
+    Forcing is not part of it: `rollout` adds it. A parameter of the equation that is a
+    tensor belongs to the module: it moves with `.to()`, and an `nn.Parameter` is one of
+    the module's.
 
     Attributes:
-        equation: what is discretized.
-        grid: where.
+        equation: the equation to discretize.
+        grid: the grid to discretize on.
+        averages: whether the field holds cell averages rather than point values.
         element: number of points by which the method may be translated; more than
             one where several of them belong together.
     """
 
+    equation: Equation
     element: int = 1
 
-    def __init__(self, equation: Equation, grid: Grid) -> None:
+    def __init__(self, equation: Equation, grid: Grid, *, averages: bool) -> None:
         super().__init__()
         if len(grid.shape) != 1:
             raise ValueError(
@@ -39,13 +44,47 @@ class Discretization(ConstantModule, abc.ABC):
             )
         self.equation = equation
         self.grid = grid
+        self.averages = averages
+        for name, value in equation.tensors.items():
+            if isinstance(value, nn.Parameter):
+                self.register_parameter(_of_equation(name), value)
+            else:
+                self.register_buffer(_of_equation(name), value, persistent=False)
 
     @abc.abstractmethod
     def forward(self, u: Float[Tensor, "*batch x"]) -> Float[Tensor, "*batch x"]:
         """`u_t` without forcing."""
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The arguments beside equation and grid with which to build the method."""
+        return {}
+
+    def spec(self) -> dict[str, Any]:
+        """Everything that defines the method, as plain values."""
+        return {
+            "method": type(self).__name__,
+            "equation": self.equation.spec(),
+            "grid": {"shape": list(self.grid.shape), "extent": list(self.grid.extent)},
+            "settings": {name: _plain(value) for name, value in self.settings.items()},
+        }
+
+    def on(self, grid: Grid, equation: Equation | None = None) -> Self:
+        """The same method on another grid, or for other parameters of its equation.
+
+        Raises:
+            ValueError: if `equation` is another one.
+        """
+        equation = self.equation if equation is None else equation
+        if type(equation) is not type(self.equation):
+            raise ValueError(
+                f"A method for {type(self.equation).__name__} does not fit "
+                f"{type(equation).__name__}: build one for it."
+            )
+        return type(self)(equation, grid, **self.settings)
+
     def check_field(self, u: Float[Tensor, "*batch x"]) -> None:
-        """Refuses a field that lives on another grid."""
+        """Raises if a field lives on another grid."""
         if u.shape[-1] != self.grid.shape[-1]:
             raise ValueError(
                 f"The field has {u.shape[-1]} points and the grid of the method "
@@ -62,12 +101,11 @@ class Discretization(ConstantModule, abc.ABC):
     ) -> float:
         """The largest stable step for fields with the range of `u`.
 
-        The method is linearized about constant states between the extremes of `u`,
-        where it commutes with translation: the responses to the pulses of one element
-        give all its eigenvalues at once, and `RungeKutta.stable_step` does the rest.
+        The method is linearized about constant states between the extremes of `u`; the
+        integrator's stability function does the rest, see `RungeKutta.stable_step`.
 
-        Frozen coefficients say nothing of nonlinear stability: take 0.8 of the limit
-        or so.
+        Frozen coefficients do not prove nonlinear stability: take 0.8 of the limit
+        or less.
 
         Args:
             u: any fields; only their extremes count.
@@ -83,15 +121,15 @@ class Discretization(ConstantModule, abc.ABC):
                 if there are fewer than 2 states.
             TypeError: if the integrator is not explicit.
         """
-        if states < 2:
-            raise ValueError(
-                f"A stable step needs at least 2 constant states, the extremes of the "
-                f"field, not {states}."
-            )
         if not hasattr(integrator, "stable_step"):
             raise TypeError(
                 f"{type(integrator).__name__} has no stability region of its own: its "
                 f"step is limited by accuracy, or give an explicit method such as RK4."
+            )
+        if states < 2:
+            raise ValueError(
+                f"A stable step needs at least 2 constant states, the extremes of the "
+                f"field, not {states}."
             )
         if not u.is_floating_point() or not u.numel():
             raise ValueError(
@@ -110,36 +148,28 @@ class Discretization(ConstantModule, abc.ABC):
     def warn_if_unstable(
         self, u: Float[Tensor, "*batch x"], integrator: RungeKutta, dt: float
     ) -> None:
-        """Warns, naming the limit, if `dt` is past the stable step for `u`."""
+        """Warns, naming the limit, if `dt` exceeds the stable step for `u`."""
         limit = self.stable_step(u, integrator)
         # Bisection knows the limit to a few digits only.
         if abs(dt) > limit * (1 + 1e-6):
             warnings.warn(
-                f"The step {abs(dt):.3g} is past the stability limit {limit:.3g} of "
+                f"The step {abs(dt):.3g} exceeds the stability limit {limit:.3g} of "
                 f"{type(self).__name__} for this range of u: use at least "
-                f"{math.ceil(abs(dt) / limit)} times as many substeps.",
+                f"{math.ceil(abs(dt) / limit)} times as many steps.",
                 stacklevel=2,
             )
 
     def eigenvalues(
         self, levels: Float[Tensor, " state"]
     ) -> Complex[Tensor, "states x"]:
-        """Eigenvalues of the method linearized about constant `levels`.
-
-        One per Fourier mode, in the order of `torch.fft.fft`, shape `(state, x)`; where
-        an element has several points, as many per Fourier mode of the elements. Where a
-        parameter of the equation differs by sample, each sample has all the states, one
-        after another.
-        """
-        points, size = self.grid.shape[-1], self.element
-        rows = self._pulse_responses(levels, differentiable=False).double()
-        # The Jacobian is circulant by blocks, so the transform of its first block row
-        # leaves one small matrix per mode; that of a row is conjugate to a column's.
-        blocks = rows.reshape(-1, size, points // size, size)
-        blocks = torch.fft.fft(blocks, dim=-2).conj()
-        if size == 1:
-            return blocks.flatten(-3).resolve_conj()
-        return torch.linalg.eigvals(blocks.transpose(-3, -2)).flatten(-2)
+        """Eigenvalues about constant `levels`, see `stability.eigenvalues`."""
+        return stability.eigenvalues(
+            self.forward,
+            levels,
+            self.grid.shape[-1],
+            samples=self.equation.samples,
+            element=self.element,
+        )
 
     def linear_symbol(self) -> Complex[Tensor, "*sample mode"]:
         """Fourier symbol of the method's own linear part, per mode of `rfft`.
@@ -162,55 +192,90 @@ class Discretization(ConstantModule, abc.ABC):
         like = [*self.parameters(), *constants, torch.empty(0).double()][0]
         rest = torch.zeros(1, dtype=like.dtype, device=like.device)
         field = rest.expand(*self.equation.samples, self.grid.shape[-1])
-        # The response hangs on the graph of the state in any case.
+        # The response depends on the graph of the state in any case.
         differentiable = torch.is_grad_enabled() and self.forward(field).requires_grad
-        rows = self._pulse_responses(rest, differentiable=differentiable)
+        rows = stability.pulse_responses(
+            self.forward,
+            rest,
+            self.grid.shape[-1],
+            samples=self.equation.samples,
+            differentiable=differentiable,
+        )
         # The transform of a row of the Jacobian is conjugate to that of a column.
         return torch.fft.rfft(rows[..., 0, 0, :].double()).conj()
 
-    def _pulse_responses(
-        self, levels: Float[Tensor, " state"], *, differentiable: bool
-    ) -> Float[Tensor, "*sample state point x"]:
-        """Rows of the Jacobian about constant levels, for the points of one element."""
-        samples = self.equation.samples
-        fields = levels.detach().reshape(-1, *[1] * len(samples), 1)
-        state = fields.repeat(1, *samples, self.grid.shape[-1]).requires_grad_()
-        with torch.enable_grad():
-            u_t = self.forward(state)[..., : self.element]
-            first = u_t.flatten(end_dim=-2).sum(0)
-            rows = [
-                torch.autograd.grad(
-                    of, state, create_graph=differentiable, retain_graph=True
-                )[0]
-                for of in first
-            ]
-        return torch.stack(rows, dim=-2).movedim(0, -3)
-
     def jacobian(self, u: Float[Tensor, "state x"]) -> Float[Tensor, "state x x"]:
         """Derivative of `u_t` at each point by `u` at each point, about any states."""
-        state = u.detach().requires_grad_()
-        with torch.enable_grad():
-            u_t = self.forward(state)
-        rows = [
-            torch.autograd.grad(u_t[:, i].sum(), state, retain_graph=True)[0]
-            for i in range(u.shape[-1])
-        ]
-        return torch.stack(rows, dim=1)
+        return stability.jacobian(self.forward, u)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        super()._apply(fn, recurse)
+        names = self.equation.tensors
+        if names:
+            moved = {name: getattr(self, _of_equation(name)) for name in names}
+            self._set_equation(self.equation.with_tensors(moved))
+        return self
+
+    def _set_equation(self, equation: Equation) -> None:
+        self.equation = equation
 
 
 class StencilMethod(Discretization):
-    """A discretization that supplies derivatives, which the equation combines."""
+    """A discretization that supplies derivatives, which a form combines.
+
+    Args:
+        equation: the equation to discretize.
+        grid: the grid to discretize on.
+        form: which derivatives the equation takes: the class of a form, or one built
+            from the equation.
+
+    Raises:
+        ValueError: if the method does not supply a derivative that the form requires.
+    """
+
+    form: Form
+
+    def __init__(self, equation: Equation, grid: Grid, form: type[Form] | Form) -> None:
+        built = form(equation) if isinstance(form, type) else form.of(equation)
+        super().__init__(equation, grid, averages=built.averages)
+        self.form = built
+        for name, derivative in built.requires.items():
+            if not self.supplies(derivative):
+                raise ValueError(
+                    f"{type(self).__name__} does not supply {derivative.describe()}, "
+                    f"which {type(built).__name__} requires as {name!r}: choose "
+                    f"another form or another method."
+                )
+
+    @classmethod
+    @abc.abstractmethod
+    def supplies(cls, derivative: Derivative) -> bool:
+        """Whether the method has an approximation of a derivative."""
 
     @abc.abstractmethod
     def derivatives(
         self, u: Float[Tensor, "*batch x"]
     ) -> dict[str, Float[Tensor, "*batch x"]]:
-        """The derivatives that `equation.requires` names."""
+        """The derivatives that `form.requires` names."""
 
     @final  # type: ignore[misc]
     def forward(self, u: Float[Tensor, "*batch x"]) -> Float[Tensor, "*batch x"]:
         self.check_field(u)
-        return self.equation.time_derivative(u, self.derivatives(u), self.grid)
+        return self.form.time_derivative(u, self.derivatives(u), self.grid)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return {"form": self._form_type()}
+
+    def _form_type(self) -> type[Form] | Form:
+        """What builds the form again: its class, or a form that knows more."""
+        form = type(self.form)
+        plain = set(vars(self.form)) <= {"equation", "requires"}
+        return form if plain else self.form
+
+    def _set_equation(self, equation: Equation) -> None:
+        super()._set_equation(equation)
+        self.form = self.form.of(equation)
 
 
 def shifted(
@@ -255,14 +320,13 @@ def _padded(u: Tensor, indices: Sequence[int]) -> tuple[Tensor, int]:
     return padded, indices[0] + before
 
 
-def check_requirements(
-    method: str, equation: Equation, allowed: Mapping[str, object]
-) -> None:
-    """Refuses an equation whose requirements a method does not supply."""
-    missing = [name for name in equation.requires if name not in allowed]
-    if missing:
-        raise ValueError(
-            f"{method} supplies {', '.join(allowed)}, but {type(equation).__name__} "
-            f"also requires {', '.join(missing)}: choose a form with one-sided face "
-            f"values, such as GodunovBurgers."
-        )
+def _plain(value: Any) -> Any:
+    """A setting as plain values: the name of a class, the spec of a value."""
+    if isinstance(value, type):
+        return value.__name__
+    return value.spec() if hasattr(value, "spec") else value
+
+
+def _of_equation(name: str) -> str:
+    """Name under which a module registers a parameter of its equation."""
+    return f"equation_{name}"

@@ -1,6 +1,7 @@
 """Discontinuous Galerkin method with Legendre polynomials."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -8,9 +9,8 @@ from jaxtyping import Float
 from numpy.polynomial import legendre
 from torch import Tensor
 
-from stencilnet.discretizations.base import Discretization, check_requirements
-from stencilnet.equations import Equation, FluxForm
-from stencilnet.forcing import RandomForcing
+from stencilnet.discretizations.base import Discretization
+from stencilnet.equations import Equation, UpwindFlux
 from stencilnet.grid import Grid
 
 # Enough to project what a grid resolves to round-off.
@@ -26,7 +26,7 @@ class DiscontinuousGalerkin(Discretization):
     for cell averages. The scheme itself is the Galerkin one: for all polynomials `v` of
     degree `p` and each element from `l` to `r`,
 
-        int u_t v dx = int F(u, q) v_x dx - F_r v(r) + F_l v(l)
+        int u_t v dx = int (F(u, q) v_x + S(u) v) dx - F_r v(r) + F_l v(l)
         int q v dx = -int u v_x dx + u_r v(r) - u_l v(l)
 
     Convection takes the equation's own flux between the two sides of a face, and the
@@ -36,24 +36,27 @@ class DiscontinuousGalerkin(Discretization):
     Sources: Cockburn and Shu (1998), doi:10.1137/S0036142997316712, Section 2.
 
     Args:
-        equation: a flux form with one-sided face values.
-        grid: where; its cells are those of which the field holds averages. The first
-            element starts at the left face of the first one.
+        equation: without linear terms beyond diffusion; the upwind form's numerical
+            flux joins the elements.
+        grid: the cells whose averages the field holds. The first element starts at the
+            left face of the first one.
         degree: `p`; the order of accuracy is `p + 1`.
 
     Raises:
-        ValueError: if the equation is no such form, the degree is none of 1, 2, 3, or
-            the number of points is no multiple of `p + 1`.
+        ValueError: if the equation has other linear terms or no numerical flux, the
+            degree is none of 1, 2, 3, or the number of points is no multiple of
+            `p + 1`.
     """
 
     def __init__(self, equation: Equation, grid: Grid, *, degree: int) -> None:
-        super().__init__(equation, grid)
-        supplied = {"u_left": -1, "u_right": 1, "u_x": 0}
-        check_requirements("A discontinuous Galerkin method", equation, supplied)
-        if not isinstance(equation, FluxForm):
+        super().__init__(equation, grid, averages=True)
+        self.form = UpwindFlux(equation)
+        beyond = sorted(set(equation.linear()) - {2})
+        if beyond:
             raise ValueError(
-                f"A discontinuous Galerkin method needs a flux form, which "
-                f"{type(equation).__name__} is not: choose one, such as GodunovBurgers."
+                f"A discontinuous Galerkin method takes diffusion, order 2, as its "
+                f"only linear term, but {type(equation).__name__} has one of order "
+                f"{beyond[0]}: take another method, such as FiniteDifference."
             )
         if degree not in (1, 2, 3):
             raise ValueError(
@@ -67,7 +70,6 @@ class DiscontinuousGalerkin(Discretization):
                 f"Polynomials of degree {degree} take {self.element} points each, "
                 f"which do not divide {points}: use {fitting} points."
             )
-        self.form: FluxForm = equation
         self.degree = degree
         self.elements = points // self.element
         self.width = grid.extent[-1] / self.elements
@@ -108,6 +110,9 @@ class DiscontinuousGalerkin(Discretization):
         self.register_constant(
             "collect", torch.from_numpy((averages @ (norm[:, None] * flux)).T.copy())
         )
+        # Averages of the source's projection from its values at the nodes.
+        projection = averages @ (norm[:, None] * (width / 2) * (value.T * weights))
+        self.register_constant("collect_source", torch.from_numpy(projection.T.copy()))
         self.register_constant("to_modes", torch.from_numpy(inverse.T.copy()))
         self.register_constant("to_averages", torch.from_numpy(averages.T.copy()))
         fine, fine_weights = legendre.leggauss(_PROJECTION_NODES)
@@ -116,22 +121,38 @@ class DiscontinuousGalerkin(Discretization):
         self.register_constant("fine_nodes", torch.from_numpy(fine))
         self.register_constant("onto", torch.from_numpy(onto))
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        return {"degree": self.degree}
+
+    def _set_equation(self, equation: Equation) -> None:
+        super()._set_equation(equation)
+        self.form = UpwindFlux(equation)
+
     def forward(self, u: Float[Tensor, "*batch x"]) -> Float[Tensor, "*batch x"]:
         self.check_field(u)
         cells = self._by_element(u)
         pairs = torch.cat([cells.roll(1, -2), cells], dim=-1)
-        found = pairs @ self.get_constant("evaluate", u)
-        inside, slope = found[..., : self.nodes], found[..., self.nodes : -3]
-        u_left, u_right, u_x = found[..., -3:].unbind(-1)
-        left = self.form.face_flux({"u_left": u_left, "u_right": u_right, "u_x": u_x})
-        ends = torch.stack([left, left.roll(-1, -1)], dim=-1)
+        evaluated = pairs @ self.get_constant("evaluate", u)
+        inside, slope = evaluated[..., : self.nodes], evaluated[..., self.nodes : -3]
+        u_left, u_right, u_x = evaluated[..., -3:].unbind(-1)
+        at_faces = {"u_left": u_left, "u_right": u_right, "u_x": u_x}
         # Nodes along one axis, as a parameter of the equation may differ by sample.
         inside, slope = inside.flatten(-2), slope.flatten(-2)
         at_nodes = {"u_left": inside, "u_right": inside, "u_x": slope}
-        within = self.form.face_flux(at_nodes)
-        within = within.reshape(*within.shape[:-1], self.elements, self.nodes)
-        fluxes = torch.cat([within, ends], dim=-1)
-        return (fluxes @ self.get_constant("collect", u)).flatten(-2)
+        u_t = torch.zeros_like(cells)
+        left, within = self.form.face_flux(at_faces), self.form.face_flux(at_nodes)
+        if left is not None and within is not None:
+            ends = torch.stack([left, left.roll(-1, -1)], dim=-1)
+            fluxes = torch.cat([self._by_nodes(within), ends], dim=-1)
+            u_t = fluxes @ self.get_constant("collect", u)
+        if self.equation.has_source:
+            source = self._by_nodes(self.equation.source(inside))
+            u_t = u_t + source @ self.get_constant("collect_source", u)
+        return u_t.flatten(-2)
+
+    def _by_nodes(self, values: Tensor) -> Tensor:
+        return values.reshape(*values.shape[:-1], self.elements, self.nodes)
 
     def element_averages(
         self, u: Float[Tensor, "*batch x"], *, parts: int = 1
@@ -168,7 +189,7 @@ class DiscontinuousGalerkin(Discretization):
     def project(
         self, function: Callable[[Tensor], Tensor]
     ) -> Float[Tensor, "*batch x"]:
-        """The field closest in L2 to a function of `x`, given for all `x` at once.
+        """The field closest in L2 to a function of `x`.
 
         Args:
             function: maps coordinates of shape `(x,)` to values `(*batch, x)`.
@@ -176,19 +197,6 @@ class DiscontinuousGalerkin(Discretization):
         values = function(self._fine_points().flatten())
         values = values.reshape(*values.shape[:-1], self.elements, _PROJECTION_NODES)
         return (values @ self.get_constant("onto", values)).flatten(-2)
-
-    def projected(self, forcing: RandomForcing) -> Callable[..., Tensor]:
-        """A forcing's L2 projection onto the polynomials, as a function `f(t)`.
-
-        The exact cell averages `forcing.on(grid, averages=True)` are another choice,
-        of the same order.
-        """
-        k = forcing.wavenumber * (2 * np.pi / self.grid.extent[-1])
-        k = k.unsqueeze(-1)
-        return forcing.carried_by(
-            self.project(lambda x: (k * x.to(k)).cos()),
-            self.project(lambda x: (k * x.to(k)).sin()),
-        )
 
     def _by_element(self, u: Tensor) -> Tensor:
         return u.reshape(*u.shape[:-1], self.elements, self.element)

@@ -1,18 +1,20 @@
-"""Finite differences of any order, centred or upwind."""
+"""Finite differences of any order, centred or upwind, and classical stencils."""
+
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from stencilnet.discretizations.base import StencilMethod, shifted
-from stencilnet.equations import Equation
+from stencilnet.equations import CentralFlux, Equation, Form, UpwindFlux
 from stencilnet.grid import Grid
-from stencilnet.stencils.constants import weighted_sum
-from stencilnet.stencils.moments import (
+from stencilnet.stencils import (
     Derivative,
     finite_difference_coefficients,
     stencil_indices,
     stencil_offsets,
+    weighted_sum,
 )
 
 
@@ -20,48 +22,57 @@ class FiniteDifference(StencilMethod):
     """Classical finite differences, or finite volumes where the field holds averages.
 
     An even order uses centred stencils everywhere, also for one-sided face values. An
-    odd order uses the stencil that leans to the side asked for, which makes an upwind
-    scheme of a Godunov form; centred derivatives then take the next even order.
+    odd order uses the stencil that leans to the required side, which makes an upwind
+    scheme of `UpwindFlux`; centred derivatives then take the next even order.
 
     Args:
-        equation: what is discretized.
-        grid: where.
+        equation: the equation to discretize.
+        grid: the grid to discretize on.
         order: accuracy order.
+        form: by default `CentralFlux` for an even order, `UpwindFlux` for an odd one.
 
     Raises:
-        ValueError: if `order` is below 1, if it is odd and the equation has no
-            one-sided derivative, or if the stencil is longer than the grid.
+        ValueError: if `order` is below 1, if it is odd and the form has no one-sided
+            derivative, or if the stencil is longer than the grid.
     """
 
-    def __init__(self, equation: Equation, grid: Grid, *, order: int = 2) -> None:
-        super().__init__(equation, grid)
+    def __init__(
+        self,
+        equation: Equation,
+        grid: Grid,
+        *,
+        order: int = 2,
+        form: type[Form] | Form | None = None,
+    ) -> None:
         if order < 1:
             raise ValueError(
                 f"Finite differences cannot have the order {order}: give at least 1."
             )
-        sides = [derivative.side for derivative in equation.requires.values()]
-        if order % 2 and not any(sides):
+        if form is None:
+            form = UpwindFlux if order % 2 else CentralFlux
+        super().__init__(equation, grid, form)
+        sides = [derivative.side for derivative in self.form.requires.values()]
+        if order % 2 and equation.has_flux and not any(sides):
             raise ValueError(
-                f"{type(equation).__name__} has no one-sided derivative for the odd "
-                f"order {order}: choose an even order, or a Godunov form."
+                f"{type(self.form).__name__} has no one-sided derivative for the odd "
+                f"order {order}: choose an even order, or form=UpwindFlux."
             )
         self.order = order
         self.stencils: dict[str, tuple[int, ...]] = {}
-        for name, derivative in equation.requires.items():
-            indices = classical_stencil(derivative, order)
-            coefficients = finite_difference_coefficients(
-                stencil_offsets(indices, derivative).tolist(),
-                derivative.order,
-                averages=equation.averages,
+        for name, derivative in self.form.requires.items():
+            indices, coefficients = classical_scheme(
+                derivative, order, grid, averages=self.averages
             )
-            scaled = coefficients / grid.spacing[-1] ** derivative.order
-            if len(indices) > grid.shape[-1]:
-                raise ValueError(
-                    f"Order {order} needs stencils of {len(indices)} points, but the "
-                    f"grid has only {grid.shape[-1]}: refine it or lower the order."
-                )
             self.stencils[name] = indices
-            self.register_constant(name, scaled)
+            self.register_constant(name, coefficients)
+
+    @classmethod
+    def supplies(cls, derivative: Derivative) -> bool:
+        return True
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return {"order": self.order, **super().settings}
 
     def derivatives(
         self, u: Float[Tensor, "*batch x"]
@@ -72,53 +83,46 @@ class FiniteDifference(StencilMethod):
         }
 
 
+def classical_scheme(
+    derivative: Derivative, order: int, grid: Grid, *, averages: bool
+) -> tuple[tuple[int, ...], Float[Tensor, " points"]]:
+    """Cells and coefficients of the classical stencil; the latter carry `dx**-d`.
+
+    Raises:
+        ValueError: if the stencil is longer than the grid.
+    """
+    indices = classical_stencil(derivative, order)
+    if len(indices) > grid.shape[-1]:
+        raise ValueError(
+            f"Order {order} needs stencils of {len(indices)} points, but the "
+            f"grid has only {grid.shape[-1]}: refine it or lower the order."
+        )
+    coefficients = finite_difference_coefficients(
+        stencil_offsets(indices, derivative).tolist(),
+        derivative.order,
+        averages=averages,
+    )
+    return indices, coefficients / grid.spacing[-1] ** derivative.order
+
+
 def classical_stencil(derivative: Derivative, order: int) -> tuple[int, ...]:
     """Cells of the classical stencil of a given accuracy order.
 
-    Even orders are centred, odd ones lean to the derivative's side.
+    At points and faces even orders are centred, and odd ones lean to the derivative's
+    side; elsewhere within a cell stencils are as centred as can be.
     """
     side = derivative.side if order % 2 else 0
-    if side == 0:
+    at_face, at_point = abs(derivative.at) == 0.5, derivative.at == 0
+    if side == 0 and (at_face or at_point):
         order += order % 2
         # Symmetry gives a centred stencil one order more than its conditions do.
-        if derivative.face:
+        if at_face:
             width = order + 2 * (derivative.order // 2)
         else:
             width = order + 2 * ((derivative.order + 1) // 2) - 1
     else:
         width = order + derivative.order
-    return stencil_indices(width, Derivative(derivative.order, derivative.face, side))
-
-
-def face_slope(
-    method: str, grid: Grid, order: int, *, reach: int
-) -> tuple[tuple[int, ...], Float[Tensor, " points"]]:
-    """Cells and coefficients of a centred `u_x` across faces, from cell averages.
-
-    Args:
-        method: its name, for messages.
-        grid: where.
-        order: of accuracy, even.
-        reach: points that the method needs beside.
-
-    Raises:
-        ValueError: if the order is odd or below 2, or the grid has too few points.
-    """
-    if order < 2 or order % 2:
-        raise ValueError(
-            f"The viscous flux takes an even order of at least 2, not {order}."
-        )
-    slope = Derivative(1, face=True)
-    indices = classical_stencil(slope, order)
-    needed = max(reach, len(indices))
-    if grid.shape[-1] < needed:
-        raise ValueError(
-            f"{method} needs a grid of at least {needed} points, not {grid.shape[-1]}."
-        )
-    coefficients = finite_difference_coefficients(
-        stencil_offsets(indices, slope).tolist(), 1, averages=True
-    )
-    return indices, coefficients / grid.spacing[-1]
+    return stencil_indices(width, Derivative(derivative.order, derivative.at, side))
 
 
 def reference_coefficients(
@@ -126,11 +130,11 @@ def reference_coefficients(
 ) -> Float[Tensor, " points"]:
     """Dimensionless coefficients of the classical scheme within a given stencil.
 
-    A centred stencil that is asked for a one-sided derivative leaves out the far point
-    of the other side, so that an upwind scheme comes out; any other is used whole.
+    A centred stencil for a one-sided derivative leaves out the far point of the other
+    side, which makes it an upwind scheme; any other is used whole.
     """
     side = derivative.side
-    centred = (indices[0] + indices[-1]) == int(derivative.face)
+    centred = (indices[0] + indices[-1]) == 2 * derivative.at
     used = indices
     if centred and side and len(indices) > derivative.order + 1:
         used = indices[:-1] if side < 0 else indices[1:]

@@ -1,8 +1,7 @@
 """Stencils whose coefficients a network chooses from the local solution."""
 
-import inspect
-from collections.abc import Mapping, Sequence
-from itertools import pairwise
+import copy
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -11,59 +10,79 @@ from torch import Tensor, nn
 
 from stencilnet.discretizations.base import StencilMethod, patches, shifted
 from stencilnet.discretizations.finite_difference import reference_coefficients
-from stencilnet.equations import Equation, equation_from_spec
+from stencilnet.discretizations.networks import MLP, network_from_spec
+from stencilnet.equations import (
+    CentralFlux,
+    Equation,
+    Form,
+    equation_from_spec,
+    form_from_name,
+)
+from stencilnet.errors import unknown
 from stencilnet.grid import Grid
 from stencilnet.stencils import (
-    COEFFICIENT_LAYERS,
     CoefficientLayer,
-    Dissipation,
-    SideCondition,
-    side_condition_from_spec,
-)
-from stencilnet.stencils.moments import (
+    Constraint,
     Derivative,
-    MomentConditions,
+    NullSpace,
+    constraint_from_spec,
     stencil_indices,
     stencil_offsets,
 )
+
+Constraints = Constraint | Mapping[str, Constraint]
+"""One constraint for all derivatives, or one for each by its name."""
+
+_SPEC = {
+    "equation",
+    "form",
+    "grid",
+    "width",
+    "window",
+    "constraint",
+    "network",
+    "scale",
+    "seed",
+    "dtype",
+}
 
 
 class LearnedStencil(StencilMethod):
     """Finite differences or volumes with coefficients that depend on the solution.
 
-    A multilayer perceptron reads the window of values around each point, and a
-    coefficient layer per derivative turns its output into a stencil:
+    A network reads the window of values around each point, and a coefficient layer per
+    derivative turns its raw output into a stencil:
 
-        derivative_i = dx**-d sum_j c_ij u_(i+j),    c_i = layer(mlp(u_window / scale))
+        derivative_i = dx**-d sum_j c_ij u_(i+j),  c_i = layer(network(window / scale))
 
-    A null-space, projection or convex layer makes every stencil satisfy its moment
+    A null-space, projection or convex constraint makes every stencil satisfy its moment
     conditions, so the operator has its accuracy order for any weights; a soft one does
     so in part, and an unconstrained one not at all. Untrained it is the classical
-    scheme: the last layer of the network starts at zero, and the coefficient layer maps
+    scheme: the last layer of an `MLP` starts at zero, and the coefficient layer maps
     zero to the classical coefficients within the stencil, upwind for one-sided
     derivatives.
 
     Args:
-        equation: what is discretized.
-        grid: where.
-        width: points of each stencil, even for faces, odd for points; 6 or 7 by
-            default.
-        order: accuracy order `r` that the conditions impose on each derivative.
-        window: points that the network reads; `width` by default.
-        hidden: sizes of the hidden layers.
-        layer: a name in `COEFFICIENT_LAYERS`, or the class of a layer.
-        limit: bound of the raw numbers, see `CoefficientLayer`.
-        layer_options: further arguments of the layer, such as `mu` of `Soft`.
-        side_conditions: inequalities and symmetries of a convex layer, or their specs,
-            by the name of the derivative in `equation.requires`.
+        equation: the equation to discretize.
+        grid: the grid to discretize on.
+        form: which derivatives the equation takes.
+        constraint: what coefficients satisfy, for all derivatives, or by the name of
+            each in `form.requires`.
+        network: a value such as `MLP(32, 32)`, or a module that maps windows of shape
+            `(*batch, window)` to raw numbers of shape `(*batch, inputs)`, where
+            `inputs` is the sum over the layers. A module is used as it is.
+        width: points of each stencil, even for faces, odd for points; by default 6
+            where a derivative is taken at faces or within cells, and 7 at points.
+        window: points that the network reads; as many as the stencil by default.
         scale: typical size of the solution, such as its standard deviation.
-        seed: fixes the initial weights.
+        seed: fixes the initial weights of a network given as a value.
         dtype: of the weights, and of the fields that the operator takes.
 
     Raises:
         ValueError: if a stencil has too few points for its conditions, the width has
             the wrong parity, a stencil does not fit the grid, a parameter is not
-            positive, or the layer does not take an option.
+            positive, a constraint names no derivative, or the network returns
+            another number of values.
     """
 
     def __init__(
@@ -71,84 +90,101 @@ class LearnedStencil(StencilMethod):
         equation: Equation,
         grid: Grid,
         *,
+        form: type[Form] | Form = CentralFlux,
+        constraint: Constraints = NullSpace(),  # noqa: B008
+        network: MLP | nn.Module = MLP(32, 32),  # noqa: B008
         width: int | None = None,
-        order: int = 1,
         window: int | None = None,
-        hidden: Sequence[int] = (32, 32),
-        layer: str | type[CoefficientLayer] = "null_space",
-        limit: float = 10.0,
-        layer_options: Mapping[str, Any] | None = None,
-        side_conditions: Mapping[str, Sequence[SideCondition | Mapping[str, Any]]]
-        | None = None,
         scale: float = 1.0,
         seed: int = 0,
         dtype: torch.dtype = torch.float64,
     ) -> None:
-        super().__init__(equation, grid)
-        if width is None:
-            faces = any(wanted.face for wanted in equation.requires.values())
-            width = 6 if faces else 7
-        window = width if window is None else window
+        super().__init__(equation, grid, form)
         if not scale > 0:
             raise ValueError(
                 f"The scale of the solution must be positive, not {scale}."
             )
-        if not hidden or min(hidden) < 1:
-            raise ValueError(
-                f"A network needs hidden layers of at least 1 unit, not "
-                f"{tuple(hidden)}."
-            )
-        conditions_beside = _side_conditions(equation, side_conditions or {})
-        if max(width, window) > grid.shape[-1]:
-            raise ValueError(
-                f"A stencil of {max(width, window)} points does not fit a grid of "
-                f"{grid.shape[-1]}: refine the grid or narrow the stencil."
-            )
-        self._settings: dict[str, Any] = {
-            "width": width,
-            "order": order,
-            "window": window,
-            "hidden": list(hidden),
-            "layer": layer if isinstance(layer, str) else layer.name,
-            "limit": limit,
-            "layer_options": dict(layer_options or {}),
-            "side_conditions": {
-                name: [condition.spec() for condition in conditions]
-                for name, conditions in conditions_beside.items()
-            },
-            "scale": scale,
-            "seed": seed,
-        }
-        self.scale = scale
-        self._layer_class = _layer_class(layer)
-        self._scales = {
-            name: grid.spacing[-1] ** -derivative.order
-            for name, derivative in equation.requires.items()
-        }
+        self.width, self.window, self.scale, self.seed = width, window, scale, seed
+        self.constraint = constraint
         self.stencils: dict[str, tuple[int, ...]] = {}
         self.windows: dict[str, tuple[int, ...]] = {}
         self.layers = nn.ModuleDict()
-        for name, derivative in equation.requires.items():
-            indices = stencil_indices(width, derivative)
-            self.stencils[name] = indices
-            self.windows[name] = stencil_indices(window, derivative)
-            self.layers[name] = _make_layer(
-                self._layer_class,
-                indices,
-                derivative,
-                order,
-                averages=equation.averages,
-                limit=limit,
-                options=layer_options or {},
-                side_conditions=conditions_beside.get(name, []),
+        self._scales = {}
+        for name, derivative in self.form.requires.items():
+            points = _default_width(derivative) if width is None else width
+            self._scales[name] = grid.spacing[-1] ** -derivative.order
+            self.stencils[name] = self._cells(points, derivative)
+            self.windows[name] = self._cells(window or points, derivative)
+            self.layers[name] = self._constraint_of(name).layer(
+                stencil_offsets(self.stencils[name], derivative),
+                derivative.order,
+                averages=self.averages,
+                reference=reference_coefficients(
+                    self.stencils[name], derivative, averages=self.averages
+                ),
             )
-        self.network = _perceptron(
-            window,
-            hidden,
-            sum(constraint.inputs for constraint in self._constraints.values()),
-            seed,
-        )
+        self.network = self._network(network)
         self.to(dtype)
+
+    @classmethod
+    def supplies(cls, derivative: Derivative) -> bool:
+        return True
+
+    def _cells(self, points: int, derivative: Derivative) -> tuple[int, ...]:
+        """Cells of a stencil or window, which has to fit the grid."""
+        if points > self.grid.shape[-1]:
+            raise ValueError(
+                f"A stencil of {points} points does not fit a grid of "
+                f"{self.grid.shape[-1]}: refine the grid or narrow the stencil."
+            )
+        return stencil_indices(points, derivative)
+
+    def _constraint_of(self, name: str) -> Constraint:
+        if not isinstance(self.constraint, Mapping):
+            return self.constraint
+        for key in self.constraint:
+            if key not in self.form.requires:
+                raise unknown("derivative", key, self.form.requires)
+        if name not in self.constraint:
+            raise ValueError(
+                f"{type(self.form).__name__} requires {name!r}, which has no "
+                f"constraint: give one for each of {', '.join(self.form.requires)}."
+            )
+        return self.constraint[name]
+
+    def _network(self, network: MLP | nn.Module) -> nn.Module:
+        """The network, which has to map windows to the layers' raw numbers."""
+        sizes = {len(indices) for indices in self.windows.values()}
+        if len(sizes) != 1:
+            raise ValueError(
+                f"One network reads windows of one size, but the derivatives have "
+                f"{sorted(sizes)}: give window=."
+            )
+        inputs = sizes.pop()
+        outputs = sum(layer.inputs for layer in self._layers().values())
+        if isinstance(network, MLP):
+            return network.build(inputs, outputs, seed=self.seed)
+        weights = next(network.parameters(), torch.empty(0))
+        with torch.no_grad():
+            answer = network(torch.zeros(1, inputs).to(weights))
+        if tuple(answer.shape) != (1, outputs):
+            raise ValueError(
+                f"The network maps windows of {inputs} values to shape "
+                f"{tuple(answer.shape)}, but the layers take (1, {outputs}): give it "
+                f"{outputs} outputs."
+            )
+        return network
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return {
+            "constraint": self.constraint,
+            "width": self.width,
+            "window": self.window,
+            "scale": self.scale,
+            "seed": self.seed,
+            **super().settings,
+        }
 
     @property
     def dtype(self) -> torch.dtype:
@@ -202,7 +238,7 @@ class LearnedStencil(StencilMethod):
         return self.choose(self._windows_of(u))
 
     def _windows_of(self, u: Tensor) -> dict[tuple[int, ...], Tensor]:
-        """What the network sees of a field."""
+        """What the network reads of a field."""
         if u.dtype != self.dtype:
             raise TypeError(
                 f"The field is {u.dtype} and the operator {self.dtype}: convert one, "
@@ -212,27 +248,27 @@ class LearnedStencil(StencilMethod):
         return {indices: patches(u, indices) for indices in set(self.windows.values())}
 
     def choose(
-        self, seen: Mapping[tuple[int, ...], Float[Tensor, "*batch window"]]
+        self, values: Mapping[tuple[int, ...], Float[Tensor, "*batch window"]]
     ) -> dict[str, Float[Tensor, "*batch points"]]:
-        """Dimensionless coefficients for each derivative, from what the network sees.
+        """Dimensionless coefficients for each derivative, from what the network reads.
 
         Args:
-            seen: values in the cells of each distinct window in `windows`.
+            values: in the cells of each distinct window in `windows`.
         """
-        return {name: layer(raw) for name, (layer, raw) in self._raw(seen).items()}
+        return {name: layer(raw) for name, (layer, raw) in self._raw(values).items()}
 
     def _raw(
-        self, seen: Mapping[tuple[int, ...], Tensor]
+        self, values: Mapping[tuple[int, ...], Tensor]
     ) -> dict[str, tuple[CoefficientLayer, Tensor]]:
-        """For each derivative its layer, and what the network puts into it."""
-        put_out = {
-            indices: self.network(values / self.scale)
-            for indices, values in seen.items()
+        """For each derivative its layer, and the raw numbers for it."""
+        outputs = {
+            indices: self.network(window / self.scale)
+            for indices, window in values.items()
         }
         inputs, start = {}, 0
-        for name, layer in self._constraints.items():
+        for name, layer in self._layers().items():
             stop = start + layer.inputs
-            inputs[name] = layer, put_out[self.windows[name]][..., start:stop]
+            inputs[name] = layer, outputs[self.windows[name]][..., start:stop]
             start = stop
         return inputs
 
@@ -240,7 +276,7 @@ class LearnedStencil(StencilMethod):
         """Largest violation of a moment condition over the field, per derivative."""
         with torch.no_grad():
             return {
-                name: float(self._constraints[name].residual(stencil).max())
+                name: float(self._layers()[name].residual(stencil).max())
                 for name, stencil in self.dimensionless(u).items()
             }
 
@@ -250,42 +286,84 @@ class LearnedStencil(StencilMethod):
         return float(torch.tensor(list(self.moment_residuals(u).values())).max())
 
     def on(self, grid: Grid, equation: Equation | None = None) -> "LearnedStencil":
-        """The same weights on another grid, or for another viscosity.
+        """The same weights on another grid, or for other parameters of the equation.
 
         Raises:
-            ValueError: if `equation` is of another form.
+            ValueError: if `equation` is another one.
         """
         equation = self.equation if equation is None else equation
         if type(equation) is not type(self.equation):
             raise ValueError(
                 f"Weights learned for {type(self.equation).__name__} do not fit "
-                f"{type(equation).__name__}: keep the form of the equation."
+                f"{type(equation).__name__}: train an operator for it."
             )
-        settings = {**self._settings, "layer": self._layer_class}
-        moved = type(self)(equation, grid, dtype=self.dtype, **settings)
-        moved.load_state_dict(self.state_dict())
+        moved = type(self)(
+            equation,
+            grid,
+            network=copy.deepcopy(self.network),
+            dtype=self.dtype,
+            **self.settings,
+        )
+        moved.layers.load_state_dict(self.layers.state_dict())
         return moved.to(next(self.network.parameters()).device)
 
+    def weights(self) -> dict[str, Tensor]:
+        """Weights of network and layers by name; a store keeps these."""
+        return {
+            name: value
+            for name, value in self.state_dict().items()
+            if name.startswith(("network.", "layers."))
+        }
+
     def spec(self) -> dict[str, Any]:
-        """Everything but the weights, as plain values, for `from_spec`."""
+        """Everything but the weights, as plain values, for `from_spec`.
+
+        Raises:
+            ValueError: if a parameter of the equation differs by sample.
+        """
+        described = getattr(self.network, "spec", None)
+        network = {"kind": "custom", "class": type(self.network).__qualname__}
+        constraint: Any = (
+            {name: value.spec() for name, value in self.constraint.items()}
+            if isinstance(self.constraint, Mapping)
+            else self.constraint.spec()
+        )
         return {
             "equation": self.equation.spec(),
+            "form": type(self.form).__name__,
             "grid": {"shape": list(self.grid.shape), "extent": list(self.grid.extent)},
-            "stencil": dict(self._settings),
+            "width": self.width,
+            "window": self.window,
+            "constraint": constraint,
+            "network": described() if callable(described) else network,
+            "scale": float(self.scale),
+            "seed": self.seed,
             "dtype": str(self.dtype).removeprefix("torch."),
         }
 
     @classmethod
-    def from_spec(cls, spec: Mapping[str, Any]) -> "LearnedStencil":
+    def from_spec(
+        cls,
+        spec: Mapping[str, Any],
+        *,
+        network: nn.Module | None = None,
+        extensions: Iterable[type] = (),
+    ) -> "LearnedStencil":
         """The untrained operator that `spec` described.
+
+        Args:
+            spec: from `spec`.
+            network: in place of the one that the spec names, of the same shape.
+            extensions: classes of your own that the spec names: equations, forms,
+                constraints.
 
         Raises:
             ValueError: if the spec lacks an entry or has an unknown one.
         """
-        if set(spec) != {"equation", "grid", "stencil", "dtype"}:
+        if set(spec) != _SPEC:
             raise ValueError(
-                f"The spec of a learned stencil has the entries equation, grid, "
-                f"stencil and dtype, not {', '.join(sorted(spec))}."
+                f"The spec of a learned stencil has the entries "
+                f"{', '.join(sorted(_SPEC))}, not {', '.join(sorted(spec))}."
             )
         dtypes = {"float32": torch.float32, "float64": torch.float64}
         if spec["dtype"] not in dtypes:
@@ -293,128 +371,43 @@ class LearnedStencil(StencilMethod):
                 f"A learned stencil has the dtype float32 or float64, not "
                 f"{spec['dtype']!r}."
             )
+        extensions = tuple(extensions)
         try:
             return cls(
-                equation_from_spec(spec["equation"]),
+                equation_from_spec(spec["equation"], extensions),
                 Grid(tuple(spec["grid"]["shape"]), tuple(spec["grid"]["extent"])),
+                form=form_from_name(spec["form"], extensions),
+                constraint=constraints_from_spec(spec["constraint"], extensions),
+                network=network_from_spec(spec["network"])
+                if network is None
+                else network,
                 dtype=dtypes[spec["dtype"]],
-                **spec["stencil"],
+                **{key: spec[key] for key in ("width", "window", "scale", "seed")},
             )
-        except (TypeError, KeyError) as error:
+        except (TypeError, KeyError, AttributeError) as error:
             raise ValueError(
                 f"This is not a learned stencil's spec: {error}."
             ) from None
 
-    @property
-    def _constraints(self) -> dict[str, Any]:
+    def _layers(self) -> dict[str, Any]:
         return dict(self.layers.items())
 
 
-def _layer_class(layer: str | type[CoefficientLayer]) -> type[CoefficientLayer]:
-    if not isinstance(layer, str):
-        return layer
-    if layer not in COEFFICIENT_LAYERS:
-        raise ValueError(
-            f"There is no coefficient layer {layer!r}: use one of "
-            f"{', '.join(COEFFICIENT_LAYERS)}."
-        )
-    return COEFFICIENT_LAYERS[layer]
+def constraints_from_spec(
+    spec: Mapping[str, Any], extensions: Iterable[type] = ()
+) -> Constraints:
+    """A constraint from `{kind: ...}`, or one per derivative from `{name: {...}}`.
 
-
-def _side_conditions(
-    equation: Equation,
-    given: Mapping[str, Sequence[SideCondition | Mapping[str, Any]]],
-) -> dict[str, list[SideCondition]]:
-    """The side conditions of each derivative as values."""
-    for name in given:
-        if name not in equation.requires:
-            raise ValueError(
-                f"{type(equation).__name__} has no derivative {name!r} for side "
-                f"conditions: use one of {', '.join(equation.requires)}."
-            )
-    found = {
-        name: [
-            condition
-            if isinstance(condition, SideCondition)
-            else side_condition_from_spec(condition)
-            for condition in conditions
-        ]
-        for name, conditions in given.items()
-        if conditions
+    Raises:
+        ValueError: if a kind is unknown or an entry does not fit it.
+    """
+    extensions = tuple(extensions)
+    if "kind" in spec:
+        return constraint_from_spec(spec, extensions)
+    return {
+        name: constraint_from_spec(inner, extensions) for name, inner in spec.items()
     }
-    for name, conditions in found.items():
-        face = equation.requires[name].face
-        for condition in conditions:
-            if isinstance(condition, Dissipation) and condition.face != face:
-                where = "faces" if face else "points"
-                raise ValueError(
-                    f"{type(equation).__name__} wants {name!r} at {where}: give its "
-                    f"dissipation face={str(face).lower()}."
-                )
-    return found
 
 
-def _make_layer(
-    layer: type[CoefficientLayer],
-    indices: tuple[int, ...],
-    derivative: Derivative,
-    order: int,
-    *,
-    averages: bool,
-    limit: float,
-    options: Mapping[str, Any],
-    side_conditions: Sequence[SideCondition],
-) -> CoefficientLayer:
-    """The layer of one derivative, around the classical scheme."""
-    conditions = MomentConditions(
-        stencil_offsets(indices, derivative),
-        derivative.order,
-        order,
-        averages=averages,
-    )
-    classical = reference_coefficients(indices, derivative, averages=averages)
-    known = set(inspect.signature(layer).parameters)
-    own = {"conditions", "reference", "limit", "side_conditions"}
-    for name in options:
-        if name not in known - own:
-            raise ValueError(
-                f"The coefficient layer {layer.name!r} takes no option {name!r}: leave "
-                f"it out, or choose another layer."
-            )
-    given = dict(options)
-    if side_conditions:
-        if "side_conditions" not in known:
-            raise ValueError(
-                f"The coefficient layer {layer.name!r} takes no side conditions: leave "
-                f"them out, or choose the layer 'convex'."
-            )
-        given["side_conditions"] = side_conditions
-    return layer(conditions, classical, limit=limit, **given)
-
-
-def _perceptron(
-    inputs: int, hidden: Sequence[int], outputs: int, seed: int
-) -> nn.Sequential:
-    """A multilayer perceptron whose output is zero until it is trained."""
-    generator = torch.Generator().manual_seed(seed)
-    sizes = (inputs, *hidden)
-    modules: list[nn.Module] = []
-    for size, following in pairwise(sizes):
-        linear = _empty(size, following)
-        bound = size**-0.5
-        with torch.no_grad():
-            linear.weight.uniform_(-bound, bound, generator=generator)
-            linear.bias.uniform_(-bound, bound, generator=generator)
-        modules += [linear, nn.SiLU()]
-    last = _empty(sizes[-1], outputs)
-    nn.init.zeros_(last.weight)
-    nn.init.zeros_(last.bias)
-    return nn.Sequential(*modules, last)
-
-
-def _empty(inputs: int, outputs: int) -> nn.Linear:
-    """A linear layer that has drawn nothing from torch's global generator."""
-    layer: nn.Linear = nn.utils.skip_init(  # type: ignore[no-untyped-call]
-        nn.Linear, inputs, outputs, dtype=torch.float64
-    )
-    return layer
+def _default_width(derivative: Derivative) -> int:
+    return 7 if derivative.at == 0 else 6

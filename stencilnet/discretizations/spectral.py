@@ -1,5 +1,7 @@
 """Dealiased pseudo-spectral method."""
 
+from typing import Any
+
 import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
@@ -12,21 +14,25 @@ from stencilnet.grid import Grid
 class PseudoSpectral(Discretization):
     """Fourier-Galerkin method with exactly dealiased quadratic fluxes.
 
-    Solves `u_t = -F(u)_x + L u` for all wavenumbers below the Nyquist one. The flux is
-    formed on a grid of 3/2 as many points, which removes every aliasing error of a
-    quadratic `F` (Orszag's rule, doi:10.1175/1520-0469(1971)028<1074:OTEOAI>2.0.CO;2).
+    Solves `u_t = -F(u)_x + L u + S(u)` for all wavenumbers below the Nyquist one. Flux
+    and source are formed on a grid of 3/2 as many points, which removes every aliasing
+    error of quadratic ones (Orszag's rule,
+    doi:10.1175/1520-0469(1971)028<1074:OTEOAI>2.0.CO;2).
     Cell averages are the same coefficients times `sinc(k dx / 2)`.
 
     Args:
-        equation: any form; it says whether the field holds averages.
-        grid: where.
+        equation: the equation to discretize.
+        grid: the grid to discretize on.
+        averages: whether the field holds cell averages.
 
     Raises:
         ValueError: if the grid has fewer than 4 points.
     """
 
-    def __init__(self, equation: Equation, grid: Grid) -> None:
-        super().__init__(equation, grid)
+    def __init__(
+        self, equation: Equation, grid: Grid, *, averages: bool = False
+    ) -> None:
+        super().__init__(equation, grid, averages=averages)
         points = grid.shape[-1]
         if points < 4:
             raise ValueError(
@@ -40,6 +46,10 @@ class PseudoSpectral(Discretization):
         self.register_constant("averaging", averaging)
         self.register_constant("slope", -k / self.padded_points)
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        return {"averages": self.averages}
+
     def to_modes(self, u: Float[Tensor, "*batch x"]) -> Complex[Tensor, "*batch modes"]:
         """Fourier coefficients of the solution whose point values or averages are `u`.
 
@@ -47,13 +57,13 @@ class PseudoSpectral(Discretization):
         The Nyquist mode of an even number of points, which has no phase, is dropped.
         """
         u_hat = torch.fft.rfft(u, norm="forward")[..., : self.modes]
-        return u_hat / self._averaging_of(u) if self.equation.averages else u_hat
+        return u_hat / self._averaging_of(u) if self.averages else u_hat
 
     def to_values(
         self, u_hat: Complex[Tensor, "*batch modes"]
     ) -> Float[Tensor, "*batch x"]:
-        """Point values or averages, as the equation says; inverse of `to_modes`."""
-        if self.equation.averages:
+        """Point values or averages, as the method holds; inverse of `to_modes`."""
+        if self.averages:
             u_hat = u_hat * self._averaging_of(u_hat.real)
         return torch.fft.irfft(u_hat, n=self.grid.shape[-1], norm="forward")
 
@@ -62,23 +72,35 @@ class PseudoSpectral(Discretization):
         return self.equation.symbol(self.get_buffer("k"))
 
     def linear_symbol(self) -> Complex[Tensor, "*sample mode"]:
-        """The linear part of the equation; zero for the Nyquist mode, which is none."""
-        k = self.get_buffer("k")
-        symbol = self.equation.symbol(self.get_constant("k", k.double()))
+        """The linear part, that of the flux about zero included, see the base class.
+
+        It is zero for the Nyquist mode, which the method drops.
+        """
+        k = self.get_constant("k", self.get_buffer("k").double())
+        symbol = self.equation.symbol(k).to(torch.complex128)
+        if self.equation.has_flux and self.equation.has_speed:
+            symbol = symbol - 1j * k * self.equation.speed(torch.zeros_like(k[:1]))
         missing = self.grid.shape[-1] // 2 + 1 - self.modes
-        return torch.nn.functional.pad(symbol.to(torch.complex128), (0, missing))
+        return torch.nn.functional.pad(symbol, (0, missing))
 
     def nonlinear(
         self, u_hat: Complex[Tensor, "*batch modes"]
     ) -> Complex[Tensor, "*batch modes"]:
-        """`-F(u)_x` in Fourier space, dealiased."""
-        u = torch.fft.irfft(u_hat, n=self.padded_points, norm="forward")
-        flux = self.equation.flux(u)
-        if flux is None:
+        """`-F(u)_x + S(u)` in Fourier space, dealiased."""
+        equation = self.equation
+        if not (equation.has_flux or equation.has_source):
             return torch.zeros_like(u_hat)
-        # The scaling of the transform is left to the factor, which is smaller.
-        flux_hat = torch.fft.rfft(flux)[..., : self.modes]
-        return flux_hat * (1j * self.get_constant("slope", u))
+        u = torch.fft.irfft(u_hat, n=self.padded_points, norm="forward")
+        total = None
+        if equation.has_flux:
+            # The scaling of the transform is left to the factor, which is smaller.
+            flux_hat = torch.fft.rfft(equation.flux(u))[..., : self.modes]
+            total = flux_hat * (1j * self.get_constant("slope", u))
+        if equation.has_source:
+            source_hat = torch.fft.rfft(equation.source(u), norm="forward")
+            source_hat = source_hat[..., : self.modes]
+            total = source_hat if total is None else total + source_hat
+        return total
 
     def forward(self, u: Float[Tensor, "*batch x"]) -> Float[Tensor, "*batch x"]:
         self.check_field(u)

@@ -1,17 +1,17 @@
 """Weighted essentially non-oscillatory finite volumes of fifth order."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from stencilnet.discretizations.base import StencilMethod, check_requirements, shifted
-from stencilnet.discretizations.finite_difference import face_slope
-from stencilnet.equations import Equation
+from stencilnet.discretizations.base import shifted
+from stencilnet.discretizations.reconstruction import Reconstruction
+from stencilnet.equations import Equation, Form, UpwindFlux
 from stencilnet.grid import Grid
-from stencilnet.stencils.constants import weighted_sum
+from stencilnet.stencils import weighted_sum
 
 _REACH = (-2, -1, 0, 1, 2, 3)
 _CANDIDATES = (
@@ -44,7 +44,7 @@ _SLOPE = torch.tensor(
 )
 
 
-class Weno(StencilMethod):
+class Weno(Reconstruction):
     """WENO5 reconstruction of face values from cell averages.
 
     Three quadratic reconstructions are blended with weights that fall with their
@@ -53,25 +53,30 @@ class Weno(StencilMethod):
         JS:  w_k ~ d_k / (beta_k + 1e-6)**2
         Z:   w_k ~ d_k (1 + (|beta_0 - beta_2| / (beta_k + epsilon))**2)
 
-    Both are of fifth order on smooth data, and Z also at critical points. The viscous
+    Both are of fifth order on smooth data; at critical points JS loses orders, Z none
+    where `f'' != 0` and down to the third where `f' = f'' = 0`. The viscous
     flux takes a centred difference across the face.
 
     Sources: Jiang and Shu (1996), doi:10.1006/jcph.1996.0130; Borges et al. (2008),
     doi:10.1016/j.jcp.2007.11.038, with exponent 2.
 
     Args:
-        equation: a form with one-sided face values of cell averages.
-        grid: where.
+        equation: the equation to discretize.
+        grid: the grid to discretize on.
         weights: "Z" or "JS".
-        viscous_order: order of the difference for `u_x`, even. Six keeps the whole
+        viscous_order: order of the differences across faces, even. Six keeps the whole
             right-hand side of fifth order; four, the default, is more accurate where
             shocks are barely resolved.
+        form: a form with one-sided face values of cell averages.
 
     Raises:
-        ValueError: if the equation asks for anything else, the weights are unknown, the
+        ValueError: if the form requires anything else, the weights are unknown, the
             viscous order is odd or below 2, or the grid has fewer points than the
             stencil needs.
     """
+
+    reach = len(_REACH)
+    value_order = 5
 
     def __init__(
         self,
@@ -80,31 +85,26 @@ class Weno(StencilMethod):
         *,
         weights: Literal["Z", "JS"] = "Z",
         viscous_order: int = 4,
+        form: type[Form] | Form = UpwindFlux,
     ) -> None:
-        super().__init__(equation, grid)
-        supplied = {"u_left": -1, "u_right": 1, "u_x": 0}
-        check_requirements("WENO", equation, supplied)
+        super().__init__(equation, grid, form, viscous_order=viscous_order)
         if weights not in ("Z", "JS"):
             raise ValueError(f"WENO has the weights 'Z' and 'JS', not {weights!r}.")
         self.weights = weights
-        self._slope_stencil, slope = face_slope(
-            "WENO5", grid, viscous_order, reach=len(_REACH)
-        )
-        self.register_constant("slope", slope)
         self.register_constant("linear_weights", _LINEAR_WEIGHTS)
         self.register_constant("features", torch.cat([_CANDIDATES, _CURVATURE, _SLOPE]))
 
-    def derivatives(
+    @property
+    def settings(self) -> dict[str, Any]:
+        return {"weights": self.weights, **super().settings}
+
+    def face_values(
         self, u: Float[Tensor, "*batch x"]
-    ) -> dict[str, Float[Tensor, "*batch x"]]:
+    ) -> tuple[Float[Tensor, "*batch x"], Float[Tensor, "*batch x"]]:
         around = shifted(u, _REACH)
         # Seen from the right, the stencil is mirrored.
         left, right = self.reconstruct(around[:5], around[:0:-1])
-        supplied = {"u_left": left, "u_right": right}
-        if "u_x" in self.equation.requires:
-            cells = shifted(u, self._slope_stencil)
-            supplied["u_x"] = weighted_sum(self.get_numbers("slope"), cells)
-        return supplied
+        return left, right
 
     def reconstruct(
         self, *stencils: Sequence[Float[Tensor, "*batch x"]]

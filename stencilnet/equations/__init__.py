@@ -1,100 +1,132 @@
-"""Equations: which derivatives they need and how these combine into `u_t`."""
+"""Equations, the forms in which they are discretized, and exact solutions."""
 
 import dataclasses
-import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
-from stencilnet.equations.advection import (
-    Advection,
-    AdvectionDiffusion,
-    UpwindAdvection,
-    UpwindAdvectionDiffusion,
+from stencilnet.equations.advection import Advection, AdvectionDiffusion
+from stencilnet.equations.base import Equation
+from stencilnet.equations.burgers import Burgers
+from stencilnet.equations.exact import (
+    DecayingWave,
+    ExactSolution,
+    MovingShock,
+    Solitons,
+    Steepening,
+    TravellingWave,
 )
-from stencilnet.equations.base import Equation, FluxForm, divergence
-from stencilnet.equations.burgers import (
-    Burgers,
-    ConservativeBurgers,
-    ConvectiveBurgers,
-    GodunovBurgers,
-    InviscidBurgers,
-    godunov_flux,
+from stencilnet.equations.fisher_kpp import FisherKPP
+from stencilnet.equations.forms import (
+    CentralFlux,
+    Convective,
+    FluxForm,
+    Form,
+    UpwindFlux,
+    divergence,
 )
-from stencilnet.equations.korteweg_de_vries import (
-    ConservativeKortewegDeVries,
-    KortewegDeVries,
-)
-from stencilnet.equations.kuramoto_sivashinsky import (
-    ConservativeKuramotoSivashinsky,
-    KuramotoSivashinsky,
-)
+from stencilnet.equations.korteweg_de_vries import KortewegDeVries
+from stencilnet.equations.kuramoto_sivashinsky import KuramotoSivashinsky
+from stencilnet.equations.manufactured import Manufactured
+from stencilnet.errors import unknown
 
 __all__ = [
     "EQUATIONS",
+    "FORMS",
     "Advection",
     "AdvectionDiffusion",
     "Burgers",
-    "ConservativeBurgers",
-    "ConservativeKortewegDeVries",
-    "ConservativeKuramotoSivashinsky",
-    "ConvectiveBurgers",
+    "CentralFlux",
+    "Convective",
+    "DecayingWave",
     "Equation",
+    "ExactSolution",
+    "FisherKPP",
     "FluxForm",
-    "GodunovBurgers",
-    "InviscidBurgers",
+    "Form",
     "KortewegDeVries",
     "KuramotoSivashinsky",
-    "UpwindAdvection",
-    "UpwindAdvectionDiffusion",
+    "Manufactured",
+    "MovingShock",
+    "Solitons",
+    "Steepening",
+    "TravellingWave",
+    "UpwindFlux",
     "divergence",
     "equation_from_spec",
-    "godunov_flux",
+    "form_from_name",
 ]
 
-EQUATIONS: dict[str, type[Equation]] = {
-    equation.__name__: equation
-    for equation in (
-        ConvectiveBurgers,
-        ConservativeBurgers,
-        GodunovBurgers,
-        InviscidBurgers,
-        Advection,
-        UpwindAdvection,
-        AdvectionDiffusion,
-        UpwindAdvectionDiffusion,
-        KortewegDeVries,
-        ConservativeKortewegDeVries,
-        KuramotoSivashinsky,
-        ConservativeKuramotoSivashinsky,
-    )
-}
+EQUATIONS: Mapping[str, type[Equation]] = MappingProxyType(
+    {
+        equation.__name__: equation
+        for equation in (
+            Burgers,
+            Advection,
+            AdvectionDiffusion,
+            KortewegDeVries,
+            KuramotoSivashinsky,
+            FisherKPP,
+        )
+    }
+)
 """The equations by the names that configs and stores use."""
 
+FORMS: Mapping[str, type[Form]] = MappingProxyType(
+    {form.__name__: form for form in (CentralFlux, UpwindFlux, Convective)}
+)
+"""The forms by the names that configs and stores use."""
 
-def equation_from_spec(spec: Mapping[str, Any]) -> Equation:
+
+def equation_from_spec(
+    spec: Mapping[str, Any], extensions: Iterable[type] = ()
+) -> Equation:
     """The equation that `Equation.spec` described.
+
+    Args:
+        spec: the name of an equation and its parameters.
+        extensions: classes, of which equations are known by their names as well.
 
     Raises:
         ValueError: if the name is unknown or the parameters do not fit it.
     """
     name = spec.get("name")
-    if name not in EQUATIONS:
-        close = difflib.get_close_matches(str(name), EQUATIONS, n=1)
-        hint = (
-            f"did you mean {close[0]!r}"
-            if close
-            else f"use one of {', '.join(EQUATIONS)}"
+    known = dict(EQUATIONS) | _named(extensions, Equation)
+    if name not in known:
+        error = unknown("equation", name, known)
+        raise ValueError(
+            f"{str(error).removesuffix('.')}; list one of your own as an extension."
         )
-        raise ValueError(f"There is no equation {name!r}: {hint}.")
     parameters = {key: value for key, value in spec.items() if key != "name"}
-    equation = EQUATIONS[name]
-    expected = {field.name for field in dataclasses.fields(equation)}  # type: ignore[arg-type]
-    if set(parameters) != expected:
+    equation = known[name]
+    fields = {field.name: field for field in dataclasses.fields(equation)}
+    needed = {
+        key for key, field in fields.items() if field.default is dataclasses.MISSING
+    }
+    if not needed <= set(parameters) <= set(fields):
         raise ValueError(
-            f"{name} takes the parameters {sorted(expected)}, not {sorted(parameters)}."
+            f"{name} takes the parameters {sorted(fields)}, not {sorted(parameters)}."
         )
-    if not all(isinstance(value, int | float) for value in parameters.values()):
-        raise ValueError(
-            f"The parameters of {name} are numbers, not {list(parameters.values())}."
-        )
-    return equation(**parameters)
+    for key, value in parameters.items():
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ValueError(
+                f"The {key} of {name} is a number, not {value!r}: give one."
+            )
+    return equation(**{key: float(value) for key, value in parameters.items()})
+
+
+def form_from_name(name: str, extensions: Iterable[type] = ()) -> type[Form]:
+    """The form of a name.
+
+    Raises:
+        ValueError: if there is none, naming the nearest one.
+    """
+    known = dict(FORMS) | _named(extensions, Form)
+    if name not in known:
+        raise unknown("form", name, known)
+    return known[name]
+
+
+def _named(extensions: Iterable[type], kind: type) -> dict[str, Any]:
+    """The classes of one kind, by name."""
+    return {cls.__name__: cls for cls in extensions if issubclass(cls, kind)}

@@ -1,67 +1,47 @@
 """Linear advection, with and without diffusion."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from stencilnet.equations.base import Equation, FluxForm, check_parameter
-from stencilnet.grid import Grid
-from stencilnet.stencils.moments import Derivative
+from stencilnet.equations.base import Equation, check_parameter
 
 
 @dataclass(frozen=True)
 class Advection(Equation):
-    """Linear advection for point values: `u_t = -speed u_x`.
+    """Linear advection `u_t + (velocity u)_x = 0`: waves travel unchanged.
+
+    Source: LeVeque (2002), Finite Volume Methods for Hyperbolic Problems, chapter 4.
 
     Attributes:
-        speed: constant velocity, of either sign; a scalar tensor to differentiate with
-            respect to it, or a tensor `(sample, 1)` with one for each sample.
+        velocity: constant, of either sign.
     """
 
-    requires = {"u_x": Derivative(1)}
-
-    speed: float | Tensor
+    velocity: float | Tensor
 
     def __post_init__(self) -> None:
-        check_parameter("speed", self.speed)
+        check_parameter("velocity", self.velocity)
 
-    def time_derivative(
-        self,
-        u: Float[Tensor, "*batch x"],
-        d: Mapping[str, Float[Tensor, "*batch x"]],
-        grid: Grid,
-    ) -> Float[Tensor, "*batch x"]:
-        return -self.speed * d["u_x"]
+    def flux(self, u: Float[Tensor, "*any"]) -> Float[Tensor, "*any"]:
+        return self.velocity * u
 
-    def flux(self, u: Float[Tensor, "*batch x"]) -> None:
-        return None
+    def speed(self, u: Float[Tensor, "*any"]) -> Float[Tensor, "*any"]:
+        return self.velocity + torch.zeros_like(u)
 
-    def symbol(self, k: Float[Tensor, " k"]) -> Tensor:
-        return -1j * self.speed * k
-
-
-@dataclass(frozen=True)
-class UpwindAdvection(FluxForm, Advection):
-    """Linear advection, flux form: the upwind side of each face is carried."""
-
-    requires = {
-        "u_left": Derivative(0, face=True, side=-1),
-        "u_right": Derivative(0, face=True, side=1),
-    }
-    averages = True
-
-    def face_flux(
-        self, d: Mapping[str, Float[Tensor, "*faces"]]
+    def riemann(
+        self, left: Float[Tensor, "*faces"], right: Float[Tensor, "*faces"]
     ) -> Float[Tensor, "*faces"]:
-        return self.speed * upwind(self.speed, d["u_left"], d["u_right"])
+        """The flux of the side from which the velocity comes."""
+        if isinstance(self.velocity, Tensor):
+            return self.velocity * torch.where(self.velocity > 0, left, right)
+        return self.velocity * (left if self.velocity > 0 else right)
 
 
 @dataclass(frozen=True)
-class AdvectionDiffusion(Equation):
-    """Advection and diffusion of point values: `u_t = -speed u_x + diffusivity u_xx`.
+class AdvectionDiffusion(Advection):
+    """Advection and diffusion `u_t + (velocity u)_x = diffusivity u_xx`.
 
     Waves travel unchanged in shape and decay as `exp(-diffusivity k**2 t)`.
 
@@ -69,61 +49,15 @@ class AdvectionDiffusion(Equation):
     Differential Equations, section 10.10.
 
     Attributes:
-        speed: constant velocity, of either sign; as for `Advection`.
-        diffusivity: not negative; likewise.
+        velocity: constant, of either sign.
+        diffusivity: not negative.
     """
 
-    requires = {"u_x": Derivative(1), "u_xx": Derivative(2)}
-
-    speed: float | Tensor
     diffusivity: float | Tensor
 
     def __post_init__(self) -> None:
-        check_parameter("speed", self.speed)
+        super().__post_init__()
         check_parameter("diffusivity", self.diffusivity, least=0.0)
 
-    def time_derivative(
-        self,
-        u: Float[Tensor, "*batch x"],
-        d: Mapping[str, Float[Tensor, "*batch x"]],
-        grid: Grid,
-    ) -> Float[Tensor, "*batch x"]:
-        return -self.speed * d["u_x"] + self.diffusivity * d["u_xx"]
-
-    def flux(self, u: Float[Tensor, "*batch x"]) -> None:
-        return None
-
-    def symbol(self, k: Float[Tensor, " k"]) -> Tensor:
-        return -1j * self.speed * k - self.diffusivity * k**2
-
-
-@dataclass(frozen=True)
-class UpwindAdvectionDiffusion(FluxForm, AdvectionDiffusion):
-    """Advection and diffusion, flux form: `u_t = -(speed u - diffusivity u_x)_x`.
-
-    The upwind side of each face is carried.
-    """
-
-    requires = {
-        "u_left": Derivative(0, face=True, side=-1),
-        "u_right": Derivative(0, face=True, side=1),
-        "u_x": Derivative(1, face=True),
-    }
-    averages = True
-
-    def face_flux(
-        self, d: Mapping[str, Float[Tensor, "*faces"]]
-    ) -> Float[Tensor, "*faces"]:
-        carried = upwind(self.speed, d["u_left"], d["u_right"])
-        return self.speed * carried - self.diffusivity * d["u_x"]
-
-
-def upwind(
-    speed: float | Tensor,
-    left: Float[Tensor, "*faces"],
-    right: Float[Tensor, "*faces"],
-) -> Float[Tensor, "*faces"]:
-    """The side from which a constant velocity comes."""
-    if isinstance(speed, Tensor):
-        return torch.where(speed > 0, left, right)
-    return left if speed > 0 else right
+    def linear(self) -> dict[int, float | Tensor]:
+        return {2: self.diffusivity}

@@ -1,58 +1,112 @@
-"""What every equation says of itself."""
+"""What every equation states about its physics."""
 
 import abc
+import dataclasses
 import math
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from stencilnet.grid import Grid
-from stencilnet.stencils.moments import Derivative
 
+class Equation(abc.ABC):  # noqa: B024
+    """An evolution equation on a periodic domain.
 
-class Equation(abc.ABC):
-    """An evolution equation `u_t = -F(u)_x + L u` on a periodic domain.
+        u_t + F(u)_x = sum_p a_p d^p u / dx^p + S(u)
 
-    `time_derivative` is what stencil methods take, `flux` and `symbol` are what the
-    pseudo-spectral method takes: a term that is neither a flux nor linear, such as a
-    nonlinear reaction, has no place in the latter two.
+    A subclass, usually a frozen dataclass whose fields are its parameters, overrides
+    the parts that it has: `flux` with `speed`, `linear`, `source`. How they combine
+    into `u_t`, from point values or cell averages, is the business of a `Form`.
 
-    Attributes:
-        requires: derivatives that `time_derivative` reads, by name.
-        averages: whether the field holds cell averages rather than point values.
+    A parameter is one number, a scalar tensor to differentiate with respect to it, or a
+    tensor `(*sample, 1)` with one value for each sample.
     """
 
-    requires: ClassVar[Mapping[str, Derivative]]
-    averages: ClassVar[bool] = False
+    def flux(self, u: Float[Tensor, "*any"]) -> Float[Tensor, "*any"]:
+        """The flux `F(u)`, pointwise; zero by default."""
+        return torch.zeros_like(u)
 
-    @abc.abstractmethod
-    def time_derivative(
-        self,
-        u: Float[Tensor, "*batch x"],
-        d: Mapping[str, Float[Tensor, "*batch x"]],
-        grid: Grid,
-    ) -> Float[Tensor, "*batch x"]:
-        """`u_t` from the field and the derivatives that `requires` names."""
+    def speed(self, u: Float[Tensor, "*any"]) -> Float[Tensor, "*any"]:
+        """The characteristic speed `F'(u)`, pointwise.
 
-    @abc.abstractmethod
-    def flux(self, u: Float[Tensor, "*batch x"]) -> Float[Tensor, "*batch x"] | None:
-        """Nonlinear flux `F(u)`, pointwise; None where the equation is linear."""
+        Raises:
+            ValueError: if the equation has a flux but does not define its speed.
+        """
+        if self.has_flux:
+            raise ValueError(
+                f"{type(self).__name__} has a flux but no speed: define speed(u), the "
+                f"derivative of its flux."
+            )
+        return torch.zeros_like(u)
 
-    @abc.abstractmethod
-    def symbol(self, k: Float[Tensor, " k"]) -> Tensor:
-        """Fourier symbol of the linear part `L` at angular wavenumbers `k`."""
+    def riemann(
+        self, left: Float[Tensor, "*faces"], right: Float[Tensor, "*faces"]
+    ) -> Float[Tensor, "*faces"]:
+        """Numerical flux between two states; equal states give `F(u)`.
+
+        By default that of Lax and Friedrichs with the local speed,
+
+            (F(u_l) + F(u_r)) / 2 - max(|F'(u_l)|, |F'(u_r)|) (u_r - u_l) / 2.
+
+        Source: LeVeque (2002), Finite Volume Methods for Hyperbolic Problems, Section
+        12.5.
+        """
+        largest = torch.maximum(self.speed(left).abs(), self.speed(right).abs())
+        mean = (self.flux(left) + self.flux(right)) / 2
+        return mean - largest * (right - left) / 2
+
+    def linear(self) -> dict[int, float | Tensor]:
+        """The coefficients `a_p` of the linear part by order `p`; none by default."""
+        return {}
+
+    def source(self, u: Float[Tensor, "*any"]) -> Float[Tensor, "*any"]:
+        """The source `S(u)`, pointwise; zero by default."""
+        return torch.zeros_like(u)
+
+    @property
+    def has_flux(self) -> bool:
+        """Whether the equation defines a flux."""
+        return type(self).flux is not Equation.flux
+
+    @property
+    def has_source(self) -> bool:
+        """Whether the equation defines a source."""
+        return type(self).source is not Equation.source
+
+    @property
+    def has_speed(self) -> bool:
+        """Whether the speed of the flux is known."""
+        return not self.has_flux or type(self).speed is not Equation.speed
+
+    def symbol(self, k: Float[Tensor, "*modes"]) -> Tensor:
+        """Fourier symbol `sum_p a_p (i k)**p` of the linear part.
+
+        Args:
+            k: angular wavenumbers.
+
+        Returns:
+            One number per wavenumber, `(*sample, *modes)` where a parameter differs by
+            sample; real if all orders are even.
+        """
+        total = torch.zeros_like(k)
+        for order, coefficient in self.linear().items():
+            total = total + coefficient * k**order * (1, 1j, -1, -1j)[order % 4]
+        return total
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """The parameters that are tensors, by name."""
+        return {
+            name: value
+            for name, value in vars(self).items()
+            if isinstance(value, Tensor)
+        }
 
     @property
     def samples(self) -> tuple[int, ...]:
         """Shape of the batch that has parameters of its own, `()` if all are shared."""
-        shapes = [
-            value.shape[:-1]
-            for value in vars(self).values()
-            if isinstance(value, Tensor)
-        ]
+        shapes = [value.shape[:-1] for value in self.tensors.values()]
         return tuple(torch.broadcast_shapes(*shapes))  # type: ignore[no-untyped-call]
 
     def spec(self) -> dict[str, Any]:
@@ -61,26 +115,30 @@ class Equation(abc.ABC):
         Raises:
             ValueError: if a parameter differs by sample.
         """
-        for name, value in vars(self).items():
-            if isinstance(value, Tensor) and value.numel() != 1:
+        for name, value in self.tensors.items():
+            if value.numel() != 1:
                 raise ValueError(
                     f"The {name} of {type(self).__name__} differs by sample: only an "
-                    f"equation with one value can be written down."
+                    f"equation with one value can be stored."
                 )
-        fields = {name: float(value) for name, value in vars(self).items()}
-        return {"name": type(self).__name__, **fields}
+        parameters = {name: float(value) for name, value in vars(self).items()}
+        return {"name": type(self).__name__, **parameters}
+
+    def with_tensors(self, tensors: dict[str, Tensor]) -> "Equation":
+        """The same equation with some parameters replaced by tensors."""
+        return dataclasses.replace(self, **tensors)  # type: ignore[type-var]
 
 
 def check_parameter(
     name: str, value: float | Tensor, *, least: float = -math.inf, advice: str = ""
 ) -> None:
-    """Refuses a parameter that is not finite, too small, or differs by point.
+    """Raises unless a parameter is finite, large enough, and the same at all points.
 
     Args:
         name: of the parameter, for the message.
         value: one number, or a tensor `(*sample, 1)`.
         least: the smallest number allowed; a positive one excludes zero only.
-        advice: what else the message says.
+        advice: a remedy to append to the message.
     """
     if isinstance(value, Tensor):
         if value.ndim and value.shape[-1] != 1:
@@ -96,34 +154,3 @@ def check_parameter(
             needed = "finite" if math.isinf(least) else "finite and positive"
             needed = "finite and not negative" if least == 0 else needed
             raise ValueError(f"A {name} is {needed}, but this one is {number}{advice}.")
-
-
-def divergence(
-    flux: Float[Tensor, "*batch x"], grid: Grid
-) -> Float[Tensor, "*batch x"]:
-    """`(flux[i] - flux[i-1]) / dx`, where `flux[i]` sits at `x_i + dx/2`."""
-    return (flux - flux.roll(1, -1)) / grid.spacing[-1]
-
-
-class FluxForm(Equation):
-    """A conservation law for cell averages with one flux across each face.
-
-    `u_t = -(face_flux)_x`, where the flux of equal values on both sides is the
-    physical one.
-    """
-
-    averages = True
-
-    @abc.abstractmethod
-    def face_flux(
-        self, d: Mapping[str, Float[Tensor, "*faces"]]
-    ) -> Float[Tensor, "*faces"]:
-        """Flux, viscous part included, from the values that `requires` names."""
-
-    def time_derivative(
-        self,
-        u: Float[Tensor, "*batch x"],
-        d: Mapping[str, Float[Tensor, "*batch x"]],
-        grid: Grid,
-    ) -> Float[Tensor, "*batch x"]:
-        return -divergence(self.face_flux(d), grid)

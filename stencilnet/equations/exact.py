@@ -2,7 +2,6 @@
 
 import abc
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -10,7 +9,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from stencilnet.equations import Equation
 from stencilnet.grid import Grid
 
 
@@ -26,13 +24,13 @@ class ExactSolution(abc.ABC):
         """Means of `u` over the cells of `grid`."""
 
     def of(self, grid: Grid, t: float, *, averages: bool) -> Float[Tensor, " x"]:
-        """Averages or values, as `Equation.averages` says."""
+        """Cell averages, or point values."""
         return self.averages(grid, t) if averages else self.values(grid, t)
 
 
 @dataclass(frozen=True)
-class ColeHopf(ExactSolution):
-    """A decaying solution of viscous Burgers' equation on `[0, 2 pi)`.
+class DecayingWave(ExactSolution):
+    """A decaying wave of viscous Burgers' equation on `[0, 2 pi)`, by Cole-Hopf.
 
     `u = -2 nu phi_x / phi` with `phi = 2 + exp(-nu t) cos x`, which solves the heat
     equation; averages follow from `u = -2 nu (log phi)_x`.
@@ -51,7 +49,7 @@ class ColeHopf(ExactSolution):
 
     def averages(self, grid: Grid, t: float) -> Float[Tensor, " x"]:
         _check_period(grid)
-        left, right = _faces(grid)
+        left, right = faces(grid)
         ratio = self._potential(right, t) / self._potential(left, t)
         return -2 * self.viscosity * ratio.log() / grid.spacing[-1]
 
@@ -61,24 +59,24 @@ class ColeHopf(ExactSolution):
 
 @dataclass(frozen=True)
 class TravellingWave(ExactSolution):
-    """A solution of the advection-diffusion equation.
+    """A wave of the advection-diffusion equation.
 
-        u = mean + exp(-diffusivity k**2 t) sin(k (x - speed t))
+        u = mean + exp(-diffusivity k**2 t) sin(k (x - velocity t))
 
     Attributes:
-        speed, diffusivity: of the equation.
+        velocity, diffusivity: of the equation.
         wavenumber: `k`, a multiple of `2 pi` over the period.
         mean: the constant part.
     """
 
-    speed: float
+    velocity: float
     diffusivity: float = 0.0
     wavenumber: float = 1.0
     mean: float = 0.2
 
     def values(self, grid: Grid, t: float) -> Float[Tensor, " x"]:
         k = self.wavenumber
-        wave = (k * (grid.points() - self.speed * t)).sin()
+        wave = (k * (grid.points() - self.velocity * t)).sin()
         return self.mean + math.exp(-self.diffusivity * k**2 * t) * wave
 
     def averages(self, grid: Grid, t: float) -> Float[Tensor, " x"]:
@@ -120,7 +118,7 @@ class Steepening(ExactSolution):
 
     def averages(self, grid: Grid, t: float) -> Float[Tensor, " x"]:
         _check_period(grid)
-        left, right = (self._primitive(x, t) for x in _faces(grid))
+        left, right = (self._primitive(x, t) for x in faces(grid))
         return (right - left) / grid.spacing[-1]
 
     def _initial(self, y: Tensor) -> Tensor:
@@ -193,7 +191,7 @@ class MovingShock(ExactSolution):
 
     def averages(self, grid: Grid, t: float) -> Float[Tensor, " x"]:
         self._check(grid, t)
-        left, right = (self._primitive(x, t) for x in _faces(grid))
+        left, right = (self._primitive(x, t) for x in faces(grid))
         return (right - left) / grid.spacing[-1]
 
     def _primitive(self, x: Tensor, t: float) -> Tensor:
@@ -261,7 +259,7 @@ class Solitons(ExactSolution):
 
     def averages(self, grid: Grid, t: float) -> Float[Tensor, " x"]:
         means = []
-        for x in _faces(grid):
+        for x in faces(grid):
             slopes, weights = self._terms(x, t)
             means.append((weights * slopes).sum(0))
         return 2 * (means[1] - means[0]) / grid.spacing[-1]
@@ -284,105 +282,8 @@ class Solitons(ExactSolution):
         return column, torch.stack(logarithms).softmax(0)
 
 
-@dataclass(frozen=True)
-class Manufactured(ExactSolution):
-    """A sum of waves that any equation has for a solution under the right forcing.
-
-        u = mean + sum_j amplitude_j sin(k_j x - frequency_j t + phase_j)
-
-    The forcing `f = u_t + F(u)_x - L u` is exact, for point values by the chain rule,
-    for averages by the difference of `F` over the faces; `L` is known by its symbol.
-
-    Source of the method: Roache (2002), doi:10.1115/1.1436090.
-
-    Attributes:
-        mean: the constant part.
-        amplitudes, wavenumbers, frequencies, phases: one of each per wave; wavenumbers
-            are multiples of `2 pi` over the period.
-    """
-
-    mean: float = 0.2
-    amplitudes: tuple[float, ...] = (1.0, 0.4)
-    wavenumbers: tuple[float, ...] = (1.0, 2.0)
-    frequencies: tuple[float, ...] = (1.0, -0.7)
-    phases: tuple[float, ...] = (0.0, math.pi / 2)
-
-    def values(self, grid: Grid, t: float) -> Float[Tensor, " x"]:
-        return self._at(grid.points(), t)
-
-    def averages(self, grid: Grid, t: float) -> Float[Tensor, " x"]:
-        waves = self._waves(grid.points(), t) * self._averaging(grid)
-        return self.mean + waves.imag.sum(0)
-
-    def rate(self, grid: Grid, t: float, *, averages: bool) -> Float[Tensor, " x"]:
-        """`u_t` of the sum of waves."""
-        slopes = -1j * self._column(self.frequencies) * self._waves(grid.points(), t)
-        return (slopes * self._averaging(grid) if averages else slopes).imag.sum(0)
-
-    def right_hand_side(
-        self, equation: Equation, grid: Grid, t: float
-    ) -> Float[Tensor, " x"]:
-        """`-F(u)_x + L u`, in the values or averages of `equation`."""
-        # `L` maps real fields to real ones, so it acts on a sine through `exp(i k x)`.
-        k = torch.tensor((0.0, *self.wavenumbers), dtype=torch.float64)
-        symbol = equation.symbol(k)
-        mean = symbol[0].real * self.mean
-        linear = symbol[1:].unsqueeze(-1) * self._waves(grid.points(), t)
-        if equation.averages:
-            linear = linear * self._averaging(grid)
-        total = mean + linear.imag.sum(0)
-        return total - self._flux_slope(equation, grid, t)
-
-    def forcing(
-        self, equation: Equation, grid: Grid
-    ) -> Callable[[float | Tensor], Tensor]:
-        """`t -> f` under which the equation has this solution, for `rollout`."""
-
-        def force(t: float | Tensor) -> Tensor:
-            rate = self.rate(grid, float(t), averages=equation.averages)
-            return rate - self.right_hand_side(equation, grid, float(t))
-
-        return force
-
-    def _flux_slope(self, equation: Equation, grid: Grid, t: float) -> Tensor:
-        """`F(u)_x`, or its mean over each cell."""
-        flux = equation.flux
-        if equation.averages:
-            left, right = (flux(self._at(face, t)) for face in _faces(grid))
-            if left is None or right is None:
-                return torch.zeros_like(grid.points())
-            return (right - left) / grid.spacing[-1]
-        x = grid.points()
-        u = self._at(x, t).requires_grad_()
-        with torch.enable_grad():
-            nonlinear = flux(u)
-            if nonlinear is None:
-                return torch.zeros_like(x)
-            (speed,) = torch.autograd.grad(nonlinear.sum(), u)
-        u_x = (1j * self._column(self.wavenumbers) * self._waves(x, t)).imag.sum(0)
-        return speed * u_x
-
-    def _at(self, x: Tensor, t: float) -> Tensor:
-        return self.mean + self._waves(x, t).imag.sum(0)
-
-    def _waves(self, x: Tensor, t: float) -> Tensor:
-        """`a_j exp(i (k_j x - w_j t + p_j))`, shape `(wave, x)`."""
-        k, frequency, phase, amplitude = (
-            self._column(of)
-            for of in (self.wavenumbers, self.frequencies, self.phases, self.amplitudes)
-        )
-        return torch.polar(amplitude.expand(-1, len(x)), k * x - frequency * t + phase)
-
-    def _averaging(self, grid: Grid) -> Tensor:
-        k = self._column(self.wavenumbers)
-        return torch.sinc(k * grid.spacing[-1] / (2 * math.pi))
-
-    def _column(self, numbers: tuple[float, ...]) -> Tensor:
-        return torch.tensor(numbers, dtype=torch.float64).unsqueeze(-1)
-
-
 def _check_period(grid: Grid) -> None:
-    """Refuses a grid on which the solution would not be periodic."""
+    """Raises if the solution is not periodic on the grid."""
     if not math.isclose(grid.extent[-1], 2 * math.pi):
         raise ValueError(
             f"This solution has the period 2 pi, but the grid {grid.extent[-1]}: give "
@@ -390,8 +291,8 @@ def _check_period(grid: Grid) -> None:
         )
 
 
-def _faces(grid: Grid) -> tuple[Tensor, Tensor]:
-    """Left and right face of each cell."""
+def faces(grid: Grid) -> tuple[Tensor, Tensor]:
+    """Coordinates of the left and the right face of each cell."""
     half = grid.spacing[-1] / 2
     return grid.points() - half, grid.points() + half
 

@@ -1,56 +1,48 @@
-"""The Korteweg-de Vries equation in two forms."""
+"""The Korteweg-de Vries equation."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from jaxtyping import Float
 from torch import Tensor
 
-from stencilnet.equations.base import Equation, divergence
-from stencilnet.grid import Grid
-from stencilnet.stencils.moments import Derivative
+from stencilnet.equations.base import Equation, check_parameter
+from stencilnet.equations.burgers import scaled_godunov_flux
 
 
 @dataclass(frozen=True)
 class KortewegDeVries(Equation):
-    """The Korteweg-de Vries equation for point values: `u_t = -6 u u_x - u_xxx`.
+    """The Korteweg-de Vries equation `u_t + factor u u_x + dispersion u_xxx = 0`.
 
-    Steepening and dispersion balance in solitons, `c/2 sech(sqrt(c)/2 (x - c t))**2`,
-    which pass through each other; mean, momentum and energy are conserved.
+    Steepening and dispersion balance in solitons, which pass through each other; mean,
+    momentum and energy are conserved. With the default coefficients a soliton of speed
+    `c` is `c/2 sech(sqrt(c)/2 (x - c t))**2`.
 
-    Source: Korteweg and de Vries (1895), doi:10.1080/14786449508620739, scaled as in
-    Gardner et al. (1967), doi:10.1103/PhysRevLett.19.1095, with the opposite sign of
-    `u`.
+    Source: Korteweg and de Vries (1895), doi:10.1080/14786449508620739; default
+    coefficients as in Gardner et al. (1967), doi:10.1103/PhysRevLett.19.1095, with the
+    opposite sign of `u`.
+
+    Attributes:
+        factor: of the convective term, of either sign.
+        dispersion: coefficient of `u_xxx`, of either sign.
     """
 
-    requires = {"u_x": Derivative(1), "u_xxx": Derivative(3)}
+    factor: float | Tensor = 6.0
+    dispersion: float | Tensor = 1.0
 
-    def time_derivative(
-        self,
-        u: Float[Tensor, "*batch x"],
-        d: Mapping[str, Float[Tensor, "*batch x"]],
-        grid: Grid,
-    ) -> Float[Tensor, "*batch x"]:
-        return -6 * u * d["u_x"] - d["u_xxx"]
+    def __post_init__(self) -> None:
+        check_parameter("factor", self.factor)
+        check_parameter("dispersion", self.dispersion)
 
-    def flux(self, u: Float[Tensor, "*batch x"]) -> Float[Tensor, "*batch x"]:
-        return 3 * u**2
+    def flux(self, u: Float[Tensor, "*any"]) -> Float[Tensor, "*any"]:
+        return self.factor / 2 * u**2
 
-    def symbol(self, k: Float[Tensor, " k"]) -> Tensor:
-        return 1j * k**3
+    def speed(self, u: Float[Tensor, "*any"]) -> Float[Tensor, "*any"]:
+        return self.factor * u
 
+    def riemann(
+        self, left: Float[Tensor, "*faces"], right: Float[Tensor, "*faces"]
+    ) -> Float[Tensor, "*faces"]:
+        return scaled_godunov_flux(self.factor, left, right)
 
-@dataclass(frozen=True)
-class ConservativeKortewegDeVries(KortewegDeVries):
-    """The Korteweg-de Vries equation, flux form: `u_t = -(3 u**2 + u_xx)_x`."""
-
-    requires = {"u": Derivative(0, face=True), "u_xx": Derivative(2, face=True)}
-    averages = True
-
-    def time_derivative(
-        self,
-        u: Float[Tensor, "*batch x"],
-        d: Mapping[str, Float[Tensor, "*batch x"]],
-        grid: Grid,
-    ) -> Float[Tensor, "*batch x"]:
-        return -divergence(3 * d["u"] ** 2 + d["u_xx"], grid)
+    def linear(self) -> dict[int, float | Tensor]:
+        return {3: -self.dispersion}

@@ -1,64 +1,54 @@
-"""The Kuramoto-Sivashinsky equation in two forms."""
+"""The Kuramoto-Sivashinsky equation."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from jaxtyping import Float
 from torch import Tensor
 
-from stencilnet.equations.base import Equation, divergence
-from stencilnet.grid import Grid
-from stencilnet.stencils.moments import Derivative
+from stencilnet.equations.base import Equation, check_parameter
+from stencilnet.equations.burgers import scaled_godunov_flux
 
 
 @dataclass(frozen=True)
 class KuramotoSivashinsky(Equation):
-    """The Kuramoto-Sivashinsky equation: `u_t = -u u_x - u_xx - u_xxxx`.
+    """The Kuramoto-Sivashinsky equation, spatio-temporal chaos in one dimension.
 
-    For point values. Waves longer than `2 pi` grow, fastest near `k = 1 / sqrt(2)`,
-    the nonlinear term hands their energy to shorter ones, and fourth-order diffusion
-    takes it out. Domains longer than about 18 hold chaos.
+        u_t + factor u u_x = -growth u_xx - damping u_xxxx
+
+    Waves longer than `2 pi sqrt(damping / growth)` grow, the nonlinear term hands their
+    energy to shorter ones, and fourth-order diffusion dissipates it. With the default
+    coefficients the fastest growth is near `k = 1 / sqrt(2)`, and domains longer than
+    about 18 hold chaos.
 
     Sources: Kuramoto and Tsuzuki (1976), doi:10.1143/PTP.55.356; Sivashinsky (1977),
-    doi:10.1016/0094-5765(77)90096-0; this form in Cvitanovic et al. (2010),
-    doi:10.1137/070705623.
+    doi:10.1016/0094-5765(77)90096-0; default coefficients as in Cvitanovic et al.
+    (2010), doi:10.1137/070705623.
+
+    Attributes:
+        factor: of the convective term, of either sign.
+        growth: of long waves, of either sign.
+        damping: of short waves, not negative.
     """
 
-    requires = {"u_x": Derivative(1), "u_xx": Derivative(2), "u_xxxx": Derivative(4)}
+    factor: float | Tensor = 1.0
+    growth: float | Tensor = 1.0
+    damping: float | Tensor = 1.0
 
-    def time_derivative(
-        self,
-        u: Float[Tensor, "*batch x"],
-        d: Mapping[str, Float[Tensor, "*batch x"]],
-        grid: Grid,
-    ) -> Float[Tensor, "*batch x"]:
-        return -u * d["u_x"] - d["u_xx"] - d["u_xxxx"]
+    def __post_init__(self) -> None:
+        check_parameter("factor", self.factor)
+        check_parameter("growth", self.growth)
+        check_parameter("damping", self.damping, least=0.0)
 
-    def flux(self, u: Float[Tensor, "*batch x"]) -> Float[Tensor, "*batch x"]:
-        return u**2 / 2
+    def flux(self, u: Float[Tensor, "*any"]) -> Float[Tensor, "*any"]:
+        return self.factor / 2 * u**2
 
-    def symbol(self, k: Float[Tensor, " k"]) -> Tensor:
-        return k**2 - k**4
+    def speed(self, u: Float[Tensor, "*any"]) -> Float[Tensor, "*any"]:
+        return self.factor * u
 
+    def riemann(
+        self, left: Float[Tensor, "*faces"], right: Float[Tensor, "*faces"]
+    ) -> Float[Tensor, "*faces"]:
+        return scaled_godunov_flux(self.factor, left, right)
 
-@dataclass(frozen=True)
-class ConservativeKuramotoSivashinsky(KuramotoSivashinsky):
-    """The Kuramoto-Sivashinsky equation: `u_t = -(u**2 / 2 + u_x + u_xxx)_x`.
-
-    In flux form, for cell averages.
-    """
-
-    requires = {
-        "u": Derivative(0, face=True),
-        "u_x": Derivative(1, face=True),
-        "u_xxx": Derivative(3, face=True),
-    }
-    averages = True
-
-    def time_derivative(
-        self,
-        u: Float[Tensor, "*batch x"],
-        d: Mapping[str, Float[Tensor, "*batch x"]],
-        grid: Grid,
-    ) -> Float[Tensor, "*batch x"]:
-        return -divergence(d["u"] ** 2 / 2 + d["u_x"] + d["u_xxx"], grid)
+    def linear(self) -> dict[int, float | Tensor]:
+        return {2: -self.growth, 4: -self.damping}

@@ -1,14 +1,36 @@
-"""Layers from the raw output of a network to coefficients of a consistent operator."""
+"""Stencils: derivatives, moment conditions, constraints and coefficient layers.
+
+The layer through cvxpylayers is in `stencilnet.stencils.cvxpy_convex`.
+"""
 
 from stencilnet.stencils.base import CoefficientLayer
 from stencilnet.stencils.closed_form import (
+    NullSpaceLayer,
+    ProjectionLayer,
+    SoftLayer,
+    UnconstrainedLayer,
+)
+from stencilnet.stencils.constants import ConstantModule, weighted_sum
+from stencilnet.stencils.constraints import (
+    CONSTRAINTS,
+    Constraint,
+    Convex,
     NullSpace,
     Projection,
     Soft,
     Unconstrained,
+    constraint_from_spec,
 )
-from stencilnet.stencils.convex import Convex
+from stencilnet.stencils.convex import ConvexLayer, PolyhedralLayer
+from stencilnet.stencils.derivative import (
+    Derivative,
+    stencil_indices,
+    stencil_offsets,
+)
+from stencilnet.stencils.finite_differences import finite_difference_coefficients
+from stencilnet.stencils.moments import MomentConditions
 from stencilnet.stencils.side_conditions import (
+    SIDE_CONDITIONS,
     Bounds,
     Dissipation,
     Linear,
@@ -19,25 +41,36 @@ from stencilnet.stencils.side_conditions import (
     side_condition_from_spec,
 )
 
-COEFFICIENT_LAYERS: dict[str, type[CoefficientLayer]] = {
-    layer.name: layer for layer in (NullSpace, Projection, Soft, Convex, Unconstrained)
-}
-"""The layers by the names that configs and stores use."""
-
 __all__ = [
-    "COEFFICIENT_LAYERS",
+    "CONSTRAINTS",
+    "SIDE_CONDITIONS",
     "Bounds",
     "CoefficientLayer",
+    "ConstantModule",
+    "Constraint",
     "Convex",
+    "ConvexLayer",
+    "Derivative",
     "Dissipation",
     "Linear",
+    "MomentConditions",
     "NullSpace",
+    "NullSpaceLayer",
+    "PolyhedralLayer",
     "Projection",
+    "ProjectionLayer",
     "SideCondition",
     "Sign",
     "Soft",
+    "SoftLayer",
     "Symmetry",
     "Unconstrained",
+    "UnconstrainedLayer",
     "UpwindBias",
+    "constraint_from_spec",
+    "finite_difference_coefficients",
     "side_condition_from_spec",
+    "stencil_indices",
+    "stencil_offsets",
+    "weighted_sum",
 ]

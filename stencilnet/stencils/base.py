@@ -1,9 +1,9 @@
-"""The interface of a coefficient layer."""
+"""Interface of coefficient layers, from raw numbers to stencil coefficients."""
 
 import abc
 import math
 from collections.abc import Sequence
-from typing import ClassVar, final
+from typing import final
 
 import torch
 from jaxtyping import Float
@@ -21,24 +21,21 @@ class CoefficientLayer(ConstantModule, abc.ABC):
 
         g(xi) = limit tanh(xi / limit),
 
-    which keeps the rounding error of `A c = b` bounded whatever a network puts out; up
-    to a fifth of a finite limit, `g(xi)` is `xi` within two percent.
+    which bounds the rounding error of `A c = b` for any output of a network; up to a
+    fifth of a finite limit, `g(xi)` is `xi` within two percent.
 
-    No layer stretches: the coefficients of two raw inputs lie at most as far apart as
-    the inputs do.
+    Every layer is non-expansive (Lipschitz constant 1).
 
     Args:
-        conditions: what the coefficients have to satisfy, for one stencil or a batch.
+        conditions: moment conditions of the coefficients, for one stencil or a batch.
         reference: dimensionless coefficients, shape `(*stencils, points)`, that satisfy
             the conditions; those of least norm by default.
         limit: bound of each raw number, positive; infinite for `g(xi) = xi`.
 
     Attributes:
-        conditions: as given.
-        reference: as given, or chosen.
-        limit: as given.
-        inputs: how many raw numbers each stencil takes.
-        points: how many coefficients it has.
+        conditions, reference, limit: the arguments.
+        inputs: number of raw numbers of each stencil.
+        points: number of coefficients of each stencil.
         stencils: shape of the batch of stencils, `()` for one.
 
     Raises:
@@ -46,9 +43,6 @@ class CoefficientLayer(ConstantModule, abc.ABC):
         ValueError: if `limit` is not positive, or `reference` has another shape or
             violates the conditions by more than 1e-10.
     """
-
-    name: ClassVar[str]
-    """What configs and stores call the layer."""
 
     reference: Tensor
 
@@ -73,9 +67,8 @@ class CoefficientLayer(ConstantModule, abc.ABC):
             )
         if reference.shape != conditions.offsets.shape:
             raise ValueError(
-                f"The reference has the shape {tuple(reference.shape)}, but the "
-                f"stencil {tuple(conditions.offsets.shape)}: give one coefficient per "
-                f"point."
+                f"The reference has shape {tuple(reference.shape)}, but the stencil "
+                f"{tuple(conditions.offsets.shape)}: give one coefficient per point."
             )
         residual = float(conditions.residual(reference).abs().max())
         scale = 1 + float(reference.abs().max())
@@ -108,9 +101,9 @@ class CoefficientLayer(ConstantModule, abc.ABC):
         return self.coefficients(self.bound(raw))
 
     def planes(self, raw: Sequence[Tensor]) -> Sequence[Tensor]:
-        """What the layer returns for single fields of raw numbers, as single fields.
+        """`forward` with one field per raw number and one per coefficient.
 
-        A compiler makes one loop over the points of it where a layer can do so.
+        A compiler fuses it into one loop over the points, in layers in closed form.
         """
         return self(torch.stack(list(raw), dim=-1)).unbind(-1)
 
@@ -118,25 +111,24 @@ class CoefficientLayer(ConstantModule, abc.ABC):
     def coefficients(
         self, raw: Float[Tensor, "*batch inputs"]
     ) -> Float[Tensor, "*batch points"]:
-        """`forward` without the bound."""
+        """Dimensionless coefficients for raw numbers that are already bounded."""
 
     def bound(self, raw: Tensor) -> Tensor:
-        """`limit tanh(raw / limit)`, after a check of shape and dtype."""
+        """`limit tanh(raw / limit)`; raises like `forward`."""
         if not raw.is_floating_point():
             raise TypeError(
-                f"Raw numbers are floating-point, but these are {raw.dtype}: convert "
-                f"them, as in raw.double()."
+                f"Raw numbers must be floating-point, not {raw.dtype}: convert them, "
+                f"as in raw.double()."
             )
         if raw.ndim == 0 or raw.shape[-1] != self.inputs:
             raise ValueError(
                 f"The layer takes {self.inputs} raw numbers per stencil, but the input "
-                f"has the shape {tuple(raw.shape)}: make its last axis {self.inputs} "
-                f"long."
+                f"has shape {tuple(raw.shape)}: make its last axis {self.inputs} long."
             )
-        given = raw.shape[:-1]
-        if self.stencils and given[-len(self.stencils) :] != self.stencils:
+        batch = raw.shape[:-1]
+        if self.stencils and batch[-len(self.stencils) :] != self.stencils:
             raise ValueError(
-                f"The layer has stencils of shape {self.stencils}, but the input the "
+                f"The layer has stencils of shape {self.stencils}, but the input has "
                 f"shape {tuple(raw.shape)}: give one row per stencil."
             )
         return self._bounded(raw)

@@ -1,4 +1,4 @@
-"""Coefficient layers in closed form: one affine map each."""
+"""Coefficient layers in closed form: affine maps of the raw numbers."""
 
 import abc
 import math
@@ -61,20 +61,17 @@ class AffineLayer(CoefficientLayer, abc.ABC):
         ]
 
 
-class NullSpace(AffineLayer):
-    """Consistent coefficients by coordinates in the null space of the conditions.
+class NullSpaceLayer(AffineLayer):
+    """Consistent coefficients from coordinates in the null space of the conditions.
 
         c = c0 + N.T xi,    A c0 = b,    A N.T = 0
 
-    with orthonormal rows `N`. Every consistent operator is reached by exactly one
-    `xi`, and no other operator is.
+    with orthonormal rows `N`: a one-to-one map onto the consistent stencils.
 
     Source: Bar-Sinai et al. (2019), doi:10.1073/pnas.1814058116.
 
     Args and errors: as `CoefficientLayer`; a raw number per degree of freedom.
     """
-
-    name = "null_space"
 
     @staticmethod
     def make_matrix(
@@ -83,7 +80,7 @@ class NullSpace(AffineLayer):
         return conditions.null_space.mT.contiguous()
 
 
-class Projection(AffineLayer):
+class ProjectionLayer(AffineLayer):
     """The consistent coefficients nearest to raw ones: the hard reading of Eq. (12).
 
         c = argmin |c - (c0 + xi)|**2  subject to  A c = b
@@ -96,8 +93,6 @@ class Projection(AffineLayer):
     Args and errors: as `CoefficientLayer`; a raw number per coefficient.
     """
 
-    name = "projection"
-
     @staticmethod
     def make_matrix(
         conditions: MomentConditions,
@@ -105,13 +100,11 @@ class Projection(AffineLayer):
         return conditions.null_space.mT @ conditions.null_space
 
 
-class Unconstrained(AffineLayer):
-    """Raw coefficients, `c = c0 + xi`, for comparison: the conditions do not hold.
+class UnconstrainedLayer(AffineLayer):
+    """Raw coefficients without conditions, `c = c0 + xi`, for comparison.
 
     Args and errors: as `CoefficientLayer`; a raw number per coefficient.
     """
-
-    name = "unconstrained"
 
     @staticmethod
     def make_matrix(
@@ -122,25 +115,23 @@ class Unconstrained(AffineLayer):
         return identity.expand(*conditions.offsets.shape, points)
 
 
-class Soft(CoefficientLayer):
-    """A compromise between raw coefficients and conditions: the soft reading.
+class SoftLayer(CoefficientLayer):
+    """Raw coefficients with penalized conditions: the soft reading of Eq. (12).
 
         c = argmin mu |c - (c0 + xi)|**2 + |A c - b|**2
           = c0 + xi - sum_i s_i**2 / (mu + s_i**2) (xi . v_i) v_i
 
     with the singular values `s_i` and right singular vectors `v_i` of `A`. As `mu`
-    falls to zero it becomes `Projection`, as `mu` grows `Unconstrained`.
+    falls to zero it becomes `ProjectionLayer`, as `mu` grows `UnconstrainedLayer`.
 
     Args:
         conditions, reference, limit: as `CoefficientLayer`.
         mu: weight of the raw coefficients, positive, dimensionless.
-        learn_mu: whether `log(mu)` is a parameter that training moves.
+        learn_mu: whether `log(mu)` is a trainable parameter.
 
     Raises:
         ValueError: as `CoefficientLayer`, or if `mu` is not a positive number.
     """
-
-    name = "soft"
 
     singular_vectors: Tensor
     singular_values: Tensor
@@ -155,7 +146,7 @@ class Soft(CoefficientLayer):
         learn_mu: bool = False,
     ) -> None:
         super().__init__(conditions, reference, limit=limit)
-        if not (isinstance(mu, int | float) and mu > 0 and math.isfinite(mu)):
+        if not 0 < mu < math.inf:
             raise ValueError(
                 f"The weight mu of a soft layer must be positive and finite, not "
                 f"{mu!r}: use a projection for the limit 0."
@@ -177,7 +168,7 @@ class Soft(CoefficientLayer):
     ) -> Float[Tensor, "*batch points"]:
         squares = self.get_constant("singular_values", raw) ** 2
         vectors = self.get_constant("singular_vectors", raw)
-        # A small matrix for every row of raw: cheaper than two products with all rows.
+        # One small matrix for all rows is cheaper than two products with all rows.
         shares = squares / (self.mu.to(raw) + squares)
         identity = torch.eye(self.points, dtype=raw.dtype, device=raw.device)
         matrix = identity - (vectors.mT * shares.unsqueeze(-2)) @ vectors
@@ -190,6 +181,6 @@ def _affine(raw: Tensor, matrix: Tensor, offset: Tensor) -> Tensor:
         return offset + (matrix @ raw.unsqueeze(-1)).squeeze(-1)
     if matrix.shape[-1] < len(matrix):
         return functional.linear(raw, matrix, offset)
-    # The offset comes last: a long sum that starts from it rounds each of its terms to
-    # the size of the offset, which float32 feels.
+    # The offset comes last: a sum that starts from it rounds every term to its size,
+    # which shows in float32.
     return functional.linear(raw, matrix) + offset

@@ -1,4 +1,4 @@
-"""Constant tensors of a module that keep their full precision."""
+"""Constants of a module that keep full precision through changes of dtype."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -8,12 +8,12 @@ from torch import Tensor, nn
 
 
 class ConstantModule(nn.Module):
-    """A module whose constants follow its dtype and device without being rounded twice.
+    """A module whose constants follow its dtype and device, each time from float64.
 
-    A buffer that goes to float32 and back has lost half of its digits, and with them
-    the moment conditions. Constants are therefore kept in float64 beside their copy in
-    the module's precision, and each move starts from there. They are not part of the
-    state dict: the constructor makes them anew.
+    A buffer that goes to float32 and back loses half of its digits, and with them the
+    moment conditions. The module therefore stores its constants in float64 beside their
+    copies in its own precision, and every conversion starts from float64. They are not
+    part of the state dict, as the constructor computes them again.
     """
 
     def __init__(self) -> None:
@@ -22,12 +22,7 @@ class ConstantModule(nn.Module):
         self._numbers: dict[str, Any] = {}
 
     def register_constant(self, name: str, value: Tensor) -> None:
-        """Makes `value` an attribute that `get_constant` reads.
-
-        Args:
-            name: of the attribute.
-            value: a float64 tensor.
-        """
+        """Stores `value`, a float64 tensor, as the attribute `name`."""
         self._exact[name] = value.to(torch.float64)
         self._numbers[name] = self._exact[name].tolist()
         self.register_buffer(name, self._exact[name].clone(), persistent=False)
@@ -35,7 +30,7 @@ class ConstantModule(nn.Module):
     def get_constant(self, name: str, like: Tensor) -> Tensor:
         """The constant in the dtype and on the device of `like`.
 
-        A constant in less precision than `like` starts from float64 again.
+        Where they differ from the module's, it is converted from float64.
         """
         constant: Tensor = getattr(self, name)
         if constant.dtype == like.dtype and constant.device == like.device:
@@ -57,10 +52,10 @@ class ConstantModule(nn.Module):
 
 
 def weighted_sum(weights: Sequence[float], planes: Sequence[Tensor]) -> Tensor:
-    """`sum_j w_j planes[j]` of fields with one shape, without the terms of weight zero.
+    """`sum_j w_j planes[j]` of fields of one shape; terms of weight zero are skipped.
 
-    A field per term is what processors and compilers are fast with; a small matrix
-    product along the last axis is not.
+    Whole fields vectorize and compile well, unlike a small matrix product along the
+    last axis.
     """
     total: Tensor | None = None
     for weight, plane in zip(weights, planes, strict=True):

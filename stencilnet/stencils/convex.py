@@ -1,4 +1,4 @@
-"""Coefficient layers with inequalities: the nearest point of a polyhedron."""
+"""Convex coefficient layers: the nearest point of a polyhedron."""
 
 import abc
 import math
@@ -17,13 +17,13 @@ from stencilnet.stencils.polyhedron import (
 from stencilnet.stencils.side_conditions import SideCondition
 
 
-class ConvexLayer(CoefficientLayer, abc.ABC):
+class PolyhedralLayer(CoefficientLayer, abc.ABC):
     """The consistent coefficients nearest to raw ones under side conditions.
 
         c = argmin |c - (c0 + xi)|**2  subject to  A c = b,  E c = f,  G c <= h
 
-    Raw zeros give the reference if it satisfies the side conditions, and what is
-    nearest to it otherwise.
+    Raw zeros give the reference if it satisfies the side conditions, and the feasible
+    coefficients nearest to it otherwise.
 
     Args:
         conditions, reference, limit: as `CoefficientLayer`.
@@ -60,14 +60,14 @@ class ConvexLayer(CoefficientLayer, abc.ABC):
         # In the null space the inequalities bound coordinates y: c = particular + y N.
         normals = matrix @ null_space.mT
         lengths = torch.linalg.vector_norm(normals, dim=-1)
-        # Shorter, they would be rounding of what the moments decide alone.
+        # Shorter normals are rounding: the moments alone decide those inequalities.
         shortest = 1e-8 * torch.linalg.vector_norm(matrix, dim=-1)
         lengths = torch.where(lengths > shortest, lengths, torch.inf)
         self.register_constant("matrix", matrix)
         self.register_constant("bounds", bounds)
         self.register_constant("particular", particular)
         self.register_constant("null_space", null_space)
-        # An inequality that the moments decide alone has no normal.
+        # An inequality that the moments alone decide has the normal zero.
         self.register_constant("normals", normals / lengths.unsqueeze(-1))
         self.register_constant(
             "lengths", torch.where(torch.isinf(lengths), 1.0, lengths)
@@ -93,7 +93,7 @@ class ConvexLayer(CoefficientLayer, abc.ABC):
 
         Returns:
             Dimensionless coefficients in the dtype of `raw`; NaN in rows that have NaN
-            or no feasible point. The others do not notice.
+            or no feasible point, which leave the other rows unchanged.
         """
 
     def violation(
@@ -101,22 +101,22 @@ class ConvexLayer(CoefficientLayer, abc.ABC):
     ) -> Float[Tensor, "*batch"]:
         """Largest violation of an inequality of the layer, per stencil, in float64."""
         coefficients = coefficients.double()
-        excess = (
-            self.get_constant("matrix", coefficients) @ coefficients.unsqueeze(-1)
-        ).squeeze(-1) - self.get_constant("bounds", coefficients)
+        matrix = self.get_constant("matrix", coefficients)
+        values = (matrix @ coefficients.unsqueeze(-1)).squeeze(-1)
+        excess = values - self.get_constant("bounds", coefficients)
         if not excess.shape[-1]:
             return torch.zeros_like(coefficients[..., 0])
         return excess.amax(-1).clamp(min=0)
 
     def _check_feasible(self, kinds: Sequence[str]) -> None:
-        """Names the first inequality that no consistent coefficients satisfy."""
+        """Raises with the first inequality that no consistent coefficients satisfy."""
         if not kinds:
             return
         offsets, bounds = self._coordinates(torch.zeros_like(self.reference))
-        _, blocked = active_inequalities(offsets, self._normals(offsets), bounds)
-        contradicting = blocked[blocked >= 0]
-        if len(contradicting):
-            first = int(contradicting[0])
+        _, blocking = active_inequalities(offsets, self._normals(offsets), bounds)
+        contradictions = blocking[blocking >= 0]
+        if len(contradictions):
+            first = int(contradictions[0])
             row = kinds[: first + 1].count(kinds[first])
             raise ValueError(
                 f"The side condition {kinds[first]!r} (its row {row}) contradicts the "
@@ -128,12 +128,12 @@ class ConvexLayer(CoefficientLayer, abc.ABC):
     def _coordinates(
         self, raw: Tensor, bounds: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Rows of `y` for the raw coefficients, and what the inequalities allow."""
+        """Rows of `y` for the raw coefficients, and the slack of each inequality."""
         bounds = self.get_constant("bounds", raw) if bounds is None else bounds
         origin = self.get_constant("particular", raw)
         null_space = self.get_constant("null_space", raw)
-        wanted = self.get_constant("reference", raw) + raw - origin
-        y = (wanted.unsqueeze(-2) @ null_space.mT).squeeze(-2)
+        shift = self.get_constant("reference", raw) + raw - origin
+        y = (shift.unsqueeze(-2) @ null_space.mT).squeeze(-2)
         matrix = self.get_constant("matrix", raw)
         slack = bounds - (matrix @ origin.unsqueeze(-1)).squeeze(-1)
         slack = slack / self.get_constant("lengths", raw)
@@ -150,15 +150,13 @@ class ConvexLayer(CoefficientLayer, abc.ABC):
         return flat.repeat(len(rows) // max(len(flat), 1), 1, 1)
 
 
-class Convex(ConvexLayer):
-    """`ConvexLayer` solved for all rows at once by a dual active-set method.
+class ConvexLayer(PolyhedralLayer):
+    """`PolyhedralLayer` solved for all rows at once by a dual active-set method.
 
     The solution is exact up to rounding, in float64 whatever the dtype of the raw
     numbers; gradients follow from the implicit function theorem at the active set, see
     `polyhedron.nearest_in_polyhedron`.
     """
-
-    name = "convex"
 
     def within(
         self,
@@ -183,19 +181,25 @@ def _rows(
     equality: bool,
 ) -> tuple[Tensor, Tensor, list[str]]:
     """Rows and bounds of all inequalities, or equalities, and the kind of each row."""
-    chosen = [of for of in side_conditions if of.equality == equality]
+    selection = [
+        condition for condition in side_conditions if condition.equality == equality
+    ]
     shape = conditions.offsets.shape
     stencils = conditions.offsets.reshape(-1, shape[-1])
     matrices, bounds = [], []
     kinds: list[str] = []
     for stencil in stencils:
-        parts = [of.rows(stencil, conditions.derivative) for of in chosen]
-        kinds = [
-            of.kind for of, (_, bound) in zip(chosen, parts, strict=True) for _ in bound
+        parts = [
+            condition.rows(stencil, conditions.derivative) for condition in selection
         ]
-        none = stencil.new_zeros(0, shape[-1])
-        matrices.append(torch.cat([none, *(matrix for matrix, _ in parts)]))
-        bounds.append(torch.cat([none[:, 0], *(bound for _, bound in parts)]))
+        kinds = [
+            condition.kind
+            for condition, (_, bound) in zip(selection, parts, strict=True)
+            for _ in bound
+        ]
+        empty = stencil.new_zeros(0, shape[-1])
+        matrices.append(torch.cat([empty, *(matrix for matrix, _ in parts)]))
+        bounds.append(torch.cat([empty[:, 0], *(bound for _, bound in parts)]))
     return (
         torch.stack(matrices).reshape(*shape[:-1], len(kinds), shape[-1]),
         torch.stack(bounds).reshape(*shape[:-1], len(kinds)),
@@ -206,7 +210,7 @@ def _rows(
 def _consistent_set(
     conditions: MomentConditions, side_conditions: Sequence[SideCondition]
 ) -> tuple[Tensor, Tensor]:
-    """A solution of all equalities, and a basis of what they leave free."""
+    """A solution of all equalities, and a basis of their null space."""
     matrix, target, kinds = _rows(conditions, side_conditions, equality=True)
     if not kinds:
         return conditions.particular, conditions.null_space

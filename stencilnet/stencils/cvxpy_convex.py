@@ -1,12 +1,13 @@
 """The convex layer through cvxpylayers, as the paper solves it.
 
-It computes what `Convex` does, row by row, and serves as an independent check and as
-the paper's baseline. It is imported from here only, so that nothing else waits for
-cvxpy to load.
+It agrees with `ConvexLayer`, row by row, and serves as an independent check and as the
+paper's baseline. Import it from this module: the package itself does not, so that
+nothing else waits for cvxpy to load.
 """
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import clarabel
@@ -19,36 +20,35 @@ from jaxtyping import Float
 from scipy.sparse import csc_array
 from torch import Tensor
 
-from stencilnet.stencils.convex import ConvexLayer
+from stencilnet.stencils.constraints import PolyhedralConstraint
+from stencilnet.stencils.convex import PolyhedralLayer
 from stencilnet.stencils.moments import MomentConditions
 from stencilnet.stencils.side_conditions import SideCondition
 
 
-class CvxpyConvex(ConvexLayer):
-    """`ConvexLayer` through cvxpylayers and Clarabel, with its residual checked.
+class CvxpyConvexLayer(PolyhedralLayer):
+    """`PolyhedralLayer` through cvxpylayers and Clarabel, with its residual checked.
 
-    cvxpylayers fails on a batch with a single NaN, does not look at the solver's
-    status, and returns float64. Here rows with NaN do not reach it, a solution that
-    violates a condition by more than the tolerance is NaN, and the dtype stays. There
-    are no second derivatives.
+    cvxpylayers fails on a batch with a single NaN, ignores the solver's status, and
+    returns float64. Here rows with NaN do not reach it, a solution that violates a
+    condition by more than the tolerance is NaN, and the dtype stays. There are no
+    second derivatives.
 
-    By default cvxpylayers hands a solver a cone program whose objective is the squared
-    distance; at a duality gap of 1e-12 that leaves the coefficients uncertain by 1e-6.
+    By default cvxpylayers gives a solver a cone program whose objective is the squared
+    distance; a duality gap of 1e-12 then allows errors of 1e-6 in the coefficients.
     Here Clarabel solves the quadratic program itself, see `ClarabelQuadratic`.
 
     Source: Agrawal et al. (2019), arXiv:1910.12430.
 
     Args:
-        conditions, reference, side_conditions, limit: as `ConvexLayer`, for one
+        conditions, reference, side_conditions, limit: as `PolyhedralLayer`, for one
             stencil.
         tolerance: largest violation of a moment, symmetry or inequality, relative to
             the size of the coefficients.
 
     Raises:
-        ValueError: as `ConvexLayer`, or if the conditions are a batch.
+        ValueError: as `PolyhedralLayer`, or if the conditions are a batch.
     """
-
-    name = "convex"
 
     def __init__(
         self,
@@ -63,25 +63,25 @@ class CvxpyConvex(ConvexLayer):
             raise ValueError(
                 f"The layer through cvxpylayers takes the conditions of one stencil, "
                 f"not a batch of shape {tuple(conditions.offsets.shape[:-1])}: use "
-                f"Convex, which takes batches."
+                f"ConvexLayer, which takes batches."
             )
         super().__init__(
             conditions, reference, side_conditions=side_conditions, limit=limit
         )
         self.tolerance = tolerance
         z = cvxpy.Variable(self.points)
-        wanted = cvxpy.Parameter(self.points)
-        # Every solution of the equalities, moments and symmetries alike, has these
-        # coordinates; as constraints they are of full rank.
+        target = cvxpy.Parameter(self.points)
+        # All solutions of the equalities, moments and symmetries alike, share these
+        # coordinates; as constraints they have full rank.
         across = torch.linalg.qr(self.null_space.mT, mode="complete").Q
         across = across[:, len(self.null_space) :].mT.numpy()
         constraints = [across @ z == across @ self.particular.numpy()]
-        parameters = [wanted]
+        parameters = [target]
         if len(self.bounds):
             bounds = cvxpy.Parameter(len(self.bounds))
             constraints.append(self.matrix.numpy() @ z <= bounds)
             parameters.append(bounds)
-        objective = cvxpy.Minimize(cvxpy.sum_squares(z - wanted))
+        objective = cvxpy.Minimize(cvxpy.sum_squares(z - target))
         problem = cvxpy.Problem(objective, constraints)
         layer = CvxpyLayer(problem, parameters, [z], solver=ClarabelQuadratic())
         # In a tuple it is no submodule: its matrices are constants in float64.
@@ -94,39 +94,50 @@ class CvxpyConvex(ConvexLayer):
     ) -> Float[Tensor, "*batch points"]:
         exact = raw.double().cpu()
         rows, count = math.prod(raw.shape[:-1]), bounds.shape[-1]
-        wanted = (self.get_constant("reference", exact) + exact).reshape(
-            rows, self.points
-        )
+        target = self.get_constant("reference", exact) + exact
+        target = target.reshape(rows, self.points)
         limits = bounds.double().cpu().expand(*raw.shape[:-1], count)
         limits = limits.reshape(rows, count)
-        finite = torch.isfinite(wanted).all(-1) & torch.isfinite(limits).all(-1)
-        solution = torch.full_like(wanted, torch.nan)
+        finite = torch.isfinite(target).all(-1) & torch.isfinite(limits).all(-1)
+        solution = torch.full_like(target, torch.nan)
         if finite.any():
-            given = [wanted[finite]]
+            values = [target[finite]]
             if limits.shape[-1]:
-                given.append(limits[finite])
-            (solved,) = self._solver[0](*given)
-            solved = torch.where(
-                self._solves(solved.detach(), limits[finite]).unsqueeze(-1),
-                solved,
+                values.append(limits[finite])
+            (nearest,) = self._solver[0](*values)
+            nearest = torch.where(
+                self._is_feasible(nearest.detach(), limits[finite]).unsqueeze(-1),
+                nearest,
                 torch.nan,
             )
-            solution = solution.index_put((finite.nonzero().squeeze(-1),), solved)
+            solution = solution.index_put((finite.nonzero().squeeze(-1),), nearest)
         return solution.reshape(raw.shape).to(raw)
 
-    def _solves(self, z: Tensor, bounds: Tensor) -> Tensor:
+    def _is_feasible(self, z: Tensor, bounds: Tensor) -> Tensor:
         """Whether each row satisfies equalities and inequalities."""
-        allowed = self.tolerance * (1 + z.abs().amax(-1))
+        tolerance = self.tolerance * (1 + z.abs().amax(-1))
         null_space = self.get_constant("null_space", z)
-        moved = z - self.get_constant("particular", z)
-        beside = moved - moved @ null_space.mT @ null_space
+        shift = z - self.get_constant("particular", z)
+        residual = shift - shift @ null_space.mT @ null_space
         excess = z @ self.get_constant("matrix", z).mT - bounds
-        largest = torch.cat([beside.abs(), excess], dim=-1).amax(-1)
-        return largest <= allowed
+        largest = torch.cat([residual.abs(), excess], dim=-1).amax(-1)
+        return largest <= tolerance
 
 
-class _Solved(NamedTuple):
-    """What the derivative of a solved program needs."""
+@dataclass(frozen=True)
+class CvxpyConvex(PolyhedralConstraint):
+    """`Convex` through cvxpylayers.
+
+    It has the spec of `Convex`, so that a store made with it opens without cvxpy. To
+    read specs of that kind as `CvxpyConvex`, pass it as an extension.
+    """
+
+    kind = "convex"
+    layer_class = CvxpyConvexLayer
+
+
+class _ProgramState(NamedTuple):
+    """A solved program, as its derivative needs it."""
 
     hessian: np.ndarray
     rows: np.ndarray
@@ -136,13 +147,13 @@ class _Solved(NamedTuple):
 
 
 class ClarabelQuadratic(SolverInterface):
-    """Clarabel for cvxpylayers, on quadratic programs as they are.
+    """Clarabel for cvxpylayers, without a detour from quadratic to cone programs.
 
         minimize x.T P x / 2 + q.T x  subject to  A x + s = b,  s = 0 or s >= 0
 
     The solution has tolerances of 1e-12, or 1e-10 where Clarabel stalls, and is NaN if
-    there is none. Its derivative is that of the conditions of Karush, Kuhn and Tucker
-    with the active inequalities as equalities, where they are differentiable.
+    there is none. Its derivative is that of the Karush-Kuhn-Tucker conditions with the
+    active inequalities as equalities, where they are differentiable.
 
     Source of the derivative: Amos and Kolter (2017), arXiv:1703.00443, Eq. (7) and (8).
     """
@@ -151,7 +162,7 @@ class ClarabelQuadratic(SolverInterface):
     supports_quad_obj = True
 
     def setup(self, ctx: Any) -> None:
-        """Keeps the sparsity of the matrices that the values belong to."""
+        """Stores the sparsity pattern of the matrices."""
         self._hessian = ctx.reduced_P.problem_data_index
         self._constraints = ctx.reduced_A.problem_data_index
 
@@ -163,7 +174,7 @@ class ClarabelQuadratic(SolverInterface):
         dims: Any,
         solver_args: dict[str, Any],
         needs_grad: bool,
-    ) -> tuple[np.ndarray, np.ndarray, _Solved]:
+    ) -> tuple[np.ndarray, np.ndarray, _ProgramState]:
         """Solution, dual and state of one program; the values of A end with b."""
         assert P is not None, "the objective is quadratic"
         hessian = _matrix(P, self._hessian)
@@ -172,30 +183,30 @@ class ClarabelQuadratic(SolverInterface):
         rows = csc_array(-constraints[:, :-1])
         right = constraints[:, [-1]].toarray().ravel()
         cones = [clarabel.ZeroConeT(dims.zero), clarabel.NonnegativeConeT(dims.nonneg)]
-        # Rarely it stalls; shorter steps help, and for inequalities that nearly depend
-        # on one another a wider tolerance.
+        # Clarabel rarely stalls: shorter steps help, and a wider tolerance for
+        # inequalities that are nearly linearly dependent.
         for longest, tolerance in ((0.99, 1e-12), (0.95, 1e-12), (0.9, 1e-10)):
             settings = clarabel.DefaultSettings()
             settings.verbose = False
             settings.max_threads = 1
             settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = tolerance
             settings.max_step_fraction = longest
-            solved = clarabel.DefaultSolver(
+            result = clarabel.DefaultSolver(
                 hessian, q[:-1], rows, right, cones, settings
             ).solve()
-            if solved.status == clarabel.SolverStatus.Solved:
+            if result.status == clarabel.SolverStatus.Solved:
                 break
-        solution, dual, slack = map(np.array, (solved.x, solved.z, solved.s))
-        if solved.status != clarabel.SolverStatus.Solved:
+        solution, dual, slack = map(np.array, (result.x, result.z, result.s))
+        if result.status != clarabel.SolverStatus.Solved:
             solution[:] = np.nan
         active = np.concatenate(
             [np.ones(dims.zero, bool), dual[dims.zero :] > slack[dims.zero :]]
         )
-        state = _Solved(hessian.toarray(), rows.toarray(), solution, dual, active)
+        state = _ProgramState(hessian.toarray(), rows.toarray(), solution, dual, active)
         return solution, dual, state
 
     def derivative_numpy(
-        self, dprimal: np.ndarray, ddual: np.ndarray, saved_state: _Solved
+        self, dprimal: np.ndarray, ddual: np.ndarray, saved_state: _ProgramState
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Gradients with respect to the values of P, q and A from that of `x`."""
         hessian, rows, solution, dual, active = saved_state
@@ -206,14 +217,14 @@ class ClarabelQuadratic(SolverInterface):
         adjoint = np.linalg.lstsq(saddle, right, rcond=1e-14)[0]
         dx, dy = adjoint[:size], np.zeros(len(rows))
         dy[active] = adjoint[size:]
-        of_hessian = (np.outer(dx, solution) + np.outer(solution, dx)) / 2
-        of_rows = np.outer(dy, solution) + np.outer(dual, dx)
+        hessian_gradient = (np.outer(dx, solution) + np.outer(solution, dx)) / 2
+        row_gradient = np.outer(dy, solution) + np.outer(dual, dx)
         # The same signs as in `solve_numpy`: -A, and b in the last column.
-        of_constraints = np.column_stack([-of_rows, -dy])
+        constraint_gradient = np.column_stack([-row_gradient, -dy])
         return (
-            _values(of_hessian, self._hessian),
+            _values(hessian_gradient, self._hessian),
             np.append(dx, 0.0),
-            _values(of_constraints, self._constraints),
+            _values(constraint_gradient, self._constraints),
         )
 
 
@@ -223,7 +234,7 @@ def _matrix(values: np.ndarray, structure: Any) -> csc_array:
 
 
 def _values(matrix: np.ndarray, structure: Any) -> np.ndarray:
-    """The entries of a matrix that a sparsity keeps, in its order."""
+    """The entries of a matrix in a sparsity pattern, in its order."""
     indices, pointers, _ = structure
     columns = np.repeat(np.arange(len(pointers) - 1), np.diff(pointers))
     return matrix[indices, columns]

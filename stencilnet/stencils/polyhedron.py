@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-# Both are relative to normals of unit length.
+# Both apply to normals of unit length.
 _VIOLATION = 1e-13
 _DEPENDENCE = 1e-12
 
@@ -18,42 +18,42 @@ def nearest_in_polyhedron(
 
         y = argmin |y - p|**2  subject to  B y <= e
 
-    The active inequalities are found by `active_inequalities`; the nearest point is
-    then the projection onto their face,
+    `active_inequalities` determines the active set; the nearest point is then the
+    projection onto its face,
 
-        y = p - B_a.T l,    (B_a B_a.T) l = B_a p - e_a,
+        y = p - B_a.T l,    (B_a B_a.T) l = B_a p - e_a.
 
-    which is differentiated as it stands: the implicit function theorem at the active
-    set. Where a multiplier `l` vanishes the gradient is one of the generalized ones.
+    Differentiating this projection is the implicit function theorem at the active set.
+    Where a multiplier `l` vanishes the result is one of the generalized gradients.
 
     Args:
         points: float64.
-        normals: `B`, rows of unit length, or zero, shared by all points or one set
-            each.
+        normals: `B`, rows of unit length, or zero; one set for all points or one per
+            point.
         bounds: `e`.
 
     Returns:
-        A point per row; NaN in rows without any such point and in rows with NaN.
+        A point per row; NaN in rows without a feasible point and in rows with NaN.
     """
     if not bounds.shape[-1]:
         return points
     with torch.no_grad():
-        active, blocked = active_inequalities(points, normals, bounds)
-    # Most rows of a well-posed layer are interior.
-    touched = active.any(-1).nonzero().squeeze(-1)
-    if touched.numel():
+        active, blocking = active_inequalities(points, normals, bounds)
+    # Most rows of a well-posed layer are interior and stay as they are.
+    exterior = active.any(-1).nonzero().squeeze(-1)
+    if exterior.numel():
         on_faces = _nearest_on_face(
-            points[touched],
-            normals if normals.ndim == 2 else normals[touched],
-            bounds[touched],
-            active[touched],
+            points[exterior],
+            _rows_of(normals, exterior),
+            bounds[exterior],
+            active[exterior],
         )
-        nearest = points.index_copy(0, touched, on_faces)
+        nearest = points.index_copy(0, exterior, on_faces)
     else:
         nearest = points
     size = points.norm(dim=-1) + bounds.clamp(max=0).norm(dim=-1)
-    spoilt = (blocked >= 0) | ~torch.isfinite(size) | bounds.isnan().any(-1)
-    return torch.where(spoilt.unsqueeze(-1), torch.nan, nearest)
+    invalid = (blocking >= 0) | ~torch.isfinite(size) | bounds.isnan().any(-1)
+    return torch.where(invalid.unsqueeze(-1), torch.nan, nearest)
 
 
 def active_inequalities(
@@ -61,12 +61,12 @@ def active_inequalities(
     normals: Float[Tensor, "m n"] | Float[Tensor, "rows m n"],
     bounds: Float[Tensor, "rows m"],
 ) -> tuple[Bool[Tensor, "rows m"], Int[Tensor, " rows"]]:
-    """The linearly independent inequalities that hold the nearest point back.
+    """The linearly independent inequalities that are active at the nearest point.
 
-    The dual active-set method: from the point itself, the most violated inequality
-    enters at each turn, the point moves onto it along the face of the inequalities
-    that are active, and one whose multiplier would become negative leaves. All rows
-    take their turns together, and are done in finitely many.
+    The dual active-set method starts from the point itself. In each iteration the most
+    violated inequality enters, the point moves onto it along the face of the active
+    inequalities, and an inequality whose multiplier would become negative leaves. All
+    rows iterate together and finish after finitely many iterations.
 
     Source: Goldfarb and Idnani (1983), doi:10.1007/BF02591962, with the identity for
     the Hessian.
@@ -75,129 +75,144 @@ def active_inequalities(
 
     Returns:
         active: which inequalities are active at the nearest point, at most `n`.
-        blocked: the inequality that contradicts the active ones, -1 if none does.
+        blocking: the inequality that contradicts the active ones, -1 if none does.
     """
     size, count = points.shape[-1], bounds.shape[-1]
     y = points.clone()
     active = torch.zeros_like(bounds, dtype=torch.bool)
     multipliers = torch.zeros_like(bounds)
     none = torch.full_like(bounds[:, 0], -1, dtype=torch.long)
-    entering, blocked = none.clone(), none.clone()
+    entering, blocking = none.clone(), none.clone()
     limits = torch.where(bounds == torch.inf, 0.0, bounds)
     scale = 1 + points.norm(dim=-1) + limits.norm(dim=-1)
-    left = torch.isfinite(scale).nonzero().squeeze(-1)
+    # Rows that still iterate; all other tensors below have one entry for each of them.
+    rows = torch.isfinite(scale).nonzero().squeeze(-1)
     for _ in range(10 * (count + size)):
-        # An inequality that enters stays the one until it holds.
-        excess = _excess(y[left], _of(normals, left), bounds[left])
-        worst = torch.where(active[left], -torch.inf, excess).max(-1)
-        fresh = entering[left] < 0
-        more = ~fresh | (worst.values > _VIOLATION * scale[left])
-        chosen = torch.where(fresh, worst.indices, entering[left])[more]
-        gap = excess[more].gather(-1, chosen.unsqueeze(-1)).squeeze(-1)
-        left = left[more]
-        if not left.numel():
-            return active, blocked
-        shares, rest = _split_normal(_of(normals, left), active[left], chosen)
-        # How far the multipliers let it go, and how far it has to go.
-        ratios = torch.where(shares > 0, multipliers[left] / shares, torch.inf)
-        until_drop, leaving = ratios.min(-1)
-        length = (rest * rest).sum(-1)
-        free = length > _DEPENDENCE**2
-        until_met = torch.where(free, gap / length, torch.inf)
-        step = torch.minimum(until_drop, until_met)
-        met = until_met <= until_drop
-        possible = torch.isfinite(step)
-        blocked[left[~possible]] = chosen[~possible]
-        left, chosen, leaving, met, step, shares, rest, free = (
-            of[possible]
-            for of in (left, chosen, leaving, met, step, shares, rest, free)
+        # An inequality keeps entering until it holds.
+        excess = _excess(y[rows], _rows_of(normals, rows), bounds[rows])
+        worst = torch.where(active[rows], -torch.inf, excess).max(-1)
+        idle = entering[rows] < 0
+        unfinished = ~idle | (worst.values > _VIOLATION * scale[rows])
+        entrant = torch.where(idle, worst.indices, entering[rows])[unfinished]
+        gap = excess[unfinished].gather(-1, entrant.unsqueeze(-1)).squeeze(-1)
+        rows = rows[unfinished]
+        if not rows.numel():
+            return active, blocking
+        shares, direction = _split_normal(
+            _rows_of(normals, rows), active[rows], entrant
         )
-        travel = torch.where(free, step, 0.0)
-        y[left] -= travel.unsqueeze(-1) * rest
-        multipliers[left] -= step.unsqueeze(-1) * shares
-        multipliers[left, chosen] += step
-        multipliers[left[~met], leaving[~met]] = 0.0
-        active[left, torch.where(met, chosen, leaving)] = met
-        entering[left] = torch.where(met, -1, chosen)
-    blocked[left] = entering[left].clamp(min=0)
-    return active, blocked
+        # The step that makes a multiplier vanish, and the one that closes the gap.
+        ratios = torch.where(shares > 0, multipliers[rows] / shares, torch.inf)
+        until_drop, leaving = ratios.min(-1)
+        length = (direction * direction).sum(-1)
+        is_free = length > _DEPENDENCE**2
+        until_closed = torch.where(is_free, gap / length, torch.inf)
+        step = torch.minimum(until_drop, until_closed)
+        closes = until_closed <= until_drop
+        solvable = torch.isfinite(step)
+        blocking[rows[~solvable]] = entrant[~solvable]
+        rows, entrant, leaving, closes, step, shares, direction, is_free = (
+            tensor[solvable]
+            for tensor in (
+                rows,
+                entrant,
+                leaving,
+                closes,
+                step,
+                shares,
+                direction,
+                is_free,
+            )
+        )
+        travel = torch.where(is_free, step, 0.0)
+        y[rows] -= travel.unsqueeze(-1) * direction
+        multipliers[rows] -= step.unsqueeze(-1) * shares
+        multipliers[rows, entrant] += step
+        multipliers[rows[~closes], leaving[~closes]] = 0.0
+        active[rows, torch.where(closes, entrant, leaving)] = closes
+        entering[rows] = torch.where(closes, -1, entrant)
+    blocking[rows] = entering[rows].clamp(min=0)
+    return active, blocking
 
 
 def _nearest_on_face(
     points: Tensor, normals: Tensor, bounds: Tensor, active: Tensor
 ) -> Tensor:
     """The projection of points onto the affine hull of their active inequalities."""
-    chosen, used, face = _gather(normals, active)
-    basis, triangle = _orthonormal(face, used)
-    limits = bounds.gather(-1, chosen)
-    # Once more, as a point far away leaves rounding of its own size.
+    indices, mask, face = _gather(normals, active)
+    basis, triangle = _orthonormal(face, mask)
+    limits = bounds.gather(-1, indices)
+    # A second pass removes the rounding of the first, which grows with the distance.
     for _ in range(2):
-        excess = (_excess(points, face, limits) * used).unsqueeze(-1)
+        excess = (_excess(points, face, limits) * mask).unsqueeze(-1)
         along = torch.linalg.solve_triangular(triangle.mT, excess, upper=False)
         points = points - (along.mT @ basis).squeeze(-2)
     return points
 
 
 def _split_normal(
-    normals: Tensor, active: Tensor, entering: Tensor
+    normals: Tensor, active: Tensor, entrant: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """An entering normal as a combination of active normals, and what is left of it.
+    """An entering normal as a combination of active normals, and the remainder.
 
     Returns:
         shares: one per inequality, zero where it is not active, shape `(rows, m)`.
-        rest: the part that is orthogonal to all active normals, shape `(rows, n)`.
+        remainder: orthogonal to all active normals, shape `(rows, n)`.
     """
-    rows = torch.arange(len(entering), device=entering.device)
-    normal = normals[entering] if normals.ndim == 2 else normals[rows, entering]
-    chosen, used, face = _gather(normals, active)
-    basis, triangle = _orthonormal(face, used)
+    rows = torch.arange(len(entrant), device=entrant.device)
+    normal = normals[entrant] if normals.ndim == 2 else normals[rows, entrant]
+    indices, mask, face = _gather(normals, active)
+    basis, triangle = _orthonormal(face, mask)
     if not basis.shape[-2]:
         return torch.zeros_like(active, dtype=normal.dtype), normal
-    rest, along = _apart(normal, basis)
-    combined = torch.linalg.solve_triangular(
+    remainder, along = _orthogonal_part(normal, basis)
+    combination = torch.linalg.solve_triangular(
         triangle, along.unsqueeze(-1), upper=True
     ).squeeze(-1)
-    shares = torch.zeros(active.shape, dtype=rest.dtype, device=rest.device)
-    return shares.scatter(-1, chosen, combined * used), rest
+    shares = torch.zeros(active.shape, dtype=normal.dtype, device=normal.device)
+    return shares.scatter(-1, indices, combination * mask), remainder
 
 
-def _orthonormal(face: Tensor, used: Tensor) -> tuple[Tensor, Tensor]:
-    """Orthonormal rows that span the normals in use, and the triangle between them.
+def _orthonormal(face: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Orthonormal rows that span the active normals, and the triangle between them.
 
-    `face = triangle.mT @ basis` for the normals in use, which come first; the others
+    `face = triangle.mT @ basis` for the active normals, which come first; the others
     have zero rows in the basis and a one in the triangle. A Gram matrix instead would
     square the condition number.
     """
-    basis, triangle = torch.zeros_like(face), torch.diag_embed(1 - used)
+    basis, triangle = torch.zeros_like(face), torch.diag_embed(1 - mask)
     for index in range(face.shape[-2]):
-        rest, share = face[..., index, :], used[..., index]
+        remainder, is_active = face[..., index, :], mask[..., index]
         if index:
-            rest, along = _apart(rest, basis[..., :index, :])
-            triangle[..., :index, index] = along * share.unsqueeze(-1)
-        length = torch.linalg.vector_norm(rest, dim=-1)
-        triangle[..., index, index] += length * share
-        scale = share / torch.where(length > 0, length, 1.0)
-        basis[..., index, :] = rest * scale.unsqueeze(-1)
+            remainder, along = _orthogonal_part(remainder, basis[..., :index, :])
+            triangle[..., :index, index] = along * is_active.unsqueeze(-1)
+        length = torch.linalg.vector_norm(remainder, dim=-1)
+        triangle[..., index, index] += length * is_active
+        scale = is_active / torch.where(length > 0, length, 1.0)
+        basis[..., index, :] = remainder * scale.unsqueeze(-1)
     return basis, triangle
 
 
-def _apart(vectors: Tensor, basis: Tensor) -> tuple[Tensor, Tensor]:
-    """What of vectors is orthogonal to a basis, and their components along it."""
+def _orthogonal_part(vectors: Tensor, basis: Tensor) -> tuple[Tensor, Tensor]:
+    """The part of vectors orthogonal to a basis, and their components along it."""
     along = (basis @ vectors.unsqueeze(-1)).squeeze(-1)
-    rest = vectors - (along.unsqueeze(-2) @ basis).squeeze(-2)
-    # A second pass removes what rounding left of the first.
-    more = (basis @ rest.unsqueeze(-1)).squeeze(-1)
-    return rest - (more.unsqueeze(-2) @ basis).squeeze(-2), along + more
+    remainder = vectors - (along.unsqueeze(-2) @ basis).squeeze(-2)
+    # A second pass removes the rounding of the first.
+    more = (basis @ remainder.unsqueeze(-1)).squeeze(-1)
+    return remainder - (more.unsqueeze(-2) @ basis).squeeze(-2), along + more
 
 
 def _gather(normals: Tensor, active: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Indices, use and normals of the active inequalities, as few as rows need."""
+    """Active inequalities: their indices, a mask of them, and their normals.
+
+    Each row has as many entries as the longest needs; the mask is 1 at active ones.
+    """
     most = int(active.sum(-1).max())
-    used, chosen = active.to(normals).topk(most, dim=-1)
+    mask, indices = active.to(normals).topk(most, dim=-1)
     if normals.ndim == 2:
-        return chosen, used, normals[chosen]
-    rows = torch.arange(len(chosen), device=chosen.device).unsqueeze(-1)
-    return chosen, used, normals[rows, chosen]
+        return indices, mask, normals[indices]
+    rows = torch.arange(len(indices), device=indices.device).unsqueeze(-1)
+    return indices, mask, normals[rows, indices]
 
 
 def _excess(points: Tensor, normals: Tensor, bounds: Tensor) -> Tensor:
@@ -205,6 +220,6 @@ def _excess(points: Tensor, normals: Tensor, bounds: Tensor) -> Tensor:
     return (normals @ points.unsqueeze(-1)).squeeze(-1) - bounds
 
 
-def _of(normals: Tensor, rows: Tensor) -> Tensor:
-    """The normals that belong to some rows."""
+def _rows_of(normals: Tensor, rows: Tensor) -> Tensor:
+    """The normals of some rows; all of them where rows share one set."""
     return normals if normals.ndim == 2 else normals[rows]

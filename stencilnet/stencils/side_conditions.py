@@ -1,18 +1,21 @@
-"""Inequalities and symmetries that coefficients satisfy beside the moments.
+"""Side conditions: inequalities and symmetries of coefficients, beside the moments.
 
-Each is a value that turns offsets into linear rows. They stand in configs and stores as
-plain values, such as `{"kind": "dissipation", "sign": 1, "face": true}`.
+Each is a value that turns offsets into linear rows. Configs and stores hold their
+specs, such as `{"kind": "dissipation", "sign": 1, "at": 0.5}`.
 """
 
 import abc
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, ClassVar
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, ClassVar, final
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+from stencilnet.stencils.specs import from_spec, is_finite, is_integer, to_spec
 
 
 @dataclass(frozen=True)
@@ -20,7 +23,7 @@ class SideCondition(abc.ABC):
     """Linear inequalities `G c <= h`, or equalities `G c = h`, for one stencil."""
 
     kind: ClassVar[str]
-    """What configs and stores call it."""
+    """Name in configs and stores."""
     equality: ClassVar[bool] = False
 
     @abc.abstractmethod
@@ -30,12 +33,13 @@ class SideCondition(abc.ABC):
         """`G` and `h` for offsets in units of dx and a derivative's order.
 
         Raises:
-            ValueError: if the condition makes no sense for them.
+            ValueError: if the condition does not apply to them.
         """
 
+    @final
     def spec(self) -> dict[str, Any]:
-        """The condition as plain values."""
-        return {"kind": self.kind, **asdict(self)}
+        """The condition as plain values, for `side_condition_from_spec`."""
+        return to_spec(self)
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,7 @@ class Sign(SideCondition):
     """The sign of one coefficient: `sign c_index >= 0`.
 
     Attributes:
-        index: which coefficient, in the order of the offsets; negative from the end.
+        index: position of the coefficient in the stencil; negative from the end.
         sign: 1 or -1.
     """
 
@@ -85,9 +89,10 @@ class Bounds(SideCondition):
         if self.lower is None and self.upper is None:
             raise ValueError("Bounds need a lower or an upper one: give a number.")
         for bound in (self.lower, self.upper):
-            if bound is not None and not _is_number(bound):
+            if bound is not None and not is_finite(bound):
                 raise ValueError(
-                    f"A bound is a finite number, not {bound!r}: leave it out for none."
+                    f"A bound must be a finite number, not {bound!r}: leave it out for "
+                    f"none."
                 )
         if (
             self.lower is not None
@@ -119,11 +124,11 @@ class UpwindBias(SideCondition):
 
         sum_{upwind} w_j >= sum_{downwind} w_j,    w_j = c_j sign(s_j)**d
 
-    For a first derivative this asks the centre to take part as in an upwind
-    difference; a centred scheme meets it with equality.
+    For a first derivative it makes the coefficient at the centre that of an upwind
+    difference; a centred scheme satisfies it with equality.
 
     Attributes:
-        side: where the wind comes from, -1 for the left.
+        side: side that the wind comes from, -1 for the left.
     """
 
     kind = "upwind_bias"
@@ -137,7 +142,7 @@ class UpwindBias(SideCondition):
     ) -> tuple[Float[Tensor, "rows points"], Float[Tensor, " rows"]]:
         if derivative > 1:
             raise ValueError(
-                f"An upwind bias is one of values and first derivatives, not of "
+                f"An upwind bias applies to values and first derivatives, not to "
                 f"derivative {derivative}: leave it out."
             )
         sides = offsets.sign()
@@ -167,21 +172,22 @@ class Symmetry(SideCondition):
         ordered = offsets[order]
         if not torch.allclose(ordered, -ordered.flip(0), rtol=0, atol=1e-12):
             raise ValueError(
-                f"The stencil {offsets.tolist()} is not its own mirror image, so that "
-                f"its coefficients have no symmetry: centre it."
+                f"The stencil {offsets.tolist()} is not its own mirror image, so its "
+                f"coefficients cannot be symmetric: centre it."
             )
         points = len(offsets)
         matrix = torch.zeros(points, points, dtype=torch.float64)
         matrix[torch.arange(points), order] += 1
         matrix[torch.arange(points), order.flip(0)] -= self.parity
         half = matrix[: (points + 1) // 2]
-        kept = half[half.abs().sum(-1) > 0]
-        return kept, kept.new_zeros(len(kept))
+        # The centre mirrors itself: a row of zeros if it is free.
+        nonzero = half[half.abs().sum(-1) > 0]
+        return nonzero, nonzero.new_zeros(len(nonzero))
 
 
 @dataclass(frozen=True)
 class Dissipation(SideCondition):
-    """No wave is amplified, of those that are sampled: real parts are at most zero.
+    """No sampled wave is amplified: the real part of its symbol is at most zero.
 
         Re(sign S(k)) <= 0,    S(k) = D(k) sum_j c_j exp(i s_j k)
 
@@ -191,26 +197,27 @@ class Dissipation(SideCondition):
     `D(k) = 2 i sin(k / 2)`.
 
     Attributes:
-        sign: with which the derivative enters `u_t`: 1 for a second derivative that
-            diffuses, or for `u_x` at faces under a viscosity; -1 for advection to the
-            right.
-        face: whether the stencil belongs to a face.
-        wavenumbers: how many are sampled.
+        sign: sign with which the derivative enters `u_t`: 1 for a second derivative
+            that diffuses, or for `u_x` at faces under a viscosity; -1 for advection to
+            the right.
+        at: position of the derivative in units of dx: 0 for points, 0.5 for faces.
+        wavenumbers: number of samples.
     """
 
     kind = "dissipation"
     sign: int = 1
-    face: bool = False
+    at: float = 0.0
     wavenumbers: int = 16
 
     def __post_init__(self) -> None:
         _check_sign(self.sign)
         _check_integer("A number of wavenumbers", self.wavenumbers)
-        if not isinstance(self.face, bool):
+        if not is_finite(self.at) or self.at not in (0.0, 0.5):
             raise ValueError(
-                f"Whether a stencil belongs to a face is true or false, not "
-                f"{self.face!r}."
+                f"Dissipation is defined at points and faces only: give at=0.0 or "
+                f"at=0.5, not {self.at!r}."
             )
+        object.__setattr__(self, "at", float(self.at))
         if self.wavenumbers < 1:
             raise ValueError(
                 f"A symbol cannot be sampled at {self.wavenumbers} wavenumbers: give "
@@ -220,19 +227,39 @@ class Dissipation(SideCondition):
     def rows(
         self, offsets: Float[Tensor, " points"], derivative: int
     ) -> tuple[Float[Tensor, "rows points"], Float[Tensor, " rows"]]:
+        self._check_position(offsets)
         count = self.wavenumbers
         k = torch.arange(1, count + 1, dtype=torch.float64) * (math.pi / count)
         angle = k.unsqueeze(-1) * offsets
-        if self.face:
+        if self.at:
             real = -2 * torch.sin(k / 2).unsqueeze(-1) * angle.sin()
         else:
             real = angle.cos()
         return self.sign * real, real.new_zeros(count)
 
+    def _check_position(self, offsets: Tensor) -> None:
+        """Raises if the offsets are those of cells about another position."""
+        steps = offsets - offsets[0]
+        if float((steps - steps.round()).abs().max()) > 1e-9:
+            return  # Points of no uniform grid have no position in a cell.
+        position = float(-offsets[0] % 1)
+        distance = abs(position - self.at)
+        if min(distance, 1 - distance) < 1e-9:
+            return
+        remedy = (
+            f"give it at={position}"
+            if position in (0.0, 0.5)
+            else "it is defined at points and faces only"
+        )
+        raise ValueError(
+            f"A dissipation at {self.at} does not fit a stencil {position:.4g} dx from "
+            f"a point: {remedy}."
+        )
+
 
 @dataclass(frozen=True)
 class Linear(SideCondition):
-    """Any inequalities `matrix c <= bounds`.
+    """Linear inequalities `matrix c <= bounds`.
 
     Attributes:
         matrix: one row per inequality, one column per point.
@@ -244,14 +271,23 @@ class Linear(SideCondition):
     bounds: tuple[float, ...]
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "matrix", _tuples(self.matrix))
+        object.__setattr__(self, "bounds", _tuples(self.bounds))
+        if not isinstance(self.bounds, tuple) or not (
+            isinstance(self.matrix, tuple)
+            and all(isinstance(row, tuple) for row in self.matrix)
+        ):
+            raise ValueError(
+                "Linear inequalities need a list of rows and a list of bounds."
+            )
         if len(self.matrix) != len(self.bounds) or not self.bounds:
             raise ValueError(
                 f"Linear inequalities need a bound for each row, but there are "
                 f"{len(self.matrix)} rows and {len(self.bounds)} bounds."
             )
         numbers = [*self.bounds, *(value for row in self.matrix for value in row)]
-        if not all(map(_is_number, numbers)):
-            raise ValueError("Linear inequalities hold finite numbers only.")
+        if not all(map(is_finite, numbers)):
+            raise ValueError("Linear inequalities must hold finite numbers only.")
 
     def rows(
         self, offsets: Float[Tensor, " points"], derivative: int
@@ -259,8 +295,8 @@ class Linear(SideCondition):
         for row in self.matrix:
             if len(row) != len(offsets):
                 raise ValueError(
-                    f"A linear inequality has {len(row)} coefficients, but the "
-                    f"stencil {len(offsets)} points: give one per point."
+                    f"A linear inequality has {len(row)} coefficients, but the stencil "
+                    f"has {len(offsets)} points: give one per point."
                 )
         return (
             torch.tensor(self.matrix, dtype=torch.float64),
@@ -268,38 +304,33 @@ class Linear(SideCondition):
         )
 
 
-SIDE_CONDITIONS: dict[str, type[SideCondition]] = {
-    condition.kind: condition
-    for condition in (Sign, Bounds, UpwindBias, Symmetry, Dissipation, Linear)
-}
+SIDE_CONDITIONS: Mapping[str, type[SideCondition]] = MappingProxyType(
+    {
+        condition.kind: condition
+        for condition in (Sign, Bounds, UpwindBias, Symmetry, Dissipation, Linear)
+    }
+)
+"""The side conditions by the names that configs and stores use."""
 
 
-def side_condition_from_spec(spec: Mapping[str, Any]) -> SideCondition:
+def side_condition_from_spec(
+    spec: Any, extensions: Iterable[type] = ()
+) -> SideCondition:
     """The condition that `spec` described.
 
+    Args:
+        spec: a mapping with a kind.
+        extensions: further classes of side conditions, found by their `kind` before
+            those of the package; other classes are ignored.
+
     Raises:
-        ValueError: if the kind is unknown, or the other entries do not fit it.
+        ValueError: if the kind is unknown, or an entry is missing, unknown or out of
+            range.
     """
-    if not isinstance(spec, Mapping):
-        raise ValueError(
-            f"A side condition is a mapping with a kind, not {spec!r}: write it as in "
-            f"{{kind: sign, index: 0, sign: 1}}."
-        )
-    values = dict(spec)
-    kind = values.pop("kind", None)
-    if not isinstance(kind, str) or kind not in SIDE_CONDITIONS:
-        raise ValueError(
-            f"There is no side condition {kind!r}: use one of "
-            f"{', '.join(SIDE_CONDITIONS)}."
-        )
-    if kind == Linear.kind:
-        values = {key: _tuples(value) for key, value in values.items()}
-    try:
-        return SIDE_CONDITIONS[kind](**values)
-    except TypeError as error:
-        raise ValueError(
-            f"This is not a side condition of the kind {kind!r}: {error}."
-        ) from None
+    condition: SideCondition = from_spec(
+        "side condition", SideCondition, SIDE_CONDITIONS, spec, extensions
+    )
+    return condition
 
 
 def _tuples(value: Any) -> Any:
@@ -307,15 +338,10 @@ def _tuples(value: Any) -> Any:
 
 
 def _check_sign(sign: int) -> None:
-    if sign not in (-1, 1):
-        raise ValueError(f"A sign, side or parity is 1 or -1, not {sign!r}.")
+    if not is_integer(sign) or sign not in (-1, 1):
+        raise ValueError(f"A sign, side or parity must be 1 or -1, not {sign!r}.")
 
 
-def _check_integer(what: str, value: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError(f"{what} is a whole number, not {value!r}.")
-
-
-def _is_number(value: object) -> bool:
-    is_real = isinstance(value, int | float) and not isinstance(value, bool)
-    return is_real and math.isfinite(value)  # type: ignore[arg-type]
+def _check_integer(name: str, value: int) -> None:
+    if not is_integer(value):
+        raise ValueError(f"{name} must be a whole number, not {value!r}.")

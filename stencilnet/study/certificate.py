@@ -10,12 +10,11 @@ import xarray as xr
 from jaxtyping import Complex, Float
 from torch import Tensor, nn
 
-from stencilnet.discretizations import LearnedStencil
-from stencilnet.discretizations.base import patches
+from stencilnet.discretizations import LearnedStencil, Perceptron, patches
 from stencilnet.grid import Grid
 from stencilnet.solver.integration import rollout, substeps_within
 from stencilnet.solver.runge_kutta import SSPRK3, RungeKutta
-from stencilnet.stencils.moments import Derivative, stencil_offsets
+from stencilnet.stencils import Derivative, stencil_offsets
 from stencilnet.storage import forcing_of, grid_of
 from stencilnet.study.comparison import mean_drift, relative_l2
 
@@ -89,15 +88,15 @@ def certify(
             operator holds averages, or the reverse; if a number is not positive, or a
             weight of the operator not finite.
     """
-    grid, equation = grid_of(data), operator.equation
+    grid, form = grid_of(data), operator.form
     if grid != operator.grid:
         raise ValueError(
             f"The operator lives on {operator.grid.shape[-1]} points over "
             f"{operator.grid.extent[-1]:g}, the data on {grid.shape[-1]} over "
             f"{grid.extent[-1]:g}: give data on its grid."
         )
-    if bool(data["u"].attrs["averages"]) != equation.averages:
-        held = "cell averages" if equation.averages else "point values"
+    if bool(data["u"].attrs["averages"]) != operator.averages:
+        held = "cell averages" if operator.averages else "point values"
         raise ValueError(
             f"The operator holds {held}, but the data do not: give the other kind."
         )
@@ -123,7 +122,7 @@ def certify(
             operator,
             u[:, 0],
             times,
-            forcing.on(grid, averages=equation.averages),
+            forcing.on(grid, averages=operator.averages),
             integrator=integrator,
             substeps=substeps,
         )
@@ -131,8 +130,8 @@ def certify(
         "moment_residual": operator.moment_residuals(fields),
         "lipschitz": _lipschitz(operator, fields),
         "modified_order": {
-            name: derivative.order + derivative.face
-            for name, derivative in equation.requires.items()
+            name: derivative.order + int(derivative.at == 0.5)
+            for name, derivative in form.requires.items()
         },
     }
     eigenvalues = torch.linalg.eigvals(operator.jacobian(_spread(fields, 32)))
@@ -158,9 +157,7 @@ def certify(
             "eigenvalue_imaginary": (("state", "mode"), eigenvalues.imag.numpy()),
         },
         coords={
-            "derivative": np.array(
-                list(equation.requires), dtype=np.dtypes.StringDType()
-            )
+            "derivative": np.array(list(form.requires), dtype=np.dtypes.StringDType())
         },
         attrs={
             "schema": SCHEMA,
@@ -190,29 +187,29 @@ def _spread(fields: Tensor, count: int) -> Tensor:
 
 def _refinement(operator: LearnedStencil, size: float, refinements: int) -> xr.Dataset:
     """Errors on smooth fields of standard deviation `size` as the grid is refined."""
-    grid, equation = operator.grid, operator.equation
+    grid, form = operator.grid, operator.form
     generator = torch.Generator().manual_seed(0)
     modes = max(1, min(_SMOOTH_MODES, (grid.shape[-1] - 1) // 2))
     draw = torch.randn(4, modes, 2, generator=generator, dtype=torch.float64)
     waves = torch.view_as_complex(draw)
     waves = waves * (size * math.sqrt(2) / waves.abs().square().sum(-1, True).sqrt())
-    errors: dict[str, list[float]] = {name: [] for name in (*equation.requires, "u_t")}
-    powers = {name: of.order for name, of in equation.requires.items()}
-    powers["u_t"] = max(of.order + of.face for of in equation.requires.values())
+    errors: dict[str, list[float]] = {name: [] for name in (*form.requires, "u_t")}
+    powers = {name: of.order for name, of in form.requires.items()}
+    powers["u_t"] = max(of.order + int(of.at == 0.5) for of in form.requires.values())
     sizes = [grid.shape[-1] * 2**level for level in range(refinements + 1)]
     for points in sizes:
         fine = Grid((points,), grid.extent)
-        averages = equation.averages
+        averages = operator.averages
         u = _evaluate(waves, fine, Derivative(0), averages=averages)
         exact = {
             name: _evaluate(waves, fine, derivative)
-            for name, derivative in equation.requires.items()
+            for name, derivative in form.requires.items()
         }
         method = operator.on(fine)
         with torch.no_grad():
             found = method.derivatives(u)
-            found["u_t"] = equation.time_derivative(u, found, fine)
-            exact["u_t"] = equation.time_derivative(u, exact, fine)
+            found["u_t"] = method.form.time_derivative(u, found, fine)
+            exact["u_t"] = method.form.time_derivative(u, exact, fine)
         for name, values in exact.items():
             error = (found[name] - values).abs().max() / values.abs().max()
             errors[name].append(float(error))
@@ -220,7 +217,7 @@ def _refinement(operator: LearnedStencil, size: float, refinements: int) -> xr.D
         name: _order(of, [5e-14 * points ** powers[name] for points in sizes])
         for name, of in errors.items()
     }
-    names = list(equation.requires)
+    names = list(form.requires)
     return xr.Dataset(
         {
             "observed_order": ("derivative", [orders[name] for name in names]),
@@ -244,7 +241,7 @@ def _evaluate(
 ) -> Float[Tensor, "field x"]:
     """A derivative of `Re sum_m w_m exp(i k_m x)`, `k_m` the lowest wavenumbers."""
     k = grid.wavenumbers()[1 : waves.shape[-1] + 1]
-    x = grid.points() + (grid.spacing[-1] / 2 if derivative.face else 0.0)
+    x = grid.points() + derivative.at * grid.spacing[-1]
     factors = waves * (1j * k) ** derivative.order
     if averages:
         factors = factors * torch.sinc(k * grid.spacing[-1] / (2 * math.pi))
@@ -268,13 +265,13 @@ def _symbols(
     quantiles, resolved, turned = [], [], []
     with torch.no_grad():
         chosen = operator.dimensionless(fields)
-    for name, derivative in operator.equation.requires.items():
+    for name, derivative in operator.form.requires.items():
         stencils = chosen[name].flatten(end_dim=-2)
         offsets = stencil_offsets(operator.stencils[name], derivative)
         symbol = stencils + 0j
         symbol = symbol @ torch.exp(1j * offsets.unsqueeze(-1) * k_dx)
         order = derivative.order
-        if derivative.face:
+        if derivative.at == 0.5:
             order += 1
             symbol = symbol * (2j * torch.sin(k_dx / 2))
         modified = symbol / 1j**order
@@ -325,6 +322,8 @@ def _lipschitz(
 
 def _lipschitz_bound(operator: LearnedStencil) -> float:
     """Product of the layers' constants; no coefficient layer stretches."""
+    if not isinstance(operator.network, Perceptron):
+        return math.nan
     bound = 1.0
     for module in operator.network:
         if isinstance(module, nn.Linear):

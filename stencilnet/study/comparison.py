@@ -1,5 +1,6 @@
 """Comparison of methods under the same forcing, on the same grid."""
 
+import copy
 import json
 import math
 from collections.abc import Mapping
@@ -11,7 +12,8 @@ import xarray as xr
 from jaxtyping import Float
 from torch import Tensor
 
-from stencilnet.discretizations import Discretization
+from stencilnet.discretizations import Discretization, classical
+from stencilnet.equations import equation_from_spec
 from stencilnet.forcing import RandomForcing
 from stencilnet.grid import Grid
 from stencilnet.progress import Progress, no_progress
@@ -20,7 +22,7 @@ from stencilnet.solver.runge_kutta import INTEGRATORS, SSPRK3, RungeKutta
 from stencilnet.storage import forcing_of, grid_of
 from stencilnet.study.config import Config, validate_config
 from stencilnet.study.generation import read_split
-from stencilnet.study.operators import classical, habits, load_operator, moved
+from stencilnet.study.operators import habits, load_operator, moved
 
 
 def compare(
@@ -89,7 +91,8 @@ def compare(
             )
         known = _matching(name, method, reference, values)
         truth = torch.tensor(known["u"].values, dtype=torch.float64)
-        method = method.double()
+        # A copy: what a caller passes in is never changed.
+        method = copy.deepcopy(method).double()
         integrator = integrators.get(name, SSPRK3)
         stable = method.stable_step(truth, integrator)
         interval = float(times.diff().max())
@@ -103,7 +106,7 @@ def compare(
                 method,
                 truth[:, 0],
                 times,
-                forcing.on(grid, averages=method.equation.averages),
+                forcing.on(grid, averages=method.averages),
                 integrator=integrator,
                 substeps=substeps,
             )
@@ -187,7 +190,8 @@ def compare_study(
             among those of the comparison.
     """
     run = Path(run)
-    comparison, problem = config.comparison, config.problem
+    comparison = config.comparison
+    equation = equation_from_spec(config.problem.equation)
     learned, stored = load_operator(operator or run / "operator.zarr")
     own = learned.grid.shape[-1] / learned.grid.extent[-1]
     results = []
@@ -197,14 +201,14 @@ def compare_study(
         methods: dict[str, Discretization] = {}
         steps, integrators = {}, {}
         if math.isclose(points / grid.extent[-1], own, rel_tol=1e-9):
-            methods["learned"] = moved(learned, grid, problem.viscosity)
+            methods["learned"] = moved(learned, grid, equation)
             integrator, step = habits(stored)
             integrators["learned"] = INTEGRATORS[integrator]
             if step is not None:
                 steps["learned"] = step
         for name in comparison.methods:
-            methods[name] = classical(name, problem.viscosity, grid)
-        needs_values = any(not method.equation.averages for method in methods.values())
+            methods[name] = classical(name, equation, grid)
+        needs_values = any(not method.averages for method in methods.values())
         results.append(
             compare(
                 methods,
@@ -234,10 +238,11 @@ def check_comparison(config: Config) -> None:
     Raises:
         ValueError: naming the method.
     """
+    equation = equation_from_spec(config.problem.equation)
     for points in set(config.comparison.points):
         grid = Grid.line(points, config.problem.length)
         for name in config.comparison.methods:
-            classical(name, config.problem.viscosity, grid)
+            classical(name, equation, grid)
 
 
 def stored_config(attributes: Mapping[str, object], path: Path) -> Config:
@@ -277,10 +282,10 @@ def _matching(
     """The trajectories that hold what the method holds."""
     for known in (reference, values):
         if known is not None and (
-            bool(known["u"].attrs["averages"]) == method.equation.averages
+            bool(known["u"].attrs["averages"]) == method.averages
         ):
             return known
-    kind = "cell averages" if method.equation.averages else "point values"
+    kind = "cell averages" if method.averages else "point values"
     raise ValueError(
         f"{name} holds {kind}, but the reference does not: generate these too."
     )

@@ -39,10 +39,10 @@ class Section(BaseModel):
 
 
 class Problem(Section):
-    """Forced viscous Burgers' equation on a periodic domain.
+    """A forced equation on a periodic domain.
 
     Attributes:
-        viscosity: `nu`.
+        equation: its name in `EQUATIONS` and its parameters.
         length: period `L` of the domain.
         initial: state at time 0: "zero", or "bump" for `exp(-(x - 3)**2)`.
         warm_up: time that passes before the trajectories begin.
@@ -50,7 +50,7 @@ class Problem(Section):
         interval: time between two kept states.
     """
 
-    viscosity: Positive
+    equation: dict[str, Any]
     length: Positive = 2 * math.pi
     initial: Literal["zero", "bump"] = "zero"
     warm_up: NonNegative = 0.0
@@ -120,18 +120,22 @@ class Data(Section):
 
 
 class Operator(Section):
-    """The learned stencil, see `LearnedStencil`."""
+    """The learned stencil, see `LearnedStencil`.
 
-    equation: str = "ConservativeBurgers"
+    Attributes:
+        form: a name in `FORMS`.
+        points: of the grid that it learns on.
+        width, window: points of a stencil, and those that the network reads.
+        constraint: `{kind: ...}` for all derivatives, or one for each by its name.
+        network: `{kind: mlp, hidden: [...]}`.
+    """
+
+    form: str = "CentralFlux"
     points: Count = 32
-    width: Count = 6
-    order: Count = 1
+    width: Count | None = None
     window: Count | None = None
-    hidden: Annotated[tuple[Count, ...], Field(min_length=1)] = (32, 32)
-    layer: str = "null_space"
-    limit: Positive = 10.0
-    layer_options: dict[str, Any] = {}
-    side_conditions: dict[str, list[dict[str, Any]]] = {}
+    constraint: dict[str, Any] = {"kind": "null_space"}
+    network: dict[str, Any] = {"kind": "mlp", "hidden": [32, 32]}
 
 
 class Training(Section):

@@ -113,7 +113,7 @@ def generate(
                     "config": config.model_dump_json(),
                     "split": split,
                     "seed": config.data.seed,
-                    "viscosity": problem.viscosity,
+                    "equation": json.dumps(problem.equation),
                     "self_convergence": quality.self_convergence,
                     "spectral_tail": quality.spectral_tail,
                     "steps": quality.steps,

@@ -1,103 +1,23 @@
-"""Methods by name: the classical ones, and learned operators kept in stores."""
+"""Learned operators in stores."""
 
 import math
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
-from stencilnet.discretizations import (
-    DiscontinuousGalerkin,
-    Discretization,
-    FiniteDifference,
-    LearnedStencil,
-    Muscl,
-    PseudoSpectral,
-    Weno,
-)
-from stencilnet.equations import (
-    Burgers,
-    ConservativeBurgers,
-    ConvectiveBurgers,
-    GodunovBurgers,
-)
+from stencilnet.discretizations import LearnedStencil
+from stencilnet.equations import Equation
 from stencilnet.errors import nearest
 from stencilnet.grid import Grid
 from stencilnet.solver.runge_kutta import INTEGRATORS
 from stencilnet.storage import StoredOperator, read_operator, write_operator
 
 
-def _central(viscosity: float, grid: Grid, *, order: int) -> Discretization:
-    return FiniteDifference(ConservativeBurgers(viscosity), grid, order=order)
-
-
-def _upwind(viscosity: float, grid: Grid, *, order: int) -> Discretization:
-    return FiniteDifference(GodunovBurgers(viscosity), grid, order=order)
-
-
-def _muscl(viscosity: float, grid: Grid) -> Discretization:
-    return Muscl(GodunovBurgers(viscosity), grid)
-
-
-def _dg(viscosity: float, grid: Grid, *, degree: int) -> Discretization:
-    return DiscontinuousGalerkin(GodunovBurgers(viscosity), grid, degree=degree)
-
-
-def _weno_z(viscosity: float, grid: Grid) -> Discretization:
-    return Weno(GodunovBurgers(viscosity), grid, weights="Z")
-
-
-def _weno_js(viscosity: float, grid: Grid) -> Discretization:
-    return Weno(GodunovBurgers(viscosity), grid, weights="JS")
-
-
-def _spectral(viscosity: float, grid: Grid) -> Discretization:
-    return PseudoSpectral(ConvectiveBurgers(viscosity), grid)
-
-
-def _spectral_averages(viscosity: float, grid: Grid) -> Discretization:
-    return PseudoSpectral(ConservativeBurgers(viscosity), grid)
-
-
-CLASSICAL: dict[str, Callable[[float, Grid], Discretization]] = {
-    "central_2": partial(_central, order=2),
-    "central_4": partial(_central, order=4),
-    "central_6": partial(_central, order=6),
-    "upwind_1": partial(_upwind, order=1),
-    "upwind_3": partial(_upwind, order=3),
-    "muscl": _muscl,
-    "weno_js": _weno_js,
-    "weno_z": _weno_z,
-    "dg1": partial(_dg, degree=1),
-    "dg2": partial(_dg, degree=2),
-    "dg3": partial(_dg, degree=3),
-    "spectral": _spectral,
-    "spectral_averages": _spectral_averages,
-}
-"""Classical methods for Burgers' equation, made from a viscosity and a grid.
-
-Central and upwind ones are finite volumes of the order in their name, the central ones
-of the flux form and the upwind ones with Godunov's flux. A discontinuous Galerkin
-method of degree `p` takes grids whose number of points is a multiple of `p + 1`."""
-
-
-def classical(name: str, viscosity: float, grid: Grid) -> Discretization:
-    """The classical method of a name.
-
-    Raises:
-        ValueError: if there is none, naming the nearest one.
-    """
-    if name not in CLASSICAL:
-        raise ValueError(
-            f"There is no method {name!r}, {nearest(name, list(CLASSICAL))}."
-        )
-    return CLASSICAL[name](viscosity, grid)
-
-
-def moved(operator: LearnedStencil, grid: Grid, viscosity: float) -> LearnedStencil:
-    """A learned operator for Burgers' equation on another domain or in another fluid.
+def moved(operator: LearnedStencil, grid: Grid, equation: Equation) -> LearnedStencil:
+    """A learned operator on a longer domain or for other parameters of its equation.
 
     Raises:
         ValueError: if the operator is for another equation, or the grid has another
@@ -109,12 +29,7 @@ def moved(operator: LearnedStencil, grid: Grid, viscosity: float) -> LearnedSten
             f"The operator was learned at the spacing {learned_at:.4g}, not "
             f"{spacing:.4g}: give a grid of its spacing."
         )
-    if not isinstance(operator.equation, Burgers):
-        raise ValueError(
-            f"The operator is for {type(operator.equation).__name__}, but the problem "
-            f"is Burgers' equation: train one for it."
-        )
-    return operator.on(grid, type(operator.equation)(viscosity))
+    return operator.on(grid, equation)
 
 
 def save_operator(
@@ -139,15 +54,26 @@ def save_operator(
         ValueError: if an attribute is no plain value.
     """
     weights = {
-        name: value.detach().cpu().numpy()
-        for name, value in operator.state_dict().items()
+        name: value.detach().cpu().numpy() for name, value in operator.weights().items()
     }
     stored = StoredOperator(operator.spec(), weights, attributes=dict(attributes or {}))
     return write_operator(stored, Path(path), overwrite=overwrite)
 
 
-def load_operator(path: Path | str) -> tuple[LearnedStencil, StoredOperator]:
+def load_operator(
+    path: Path | str,
+    *,
+    network: nn.Module | None = None,
+    extensions: Iterable[type] = (),
+) -> tuple[LearnedStencil, StoredOperator]:
     """A learned operator and the store it comes from, weights bit for bit.
+
+    Args:
+        path: of the store.
+        network: a module of the shape of the stored one, where that is not one of the
+            package's; it receives the stored weights.
+        extensions: classes of your own that the operator was built from, such as its
+            equation. Nothing that a store names is ever imported.
 
     Raises:
         FileNotFoundError: if there is nothing at `path`.
@@ -155,7 +81,9 @@ def load_operator(path: Path | str) -> tuple[LearnedStencil, StoredOperator]:
     """
     path = Path(path)
     stored = read_operator(path)
-    operator = LearnedStencil.from_spec(stored.spec)
+    operator = LearnedStencil.from_spec(
+        stored.spec, network=network, extensions=extensions
+    )
     set_weights(operator, stored, path)
     return operator, stored
 
@@ -184,7 +112,7 @@ def set_weights(operator: LearnedStencil, stored: StoredOperator, path: Path) ->
     Raises:
         ValueError: if they do not fit it.
     """
-    expected = operator.state_dict()
+    expected = operator.weights()
     weights = {
         name: torch.tensor(stored.arrays[name])
         for name in expected
@@ -197,4 +125,4 @@ def set_weights(operator: LearnedStencil, stored: StoredOperator, path: Path) ->
                 f"{path} has no weights {name!r} of shape {tuple(value.shape)} and "
                 f"{value.dtype}: its spec and its arrays do not belong together."
             )
-    operator.load_state_dict(weights)
+    operator.load_state_dict({**operator.state_dict(), **weights})

@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
-from stencilnet.discretizations.spectral import PseudoSpectral
-from stencilnet.equations import ConvectiveBurgers
+from stencilnet.discretizations import PseudoSpectral
+from stencilnet.equations import Equation, equation_from_spec
 from stencilnet.forcing import RandomForcing
 from stencilnet.grid import Grid
 from stencilnet.progress import Progress, no_progress
@@ -103,13 +103,15 @@ def reference_solution(
 ) -> Iterator[tuple[Complex[Tensor, "sample modes"], int]]:
     """Dealiased pseudo-spectral solution with exponential time differencing.
 
-    Diffusion is exact in time and the forcing enters through its Fourier coefficients
-    at the stage times. Each interval between kept states is divided into equal steps
+    The linear part is exact in time and the forcing enters through its Fourier
+    coefficients at the stage times. Each interval between kept states is divided into
+    equal steps
 
-        dt <= courant / (k max |u|),    k = min(k_max, max |u| / nu),
+        dt <= courant / (k max |F'(u)| + max |S'(u)|),
 
-    the time in which the fastest wave crosses the shortest length that the solution
-    has: the grid's, or the width of a viscous shock.
+    the time in which the fastest wave crosses the shortest length `1 / k` that the
+    solution has: the grid's, or the one at which damping balances steepening, such as
+    the width `nu / max |u|` of a viscous shock.
 
     Yields:
         The modes after 0, 1, 2, ... intervals from time 0 on, warm-up included, and
@@ -119,7 +121,8 @@ def reference_solution(
         ValueError: if the solution is not finite, with the time and the sample.
     """
     problem = config.problem
-    method = PseudoSpectral(ConvectiveBurgers(problem.viscosity), grid)
+    equation = equation_from_spec(problem.equation)
+    method = PseudoSpectral(equation, grid)
     force = forcing.spectrum(grid.shape[-1])
     symbol = method.symbol()
     k_max = float(method.get_buffer("k")[-1])
@@ -128,9 +131,8 @@ def reference_solution(
     u_hat = method.to_modes(initial_state(config, grid)).expand(len(forcing), -1)
     yield u_hat, 0
     for index in range(round((problem.warm_up + problem.duration) / problem.interval)):
-        speed = float(method.to_values(u_hat).abs().max())
-        k = min(k_max, speed / problem.viscosity)
-        substeps = max(1, math.ceil(problem.interval * k * speed / courant))
+        rate = _fastest_rate(equation, method.to_values(u_hat), k_max)
+        substeps = max(1, math.ceil(problem.interval * rate / courant))
         if substeps not in schemes:
             dt = problem.interval / substeps
             schemes[substeps] = TimeDifferencing(symbol, dt, krogstad=True)
@@ -144,6 +146,31 @@ def reference_solution(
                 f"{courant:g}."
             )
         yield u_hat, substeps
+
+
+def _fastest_rate(
+    equation: Equation, u: Float[Tensor, "sample x"], k_max: float
+) -> float:
+    """`k max |F'(u)| + max |S'(u)|`, see `reference_solution`."""
+    state = u.detach().requires_grad_()
+    with torch.enable_grad():
+        (speed,) = torch.autograd.grad(
+            equation.flux(state).sum(), state, allow_unused=True, materialize_grads=True
+        )
+        (growth,) = torch.autograd.grad(
+            equation.source(state).sum(),
+            state,
+            allow_unused=True,
+            materialize_grads=True,
+        )
+    fastest = float(speed.abs().max())
+    shortest = k_max
+    for order, coefficient in equation.linear().items():
+        # Only even derivatives damp, with alternating signs.
+        size = float(torch.as_tensor(coefficient).max()) * (-1) ** (order // 2 + 1)
+        if order % 2 == 0 and size > 0:
+            shortest = min(shortest, (fastest / size) ** (1 / (order - 1)))
+    return shortest * fastest + float(growth.abs().max())
 
 
 def advance(

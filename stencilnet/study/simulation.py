@@ -1,5 +1,6 @@
 """Rollouts of one method for new forcings, kept in a store."""
 
+import json
 import math
 import warnings
 from dataclasses import dataclass
@@ -10,8 +11,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from stencilnet.discretizations import Discretization, PseudoSpectral
-from stencilnet.equations import ConvectiveBurgers
+from stencilnet.discretizations import (
+    CLASSICAL,
+    Discretization,
+    PseudoSpectral,
+    classical,
+)
+from stencilnet.equations import equation_from_spec
 from stencilnet.forcing import RandomForcing
 from stencilnet.grid import Grid
 from stencilnet.solver.integration import rollout, substeps_within
@@ -19,13 +25,7 @@ from stencilnet.solver.runge_kutta import INTEGRATORS
 from stencilnet.storage import refuse_existing, trajectories, write_trajectories
 from stencilnet.study.comparison import stored_config
 from stencilnet.study.config import Config
-from stencilnet.study.operators import (
-    CLASSICAL,
-    classical,
-    habits,
-    load_operator,
-    moved,
-)
+from stencilnet.study.operators import habits, load_operator, moved
 from stencilnet.study.reference import initial_state, onto
 
 # Share of the stable step that a classical method takes.
@@ -110,7 +110,7 @@ def simulate(
         wavenumbers=draw.wavenumbers,
         seed=np.random.SeedSequence(seed),
     )
-    averages = solver.method.equation.averages
+    averages = solver.method.averages
     force = forcing.on(grid, averages=averages)
     u0 = _initial(solver.config, grid, averages=averages).expand(samples, -1)
     if substeps is None:
@@ -145,7 +145,7 @@ def simulate(
             "config": solver.config.model_dump_json(),
             "method": method,
             "seed": seed,
-            "viscosity": problem.viscosity,
+            "equation": json.dumps(solver.method.equation.spec()),
             "integrator": solver.integrator,
             "step": problem.interval / substeps,
             "blow_ups": int((~good).sum()),
@@ -165,7 +165,8 @@ def _solver(method: str, config: Config | None, points: int | None) -> _Solver:
         problem = config.problem
         points = config.comparison.points[0] if points is None else points
         grid = Grid.line(points, problem.length)
-        return _Solver(classical(method, problem.viscosity, grid), config)
+        equation = equation_from_spec(problem.equation)
+        return _Solver(classical(method, equation, grid), config)
     path = Path(method)
     if not path.exists():
         raise FileNotFoundError(
@@ -184,7 +185,7 @@ def _solver(method: str, config: Config | None, points: int | None) -> _Solver:
             f"domain that it divides, and no other number of points."
         )
     return _Solver(
-        moved(learned, grid, problem.viscosity).double(),
+        moved(learned, grid, equation_from_spec(problem.equation)).double(),
         config,
         *habits(stored),
     )
@@ -206,6 +207,6 @@ def _initial(config: Config, grid: Grid, *, averages: bool) -> Float[Tensor, " x
     """Initial state on a grid, through a fine grid that has its points."""
     refinement = max(1, math.ceil(config.reference.points / grid.shape[-1]))
     fine = Grid.line(grid.shape[-1] * refinement, grid.extent[-1])
-    method = PseudoSpectral(ConvectiveBurgers(config.problem.viscosity), fine)
+    method = PseudoSpectral(equation_from_spec(config.problem.equation), fine)
     modes = method.to_modes(initial_state(config, fine))
     return onto(modes, fine, grid, averages=averages)

@@ -57,7 +57,7 @@ class TrainingState:
     def stored(self, attributes: dict[str, Any]) -> StoredOperator:
         """Everything, as a checkpoint."""
         arrays = {
-            name: value.numpy() for name, value in self.operator.state_dict().items()
+            name: value.numpy() for name, value in self.operator.weights().items()
         }
         arrays |= {f"best.{name}": value.numpy() for name, value in self.best.items()}
         for index, moments in self.optimizer.state_dict()["state"].items():

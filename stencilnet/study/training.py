@@ -6,8 +6,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from stencilnet.discretizations import LearnedStencil
-from stencilnet.equations import EQUATIONS, Burgers
+from stencilnet.discretizations import (
+    LearnedStencil,
+    constraints_from_spec,
+    network_from_spec,
+)
+from stencilnet.equations import equation_from_spec, form_from_name
 from stencilnet.errors import nearest
 from stencilnet.grid import Grid
 from stencilnet.progress import Progress, no_progress
@@ -57,16 +61,13 @@ def new_operator(config: Config, grid: Grid, scale: float) -> LearnedStencil:
     """
     operator = config.operator
     return LearnedStencil(
-        _equation(config)(config.problem.viscosity),
+        equation_from_spec(config.problem.equation),
         grid,
+        form=form_from_name(operator.form),
+        constraint=constraints_from_spec(operator.constraint),
+        network=network_from_spec(operator.network),
         width=operator.width,
-        order=operator.order,
         window=operator.window,
-        hidden=operator.hidden,
-        layer=operator.layer,
-        limit=operator.limit,
-        layer_options=operator.layer_options,
-        side_conditions=operator.side_conditions,
         scale=scale,
         seed=config.training.seed,
         dtype=_DTYPES[config.training.dtype],
@@ -85,17 +86,6 @@ def check_training(config: Config) -> None:
             f"{nearest(config.training.integrator, list(INTEGRATORS))}."
         )
     new_operator(config, Grid.line(config.operator.points, config.problem.length), 1.0)
-
-
-def _equation(config: Config) -> type[Burgers]:
-    """The form of Burgers' equation that the operator of a config discretizes."""
-    name = config.operator.equation
-    forms = [key for key, form in EQUATIONS.items() if issubclass(form, Burgers)]
-    if name not in forms:
-        raise ValueError(
-            f"There is no form {name!r} of Burgers' equation, {nearest(name, forms)}."
-        )
-    return EQUATIONS[name]  # type: ignore[return-value]
 
 
 def train(
@@ -143,7 +133,7 @@ def train(
     check_training(config)
     integrator = INTEGRATORS[training.integrator]
     dtype = _DTYPES[training.dtype]
-    averages = _equation(config).averages
+    averages = form_from_name(config.operator.form).averages
     datasets = [
         read_split(config, run, split, config.operator.points, averages=averages)
         for split in ("training", "validation")
@@ -176,7 +166,7 @@ def train(
             note += f", validation {state.history['validation_relative_l2'][-1]:.4f}"
         progress(state.iteration, training.iterations, note)
 
-    operator.load_state_dict(state.best)
+    operator.load_state_dict({**operator.state_dict(), **state.best})
     stored = StoredOperator(
         operator.spec(),
         {name: value.numpy() for name, value in state.best.items()},
@@ -247,5 +237,5 @@ def _validate(
     if error < state.best_error or not state.best:
         state.best_error = error
         state.best = {
-            name: value.clone() for name, value in state.operator.state_dict().items()
+            name: value.clone() for name, value in state.operator.weights().items()
         }

@@ -1,9 +1,11 @@
 """Whether a store is what was written, and what it vouches for."""
 
+import json
 from pathlib import Path
 
 import xarray as xr
 
+from stencilnet.equations import equation_from_spec
 from stencilnet.solver.runge_kutta import INTEGRATORS
 from stencilnet.storage import (
     OPERATOR_SCHEMA,
@@ -50,14 +52,15 @@ def verify(store: Path | str, *, data: Path | str | None = None) -> xr.Dataset:
             )
         return stored.certificate
     dataset = read_trajectories(data)
-    if "viscosity" not in dataset.attrs:
+    if "equation" not in dataset.attrs:
         raise ValueError(
-            f"{data} does not say its viscosity: give trajectories that stencilnet "
+            f"{data} does not state its equation: give trajectories that stencilnet "
             f"generated."
         )
+    equation = equation_from_spec(json.loads(dataset.attrs["equation"]))
     integrator, step = habits(stored)
     return certify(
-        moved(operator, grid_of(dataset), float(dataset.attrs["viscosity"])),
+        moved(operator, grid_of(dataset), equation),
         dataset,
         integrator=INTEGRATORS[integrator],
         step=step,

@@ -1,0 +1,101 @@
+"""Networks that choose coefficients, as values."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import nn
+
+
+class Perceptron(nn.Sequential):
+    """A multilayer perceptron with SiLU whose output is zero until it is trained.
+
+    Args:
+        inputs, outputs: number of values in and out.
+        hidden: sizes of the hidden layers.
+        seed: fixes the initial weights; torch's global generator is left alone.
+    """
+
+    def __init__(
+        self, inputs: int, hidden: Sequence[int], outputs: int, *, seed: int = 0
+    ) -> None:
+        generator = torch.Generator().manual_seed(seed)
+        sizes = (inputs, *hidden)
+        modules: list[nn.Module] = []
+        for size, following in pairwise(sizes):
+            linear = _empty(size, following)
+            bound = size**-0.5
+            with torch.no_grad():
+                linear.weight.uniform_(-bound, bound, generator=generator)
+                linear.bias.uniform_(-bound, bound, generator=generator)
+            modules += [linear, nn.SiLU()]
+        last = _empty(sizes[-1], outputs)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+        super().__init__(*modules, last)
+        self.hidden = tuple(hidden)
+
+    def spec(self) -> dict[str, Any]:
+        """The value that builds it, as plain values."""
+        return MLP(*self.hidden).spec()
+
+
+@dataclass(frozen=True, init=False)
+class MLP:
+    """A multilayer perceptron that `LearnedStencil` builds to measure.
+
+    Attributes:
+        hidden: sizes of the hidden layers.
+
+    Raises:
+        ValueError: if there is no hidden layer or one has no unit.
+    """
+
+    hidden: tuple[int, ...]
+
+    def __init__(self, *hidden: int) -> None:
+        if not hidden or any(
+            isinstance(size, bool) or size != int(size) or size < 1 for size in hidden
+        ):
+            raise ValueError(
+                f"A network needs hidden layers of at least 1 unit, not {hidden}."
+            )
+        object.__setattr__(self, "hidden", tuple(int(size) for size in hidden))
+
+    def build(self, inputs: int, outputs: int, *, seed: int) -> Perceptron:
+        """The network, from windows of `inputs` values to `outputs` raw numbers."""
+        return Perceptron(inputs, self.hidden, outputs, seed=seed)
+
+    def spec(self) -> dict[str, Any]:
+        """The network as plain values, for `network_from_spec`."""
+        return {"kind": "mlp", "hidden": list(self.hidden)}
+
+
+def network_from_spec(spec: Any) -> MLP:
+    """The value that `MLP.spec` described.
+
+    Raises:
+        ValueError: if it is another network, which only its owner can build.
+    """
+    if not isinstance(spec, dict) or spec.get("kind") != "mlp":
+        name = spec.get("class", spec) if isinstance(spec, dict) else spec
+        raise ValueError(
+            f"The network {name!r} is not one of the package's: pass a module of the "
+            f"same shape, as in load_operator(path, network=...)."
+        )
+    if set(spec) != {"kind", "hidden"} or not isinstance(spec["hidden"], list | tuple):
+        raise ValueError(
+            f"A multilayer perceptron is written {{kind: mlp, hidden: [32, 32]}}, not "
+            f"{spec}."
+        )
+    return MLP(*spec["hidden"])
+
+
+def _empty(inputs: int, outputs: int) -> nn.Linear:
+    """A linear layer that has drawn nothing from torch's global generator."""
+    layer: nn.Linear = nn.utils.skip_init(  # type: ignore[no-untyped-call]
+        nn.Linear, inputs, outputs, dtype=torch.float64
+    )
+    return layer

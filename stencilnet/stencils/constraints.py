@@ -1,0 +1,271 @@
+"""Constraints on stencil coefficients, as values that build coefficient layers."""
+
+import abc
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, ClassVar, final
+
+from jaxtyping import Float
+from torch import Tensor
+
+from stencilnet.stencils.base import CoefficientLayer
+from stencilnet.stencils.closed_form import (
+    NullSpaceLayer,
+    ProjectionLayer,
+    SoftLayer,
+    UnconstrainedLayer,
+)
+from stencilnet.stencils.convex import ConvexLayer, PolyhedralLayer
+from stencilnet.stencils.moments import MomentConditions
+from stencilnet.stencils.side_conditions import (
+    SideCondition,
+    side_condition_from_spec,
+)
+from stencilnet.stencils.specs import from_spec, is_finite, is_integer, to_spec
+
+
+@dataclass(frozen=True)
+class Constraint(abc.ABC):
+    """How raw numbers become coefficients, apart from stencil and derivative.
+
+    To add one, write a frozen dataclass with a `kind` and a method `build`. Its own
+    fields have defaults and hold plain values, or values with a `spec`.
+
+    Attributes:
+        order: accuracy order `r` of the moment conditions.
+        limit: bound of each raw number, see `CoefficientLayer`; may be infinite.
+
+    Raises:
+        ValueError: if `order` is not a whole number of at least 1, or `limit` is not
+            positive.
+    """
+
+    kind: ClassVar[str]
+    """Name in configs and stores."""
+
+    order: int = 1
+    limit: float = 10.0
+
+    def __post_init__(self) -> None:
+        if not is_integer(self.order) or self.order < 1:
+            raise ValueError(
+                f"The accuracy order of a constraint must be a whole number of at "
+                f"least 1, not {self.order!r}."
+            )
+        is_limit = is_finite(self.limit) or self.limit == math.inf
+        if not is_limit or self.limit <= 0:
+            raise ValueError(
+                f"The limit of raw numbers must be positive, not {self.limit!r}: give "
+                f"infinity for none."
+            )
+
+    @final
+    def layer(
+        self,
+        offsets: Float[Tensor, "*batch points"] | Sequence[float],
+        derivative: int,
+        *,
+        averages: bool = False,
+        reference: Float[Tensor, "*batch points"] | None = None,
+    ) -> CoefficientLayer:
+        """The coefficient layer of a stencil, or of a batch of stencils.
+
+        Args:
+            offsets: `s_j` in units of dx.
+            derivative: order `d` of the derivative.
+            averages: whether the data are cell averages.
+            reference: dimensionless coefficients for raw zeros, which satisfy the
+                moment conditions; those of least norm by default.
+
+        Raises:
+            ValueError: if the stencil cannot satisfy the conditions, or `reference`
+                does not.
+        """
+        conditions = MomentConditions(
+            offsets, derivative, self.order, averages=averages
+        )
+        return self.build(conditions, reference)
+
+    @abc.abstractmethod
+    def build(
+        self,
+        conditions: MomentConditions,
+        reference: Float[Tensor, "*stencils points"] | None = None,
+    ) -> CoefficientLayer:
+        """The coefficient layer of moment conditions that exist already."""
+
+    @final
+    def spec(self) -> dict[str, Any]:
+        """The constraint as plain values, for `constraint_from_spec`."""
+        return to_spec(self)
+
+
+@dataclass(frozen=True)
+class NullSpace(Constraint):
+    """All consistent coefficients, from coordinates: see `NullSpaceLayer`."""
+
+    kind = "null_space"
+
+    def build(
+        self,
+        conditions: MomentConditions,
+        reference: Float[Tensor, "*stencils points"] | None = None,
+    ) -> CoefficientLayer:
+        return NullSpaceLayer(conditions, reference, limit=self.limit)
+
+
+@dataclass(frozen=True)
+class Projection(Constraint):
+    """The consistent coefficients nearest to raw ones: see `ProjectionLayer`."""
+
+    kind = "projection"
+
+    def build(
+        self,
+        conditions: MomentConditions,
+        reference: Float[Tensor, "*stencils points"] | None = None,
+    ) -> CoefficientLayer:
+        return ProjectionLayer(conditions, reference, limit=self.limit)
+
+
+@dataclass(frozen=True)
+class Soft(Constraint):
+    """Raw coefficients with penalized conditions: see `SoftLayer`.
+
+    Attributes:
+        mu: weight of the raw coefficients, positive and finite.
+        learn_mu: whether it is a trainable parameter.
+    """
+
+    kind = "soft"
+    mu: float = 1.0
+    learn_mu: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not is_finite(self.mu) or self.mu <= 0:
+            raise ValueError(
+                f"The weight mu of a soft constraint must be positive and finite, not "
+                f"{self.mu!r}: use a projection for the limit 0."
+            )
+        if not isinstance(self.learn_mu, bool):
+            raise ValueError(
+                f"`learn_mu` of a soft constraint must be true or false, not "
+                f"{self.learn_mu!r}."
+            )
+
+    def build(
+        self,
+        conditions: MomentConditions,
+        reference: Float[Tensor, "*stencils points"] | None = None,
+    ) -> CoefficientLayer:
+        return SoftLayer(
+            conditions,
+            reference,
+            limit=self.limit,
+            mu=self.mu,
+            learn_mu=self.learn_mu,
+        )
+
+
+@dataclass(frozen=True)
+class PolyhedralConstraint(Constraint, abc.ABC):
+    """The nearest consistent coefficients under side conditions.
+
+    Attributes:
+        side_conditions: inequalities and symmetries, or their specs; a tuple of values
+            after construction.
+    """
+
+    layer_class: ClassVar[type[PolyhedralLayer]]
+
+    side_conditions: Sequence[SideCondition | Mapping[str, Any]] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        values = tuple(_side_conditions(self.side_conditions))
+        object.__setattr__(self, "side_conditions", values)
+
+    def build(
+        self,
+        conditions: MomentConditions,
+        reference: Float[Tensor, "*stencils points"] | None = None,
+    ) -> CoefficientLayer:
+        return self.layer_class(
+            conditions,
+            reference,
+            limit=self.limit,
+            side_conditions=_side_conditions(self.side_conditions),
+        )
+
+
+@dataclass(frozen=True)
+class Convex(PolyhedralConstraint):
+    """The nearest consistent coefficients under side conditions: see `ConvexLayer`."""
+
+    kind = "convex"
+    layer_class = ConvexLayer
+
+
+@dataclass(frozen=True)
+class Unconstrained(Constraint):
+    """Raw coefficients, for comparison: see `UnconstrainedLayer`."""
+
+    kind = "unconstrained"
+
+    def build(
+        self,
+        conditions: MomentConditions,
+        reference: Float[Tensor, "*stencils points"] | None = None,
+    ) -> CoefficientLayer:
+        return UnconstrainedLayer(conditions, reference, limit=self.limit)
+
+
+CONSTRAINTS: Mapping[str, type[Constraint]] = MappingProxyType(
+    {
+        constraint.kind: constraint
+        for constraint in (NullSpace, Projection, Soft, Convex, Unconstrained)
+    }
+)
+"""The constraints by the names that configs and stores use."""
+
+
+def constraint_from_spec(spec: Any, extensions: Iterable[type] = ()) -> Constraint:
+    """The constraint that `spec` described.
+
+    Args:
+        spec: a mapping with a kind; its `side_conditions`, if any, are values or specs.
+        extensions: further classes of constraints and side conditions, found by their
+            `kind` before those of the package; other classes are ignored.
+
+    Raises:
+        ValueError: if the kind is unknown, or an entry is missing, unknown or out of
+            range.
+    """
+    extensions = tuple(extensions)
+    if isinstance(spec, Mapping) and "side_conditions" in spec:
+        side_conditions = _side_conditions(spec["side_conditions"], extensions)
+        spec = {**spec, "side_conditions": side_conditions}
+    constraint: Constraint = from_spec(
+        "constraint", Constraint, CONSTRAINTS, spec, extensions
+    )
+    return constraint
+
+
+def _side_conditions(
+    entries: object, extensions: Iterable[type] = ()
+) -> list[SideCondition]:
+    """Values of side conditions that may be specs."""
+    if not isinstance(entries, list | tuple):
+        raise ValueError(
+            f"Side conditions must be a list, such as "
+            f"[{{kind: sign, index: 0, sign: 1}}], not {entries!r}."
+        )
+    return [
+        entry
+        if isinstance(entry, SideCondition)
+        else side_condition_from_spec(entry, extensions)
+        for entry in entries
+    ]
