@@ -16,12 +16,13 @@ from statistics import mean, stdev
 
 from rich.progress import track
 
+from stencilnet.discretizations import classical
+from stencilnet.equations import equation_from_spec
 from stencilnet.report.tables import summarize, write_json
 from stencilnet.storage import grid_of, read_trajectories
 from stencilnet.study.comparison import compare
 from stencilnet.study.config import load_config
 from stencilnet.study.generation import generate, store_path
-from stencilnet.study.operators import classical
 
 # Parameters
 
@@ -63,7 +64,11 @@ for problem in ("p2", "p1"):
             path = store_path(run, "test", points, averages=True)
             reference = read_trajectories(path)
             solvers = {
-                name: classical(name, config.problem.viscosity, grid_of(reference))
+                name: classical(
+                    name,
+                    equation_from_spec(config.problem.equation),
+                    grid_of(reference),
+                )
                 for name in methods
             }
             for row in summarize([compare(solvers, reference)]):

@@ -11,6 +11,7 @@ with a cell for each unknown of an element. Writes `table.md` and `result.json` 
 
 import argparse
 import math
+from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 
@@ -19,7 +20,8 @@ from rich.progress import track
 from torch import Tensor
 
 from stencilnet.discretizations import DiscontinuousGalerkin, Discretization, Weno
-from stencilnet.equations import GodunovBurgers
+from stencilnet.equations import equation_from_spec
+from stencilnet.forcing import RandomForcing
 from stencilnet.grid import Grid
 from stencilnet.report.tables import write_json
 from stencilnet.solver.integration import rollout, substeps_within
@@ -55,6 +57,16 @@ times = torch.arange(modes.shape[1], dtype=torch.float64) * problem.interval
 k = 2 * math.pi / problem.length * torch.arange(modes.shape[-1], dtype=torch.float64)
 
 
+def projected(
+    waves: RandomForcing, method: DiscontinuousGalerkin
+) -> Callable[..., Tensor]:
+    """The forcing's L2 projection onto the polynomials of a method."""
+    k = waves.wavenumber.unsqueeze(-1) * (2 * math.pi / method.grid.extent[-1])
+    return waves.carried_by(
+        method.project(lambda x: (k * x).cos()), method.project(lambda x: (k * x).sin())
+    )
+
+
 def averages(u_hat: Tensor, centres: Tensor, width: float) -> Tensor:
     """Exact averages of a solution given by modes, over cells of a width."""
     waves = torch.exp(1j * k.unsqueeze(-1) * centres)
@@ -69,7 +81,7 @@ lines = [
     "| elements | method | unknowns | MAE | rel. L2 | dt |",
     "| ---: | --- |" + " ---: |" * 4,
 ]
-equation = GodunovBurgers(problem.viscosity)
+equation = equation_from_spec(problem.equation)
 for elements, degree in product(numbers, (1, 2, 3)):
     width = problem.length / elements
     grid = Grid.line(elements * (degree + 1), problem.length)
@@ -83,7 +95,7 @@ for elements, degree in product(numbers, (1, 2, 3)):
     for name, method in methods.items():
         if method is galerkin:
             u0 = galerkin.project(lambda x: averages(modes[:, 0], x, 0.0))
-            force = galerkin.projected(forcing.starting_at(problem.warm_up))
+            force = projected(forcing.starting_at(problem.warm_up), galerkin)
         else:
             u0 = averages(modes[:, 0], grid.points(), grid.spacing[-1])
             force = forcing.starting_at(problem.warm_up).on(grid, averages=True)

@@ -28,11 +28,12 @@ parser.add_argument("--run", type=Path, default=Path("runs/generalization"))
 arguments = parser.parse_args()
 base = load_config(arguments.config)
 points = base.operator.points
+viscosity = base.problem.equation["viscosity"]
 doubled = [2 * wavenumber for wavenumber in base.forcing.wavenumbers]
 conditions = {
     "as trained": [],
     "half the viscosity": [
-        f"problem.viscosity={base.problem.viscosity / 2}",
+        f"problem.equation.viscosity={viscosity / 2}",
         f"reference.points={2 * base.reference.points}",
     ],
     "forcing x 1.4": [f"forcing.amplitude={1.4 * base.forcing.amplitude}"],

@@ -22,7 +22,7 @@ from rich.progress import track
 from torch import Tensor
 
 from stencilnet.discretizations import PseudoSpectral
-from stencilnet.equations import ConvectiveBurgers
+from stencilnet.equations import Burgers
 from stencilnet.forcing import RandomForcing
 from stencilnet.grid import Grid
 from stencilnet.report import plots
@@ -45,7 +45,7 @@ every_point, every_time = 4, 10
 substeps, modes = 4, 12  # of the model; of the unknown initial state
 first_viscosity, first_amplitude = 0.01, 0.5
 config = load_config("p2", ["problem.duration=4", "problem.interval=0.05"])
-truth = config.problem.viscosity
+truth = config.problem.equation["viscosity"]
 
 # Data
 
@@ -80,7 +80,7 @@ basis = torch.cat([torch.ones_like(x).unsqueeze(0), (k * x).cos(), (k * x).sin()
 
 def simulate(unknown: Tensor) -> Tensor:
     """Trajectories from rows of log viscosity, amplitude and waves of the state."""
-    method = PseudoSpectral(ConvectiveBurgers(unknown[:, :1].exp()), grid)
+    method = PseudoSpectral(Burgers(unknown[:, :1].exp()), grid)
     return rollout(
         method,
         unknown[:, 2:] @ basis,

@@ -29,8 +29,7 @@ from torch import Tensor, nn
 from stencilnet.forcing import RandomForcing
 from stencilnet.report import plots
 from stencilnet.report.tables import write_json
-from stencilnet.stencils import CoefficientLayer, Projection, Soft
-from stencilnet.stencils import MomentConditions
+from stencilnet.stencils import CoefficientLayer, MomentConditions, Projection, Soft
 from stencilnet.storage import new_store
 
 # Parameters

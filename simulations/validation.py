@@ -22,6 +22,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from stencilnet.discretizations import (
+    MLP,
     DiscontinuousGalerkin,
     Discretization,
     FiniteDifference,
@@ -33,25 +34,21 @@ from stencilnet.discretizations import (
 from stencilnet.equations import (
     Advection,
     AdvectionDiffusion,
-    ConservativeBurgers,
-    ConservativeKortewegDeVries,
-    ConservativeKuramotoSivashinsky,
-    ConvectiveBurgers,
+    Burgers,
+    CentralFlux,
+    Convective,
+    DecayingWave,
     Equation,
-    GodunovBurgers,
-    InviscidBurgers,
+    ExactSolution,
+    FisherKPP,
+    Form,
     KortewegDeVries,
     KuramotoSivashinsky,
-    UpwindAdvection,
-    UpwindAdvectionDiffusion,
-)
-from stencilnet.equations.exact import (
-    ColeHopf,
-    ExactSolution,
     Manufactured,
     MovingShock,
     Solitons,
     Steepening,
+    UpwindFlux,
 )
 from stencilnet.grid import Grid
 from stencilnet.report import plots
@@ -60,6 +57,7 @@ from stencilnet.solver.exponential import ETDRK4, ETDRK4B, IFRK4, IntegratingFac
 from stencilnet.solver.implicit_explicit import ARS222, ARS443
 from stencilnet.solver.integration import rollout
 from stencilnet.solver.runge_kutta import INTEGRATORS, RK4, SSPRK3
+from stencilnet.stencils import NullSpace
 
 # Parameters
 
@@ -71,19 +69,38 @@ parser.add_argument("--run", type=Path, default=Path("runs/validation"))
 arguments = parser.parse_args()
 torch.set_num_threads(1)
 quick = arguments.quick
-equations: list[Equation] = [
-    ConvectiveBurgers(0.1),
-    ConservativeBurgers(0.1),
-    GodunovBurgers(0.1),
-    InviscidBurgers(),
-    Advection(1.3),
-    UpwindAdvection(-0.7),
-    AdvectionDiffusion(1.3, 0.2),
-    UpwindAdvectionDiffusion(1.3, 0.2),
-    KortewegDeVries(),
-    ConservativeKortewegDeVries(),
-    KuramotoSivashinsky(),
-    ConservativeKuramotoSivashinsky(),
+
+
+@dataclass(frozen=True)
+class Posed:
+    """An equation in a form."""
+
+    equation: Equation
+    form: type[Form]
+
+    @property
+    def averages(self) -> bool:
+        return self.form.averages
+
+    @property
+    def label(self) -> str:
+        return f"{type(self.equation).__name__}, {self.form.__name__}"
+
+
+equations = [
+    Posed(Burgers(0.1), Convective),
+    Posed(Burgers(0.1), CentralFlux),
+    Posed(Burgers(0.1), UpwindFlux),
+    Posed(Burgers(0.0), UpwindFlux),
+    Posed(Advection(1.3), Convective),
+    Posed(Advection(-0.7), UpwindFlux),
+    Posed(AdvectionDiffusion(1.3, 0.2), Convective),
+    Posed(AdvectionDiffusion(1.3, 0.2), UpwindFlux),
+    Posed(KortewegDeVries(), Convective),
+    Posed(KortewegDeVries(), CentralFlux),
+    Posed(KuramotoSivashinsky(), Convective),
+    Posed(KuramotoSivashinsky(), CentralFlux),
+    Posed(FisherKPP(0.3, 0.7), Convective),
 ]
 learned_order = 2
 # Sixth order reaches rounding early, WENO-Z its asymptotic range late.
@@ -102,11 +119,14 @@ semilinear: dict[str, Any] = {
 # Methods
 
 
-def learned(equation: Equation, grid: Grid) -> LearnedStencil:
+def learned(posed: Posed, grid: Grid) -> LearnedStencil:
     """A learned stencil with random weights."""
-    width = 6 if equation.averages else 7
     operator = LearnedStencil(
-        equation, grid, width=width, order=learned_order, hidden=(8,)
+        posed.equation,
+        grid,
+        form=posed.form,
+        constraint=NullSpace(order=learned_order),
+        network=MLP(8),
     )
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
@@ -120,7 +140,7 @@ def learned(equation: Equation, grid: Grid) -> LearnedStencil:
 class Method:
     """A method, its order (None for a spectral one), and grids that show it."""
 
-    make: Callable[[Equation, Grid], Discretization]
+    make: Callable[[Posed, Grid], Discretization]
     order: int | None
     grids: tuple[int, ...]
     one_sided: bool = False
@@ -128,7 +148,9 @@ class Method:
 
 def central(order: int) -> Method:
     return Method(
-        lambda equation, grid: FiniteDifference(equation, grid, order=order),
+        lambda posed, grid: FiniteDifference(
+            posed.equation, grid, order=order, form=posed.form
+        ),
         order,
         central_grids,
     )
@@ -137,38 +159,46 @@ def central(order: int) -> Method:
 methods = {
     **{f"central_{order}": central(order) for order in (2, 4, 6)},
     "upwind_3": Method(
-        lambda equation, grid: FiniteDifference(equation, grid, order=3),
+        lambda posed, grid: FiniteDifference(
+            posed.equation, grid, order=3, form=posed.form
+        ),
         3,
         upwind_grids,
         one_sided=True,
     ),
     # Sixth order for u_x, so that the whole right-hand side is of fifth order.
     "weno_z": Method(
-        lambda equation, grid: Weno(equation, grid, viscous_order=6),
+        lambda posed, grid: Weno(posed.equation, grid, viscous_order=6),
         5,
         weno_grids,
         one_sided=True,
     ),
     "weno_js": Method(
-        lambda equation, grid: Weno(equation, grid, weights="JS", viscous_order=6),
+        lambda posed, grid: Weno(posed.equation, grid, weights="JS", viscous_order=6),
         5,
         upwind_grids,
         one_sided=True,
     ),
     "muscl": Method(
-        lambda equation, grid: Muscl(equation, grid),
+        lambda posed, grid: Muscl(posed.equation, grid),
         2,
         (256, 512, 1024, 2048),
         one_sided=True,
     ),
     "learned": Method(learned, learned_order, upwind_grids),
-    "spectral": Method(lambda e, g: PseudoSpectral(e, g), None, (8, 12, 16)),
+    "spectral": Method(
+        lambda posed, grid: PseudoSpectral(
+            posed.equation, grid, averages=posed.averages
+        ),
+        None,
+        (8, 12, 16),
+    ),
 }
 
 
 def discontinuous(degree: int) -> Method:
     return Method(
-        lambda equation, grid: DiscontinuousGalerkin(equation, grid, degree=degree),
+        lambda posed, grid: DiscontinuousGalerkin(posed.equation, grid, degree=degree),
         degree + 1,
         (96, 192, 384) if degree == 3 else (48, 96, 192),
         one_sided=True,
@@ -178,12 +208,13 @@ def discontinuous(degree: int) -> Method:
 galerkin = {f"dg{degree}": discontinuous(degree) for degree in (1, 2, 3)}
 
 
-def supports(method: Method, equation: Equation) -> bool:
-    if method is methods["learned"] and type(equation) is Advection:
+def supports(method: Method, posed: Posed) -> bool:
+    if method is methods["learned"] and (
+        type(posed.equation) is Advection and posed.form is Convective
+    ):
         # Random centred stencils let waves grow, and nothing here damps them.
         return False
-    sides = any(derivative.side for derivative in equation.requires.values())
-    return sides or not method.one_sided
+    return posed.form is UpwindFlux or not method.one_sided
 
 
 # Tables hold one row per measurement.
@@ -220,7 +251,7 @@ def slope(sizes: list[float], errors: list[float]) -> float:
 
 def measure_space(
     study: str,
-    equation: Equation,
+    posed: Posed,
     name: str,
     grids: tuple[int, ...],
     error: Callable[[int], float],
@@ -231,7 +262,7 @@ def measure_space(
     spacings = [1.0 / points for points in used]
     errors = [error(points) for points in used]
     expected = (methods | galerkin)[name].order if theory is None else theory
-    label = type(equation).__name__
+    label = posed.label
     curves[study, label, name] = (spacings, errors)
     observed = math.nan if expected is None else slope(spacings, errors)
     quantity = "error" if expected is None else "order in space"
@@ -246,7 +277,7 @@ wave = Manufactured()
 
 
 def integrate_waves(
-    equation: Equation, method: Method, duration: float
+    posed: Posed, method: Method, duration: float
 ) -> Callable[[int], float]:
     """The error per time of a short run on a number of points, in the L1 norm."""
 
@@ -255,29 +286,29 @@ def integrate_waves(
         times = torch.tensor([0.0, duration], dtype=torch.float64)
         with torch.no_grad():
             u = rollout(
-                method.make(equation, grid),
-                wave.of(grid, 0.0, averages=equation.averages),
+                method.make(posed, grid),
+                wave.of(grid, 0.0, averages=posed.averages),
                 times,
-                wave.forcing(equation, grid),
+                wave.forcing(posed.equation, grid, averages=posed.averages),
                 integrator=RK4,
                 substeps=60,
             )[-1]
-        exact = wave.of(grid, duration, averages=equation.averages)
+        exact = wave.of(grid, duration, averages=posed.averages)
         return float((u - exact).abs().mean() / duration)
 
     return error
 
 
-for equation in equations:
+for posed in equations:
     for name, method in methods.items():
-        if not supports(method, equation):
+        if not supports(method, posed):
             continue
-        finest = method.make(equation, Grid.line(method.grids[-1]))
-        u0 = wave.of(finest.grid, 0.0, averages=equation.averages)
+        finest = method.make(posed, Grid.line(method.grids[-1]))
+        u0 = wave.of(finest.grid, 0.0, averages=posed.averages)
         # So short that the errors of RK4 stay below those in space.
         duration = min(0.1, 0.4 * 60 * finest.stable_step(u0, RK4))
-        error = integrate_waves(equation, method, duration)
-        measure_space("manufactured", equation, name, method.grids, error)
+        error = integrate_waves(posed, method, duration)
+        measure_space("manufactured", posed, name, method.grids, error)
 print(f"{len(rows)} orders in space")
 
 # Discontinuous Galerkin methods: their errors gain an order while they settle. The
@@ -286,13 +317,13 @@ print(f"{len(rows)} orders in space")
 steady_sign = Manufactured(mean=2.0)
 
 
-def integrate_elements(equation: Equation, method: Method) -> Callable[[int], float]:
+def integrate_elements(posed: Posed, method: Method) -> Callable[[int], float]:
     """The error after a time on a number of points, in the L1 norm."""
     duration = 0.5
 
     def error(points: int) -> float:
         grid = Grid.line(points)
-        discrete = method.make(equation, grid)
+        discrete = method.make(posed, grid)
         u0 = steady_sign.averages(grid, 0.0)
         step = 0.4 * discrete.stable_step(u0, RK4)
         with torch.no_grad():
@@ -300,7 +331,7 @@ def integrate_elements(equation: Equation, method: Method) -> Callable[[int], fl
                 discrete,
                 u0,
                 torch.tensor([0.0, duration], dtype=torch.float64),
-                steady_sign.forcing(equation, grid),
+                steady_sign.forcing(posed.equation, grid, averages=posed.averages),
                 integrator=RK4,
                 substeps=math.ceil(duration / step),
             )[-1]
@@ -309,15 +340,15 @@ def integrate_elements(equation: Equation, method: Method) -> Callable[[int], fl
     return error
 
 
-for equation in (
-    GodunovBurgers(0.1),
-    InviscidBurgers(),
-    UpwindAdvection(-0.7),
-    UpwindAdvectionDiffusion(1.3, 0.2),
+for posed in (
+    Posed(Burgers(0.1), UpwindFlux),
+    Posed(Burgers(0.0), UpwindFlux),
+    Posed(Advection(-0.7), UpwindFlux),
+    Posed(AdvectionDiffusion(1.3, 0.2), UpwindFlux),
 ):
     for name, method in galerkin.items():
-        error = integrate_elements(equation, method)
-        measure_space("manufactured", equation, name, method.grids, error)
+        error = integrate_elements(posed, method)
+        measure_space("manufactured", posed, name, method.grids, error)
 print(f"{len(rows)} orders in space with discontinuous elements")
 
 # Known solutions: orders in space
@@ -325,7 +356,7 @@ print(f"{len(rows)} orders in space with discontinuous elements")
 
 def integrate(
     solution: ExactSolution,
-    equation: Equation,
+    posed: Posed,
     method: Method,
     duration: float,
     length: float = 2 * math.pi,
@@ -335,8 +366,8 @@ def integrate(
 
     def error(points: int) -> float:
         grid = Grid.line(points, length)
-        discrete = method.make(equation, grid)
-        u0 = solution.of(grid, 0.0, averages=equation.averages)
+        discrete = method.make(posed, grid)
+        u0 = solution.of(grid, 0.0, averages=posed.averages)
         step = min(discrete.stable_step(u0, RK4), grid.spacing[-1]) * courant
         times = torch.tensor([0.0, duration], dtype=torch.float64)
         with torch.no_grad():
@@ -347,28 +378,35 @@ def integrate(
                 integrator=SSPRK3 if isinstance(solution, MovingShock) else RK4,
                 substeps=math.ceil(duration / step),
             )[-1]
-        exact = solution.of(grid, duration, averages=equation.averages)
+        exact = solution.of(grid, duration, averages=posed.averages)
         return float((u - exact).abs().mean())
 
     return error
 
 
+inviscid = Posed(Burgers(0.0), UpwindFlux)
 for name in ("central_2", "central_4", "central_6", "weno_z", "spectral"):
-    form = GodunovBurgers(0.3) if name == "weno_z" else ConservativeBurgers(0.3)
+    posed = Posed(Burgers(0.3), UpwindFlux if name == "weno_z" else CentralFlux)
     measure_space(
         "Cole-Hopf",
         form,
         name,
         (256, 512) if name == "weno_z" else (64, 128),
-        integrate(ColeHopf(0.3), form, methods[name], 0.5, courant=0.4),
+        integrate(DecayingWave(0.3), posed, methods[name], 0.5, courant=0.4),
     )
 for name in ("upwind_3", "weno_z", "weno_js"):
     measure_space(
         "before the shock",
-        InviscidBurgers(),
+        Posed(Burgers(0.0), UpwindFlux),
         name,
         (64, 128) if quick else (128, 256, 512),
-        integrate(Steepening(), InviscidBurgers(), methods[name], 0.5, courant=0.2),
+        integrate(
+            Steepening(),
+            Posed(Burgers(0.0), UpwindFlux),
+            methods[name],
+            0.5,
+            courant=0.2,
+        ),
     )
 
 
@@ -384,7 +422,9 @@ def shock_error(name: str) -> Callable[[int], float]:
         for part in range(8):
             start = 1.0 + part / 8 * cell
             block = MovingShock(start=start, stop=start + 2.0)
-            run = integrate(block, InviscidBurgers(), methods[name], 1.0, courant=0.4)
+            run = integrate(
+                block, Posed(Burgers(0.0), UpwindFlux), methods[name], 1.0, courant=0.4
+            )
             errors.append(run(points))
         return sum(errors) / len(errors)
 
@@ -394,7 +434,7 @@ def shock_error(name: str) -> Callable[[int], float]:
 for name in ("weno_z", "weno_js"):
     measure_space(
         "moving shock",
-        InviscidBurgers(),
+        Posed(Burgers(0.0), UpwindFlux),
         name,
         (64, 128, 256, 512),
         shock_error(name),
@@ -403,12 +443,12 @@ for name in ("weno_z", "weno_js"):
 for name in ("central_2", "central_4", "central_6"):
     measure_space(
         "soliton",
-        ConservativeKortewegDeVries(),
+        Posed(KortewegDeVries(), CentralFlux),
         name,
         (384, 768),
         integrate(
             Solitons((1.5,), (24.0,)),
-            ConservativeKortewegDeVries(),
+            Posed(KortewegDeVries(), CentralFlux),
             methods[name],
             0.05,
             length=50.0,
@@ -452,7 +492,7 @@ def sampled_forcing(
     wave: Manufactured, discrete: Discretization
 ) -> Callable[[float | Tensor], Tensor]:
     """`t -> f` under which the waves, sampled, solve the discrete equation."""
-    averages = discrete.equation.averages
+    averages = discrete.averages
 
     def force(t: float | Tensor) -> Tensor:
         exact = wave.of(discrete.grid, float(t), averages=averages)
@@ -464,21 +504,21 @@ def sampled_forcing(
 
 few = (56, 112)  # of the highest orders, whose errors would soon be rounding
 many = (32, 64) if quick else (128, 256)
-for equation in (
-    ConvectiveBurgers(0.1),
-    GodunovBurgers(0.1),
-    UpwindAdvectionDiffusion(1.3, 0.2),
-    ConservativeKortewegDeVries(),
-    ConservativeKuramotoSivashinsky(),
+for posed in (
+    Posed(Burgers(0.1), Convective),
+    Posed(Burgers(0.1), UpwindFlux),
+    Posed(AdvectionDiffusion(1.3, 0.2), UpwindFlux),
+    Posed(KortewegDeVries(), CentralFlux),
+    Posed(KuramotoSivashinsky(), CentralFlux),
 ):
     for name, method in methods.items():
         # Limiters are not smooth, which hides the order of any integrator.
-        if name == "muscl" or not supports(method, equation):
+        if name == "muscl" or not supports(method, posed):
             continue
-        discrete = method.make(equation, Grid.line(16))
-        averages = equation.averages
+        discrete = method.make(posed, Grid.line(16))
+        averages = posed.averages
         u0 = wave.of(discrete.grid, 0.0, averages=averages)
-        label = type(equation).__name__
+        label = posed.label
         # Euler's method is never stable for waves: so short that they hardly grow. The
         # waves turn in this time, or the errors would drown in rounding.
         duration = min(0.5, 4 * discrete.stable_step(u0, RK4))
@@ -603,18 +643,14 @@ result = write_json(headline, arguments.run / "result.json", overwrite=True)
 
 # Plot
 
-shown = [
-    equation
-    for equation in equations
-    if type(equation) not in (Advection, UpwindAdvection)
-]
+shown = [posed for posed in equations if type(posed.equation) is not Advection]
 colours = ("#E69F00", "#009E73", "#CC79A7", "#666666", "#0072B2", "#56B4E9", "#D55E00")
 palette = dict(zip(methods, (*colours, "#B8A800", "#A6761D"), strict=True))
 with rc_context(plots.STYLE):
     figure = Figure(figsize=(plots.WIDTH, 7.4), layout="constrained")
     panels = figure.subplots(4, 3).ravel()
-    for axis, equation in zip(panels, shown, strict=False):
-        label = type(equation).__name__
+    for axis, posed in zip(panels, shown, strict=False):
+        label = posed.label
         for name, method in methods.items():
             if ("manufactured", label, name) not in curves:
                 continue
@@ -641,13 +677,13 @@ with rc_context(plots.STYLE):
     axis = panels[len(shown)]
     for key, colour in zip(INTEGRATORS, colours, strict=False):
         name = f"central_4, {key}"
-        steps, errors = curves["in time", "GodunovBurgers", name]
+        steps, errors = curves["in time", Posed(Burgers(0.1), UpwindFlux).label, name]
         axis.loglog(steps, errors, "o-", color=colour, markersize=2.5, label=key)
         order = INTEGRATORS[key].order
         reach = [steps[-1], 3 * steps[0]]
         ideal = [errors[-1] * (dt / reach[0]) ** order for dt in reach]
         axis.loglog(reach, ideal, ":", color="#999999", linewidth=0.8, zorder=0)
-    axis.set(title="in time: central 4, GodunovBurgers", xlabel="$\\Delta t$")
+    axis.set(title="in time: central 4, Burgers, UpwindFlux", xlabel="$\\Delta t$")
     axis.set_xlim(steps[-1] / 3, 3000 * steps[0])
     axis.legend(loc="center right")
     axis = panels[-1]

@@ -31,13 +31,13 @@ from stencilnet.report.tables import (
 )
 from stencilnet.storage import refuse_existing
 from stencilnet.study.comparison import check_comparison, compare_study
+from stencilnet.progress import Progress
 from stencilnet.study.config import Config, load_config
 from stencilnet.study.demonstration import demo as run_demo
 from stencilnet.study.denoising import compare_denoisers
 from stencilnet.study.denoising import denoise as denoise_store
 from stencilnet.study.generation import generate as generate_data
 from stencilnet.study.generation import kept_grids
-from stencilnet.study.reference import Progress
 from stencilnet.study.simulation import simulate as run_simulation
 from stencilnet.study.training import check_training
 from stencilnet.study.training import train as train_operator

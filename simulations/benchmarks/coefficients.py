@@ -40,6 +40,7 @@ from stencilnet.stencils import (
     Convex,
     Dissipation,
     Linear,
+    MomentConditions,
     NullSpace,
     Projection,
     Sign,
@@ -47,7 +48,6 @@ from stencilnet.stencils import (
 )
 from stencilnet.stencils.convex import ConvexLayer
 from stencilnet.stencils.cvxpy_convex import CvxpyConvex
-from stencilnet.stencils import MomentConditions
 from stencilnet.stencils.polyhedron import active_inequalities
 
 # Parameters

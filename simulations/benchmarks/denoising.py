@@ -34,10 +34,11 @@ from stencilnet.denoising import (
     weight_max,
 )
 from stencilnet.denoising.cvxpy_layer import difference_matrix
+from stencilnet.discretizations import classical
+from stencilnet.equations import Burgers
 from stencilnet.forcing import RandomForcing
 from stencilnet.grid import Grid
 from stencilnet.solver.integration import rollout
-from stencilnet.study.operators import classical
 
 # Parameters
 
@@ -218,7 +219,7 @@ def snapshot(n: int) -> np.ndarray:
     start = torch.zeros(1, 512, dtype=torch.float64)
     times = torch.linspace(0, 6, 61, dtype=torch.float64)
     with torch.no_grad():
-        weno = classical("weno_z", 0.01, grid)
+        weno = classical("weno_z", Burgers(0.01), grid)
         u = rollout(weno, start, times, force, substeps=20)
     states: np.ndarray = u[0, -1].numpy()
     return np.interp(np.linspace(0, 1, n), np.linspace(0, 1, 512), states)

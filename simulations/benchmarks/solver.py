@@ -39,15 +39,19 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from stencilnet.discretizations import Discretization, LearnedStencil, PseudoSpectral
-from stencilnet.equations import ConservativeBurgers, ConvectiveBurgers
+from stencilnet.discretizations import (
+    Discretization,
+    LearnedStencil,
+    PseudoSpectral,
+    classical,
+)
+from stencilnet.equations import Burgers
 from stencilnet.forcing import RandomForcing
 from stencilnet.grid import Grid
 from stencilnet.report import plots
 from stencilnet.solver.exponential import TimeDifferencing
 from stencilnet.solver.integration import rollout
 from stencilnet.solver.runge_kutta import RK4, RungeKutta
-from stencilnet.study.operators import classical
 from stencilnet.study.reference import advance
 
 try:
@@ -107,7 +111,7 @@ def problem(
 def learned(grid: Grid) -> LearnedStencil:
     """An operator of the demo's size in float32, as it is trained."""
     torch.manual_seed(0)
-    return LearnedStencil(ConservativeBurgers(viscosity), grid, width=6).float()
+    return LearnedStencil(Burgers(viscosity), grid, width=6).float()
 
 
 # Memory and time of gradients
@@ -191,7 +195,7 @@ def generator_vs_exponax(points: int) -> float:
     """
     batch, dt, steps = 80, 0.005, 20
     grid = Grid.line(points)
-    method = PseudoSpectral(ConvectiveBurgers(viscosity), grid)
+    method = PseudoSpectral(Burgers(viscosity), grid)
     force = RandomForcing.sample(batch, seed=0).spectrum(points)
     scheme = TimeDifferencing(method.symbol(), dt, krogstad=True)
     u0 = waves(grid, batch)
@@ -207,7 +211,7 @@ def generator_steps_vs_exponax() -> float:
     """Steps that exponax needs for a relative error of 1e-6 over ours, no forcing."""
     samples, duration = 8, 2.0
     grid = Grid.line(512)
-    method = PseudoSpectral(ConvectiveBurgers(viscosity), grid)
+    method = PseudoSpectral(Burgers(viscosity), grid)
     calm = RandomForcing.sample(samples, amplitude=0, seed=0).spectrum(512)
     u0 = waves(grid, samples)
 
@@ -249,7 +253,7 @@ def rollout_vs_torchdiffeq(*, compiled: bool) -> float | None:
     if odeint is None:
         return None
     grid, u0, force = problem(points, samples, torch.float64)
-    method = classical("weno_z", viscosity, grid)
+    method = classical("weno_z", Burgers(viscosity), grid)
     u0.requires_grad_()
     times = torch.linspace(0, 0.5, 101, dtype=torch.float64)
 
@@ -283,7 +287,7 @@ def rollout_vs_torchdiffeq(*, compiled: bool) -> float | None:
 
 def step_seconds(points: int, samples: int) -> float:
     grid, u0, force = problem(points, samples, torch.float64)
-    method = classical("weno_z", viscosity, grid)
+    method = classical("weno_z", Burgers(viscosity), grid)
     step = RK4.bind(method, force)
     with torch.no_grad():
         return seconds(lambda: step(0.0, u0, 1e-6), 5)
@@ -304,7 +308,7 @@ result = {
     "memory_ratio": plain["kilobytes"] / segmented["kilobytes"],
     "checkpoint_time_ratio": segmented["seconds"] / plain["seconds"],
     "compiled_weno_speedup": compiled_speedup(
-        classical("weno_z", viscosity, grid), torch.float64
+        classical("weno_z", Burgers(viscosity), grid), torch.float64
     ),
     "compiled_learned_speedup": compiled_speedup(learned(grid), torch.float32),
     **(measured("exponax") if exponax else {"generator_vs_exponax": None}),

@@ -91,16 +91,15 @@ class PseudoSpectral(Discretization):
         if not (equation.has_flux or equation.has_source):
             return torch.zeros_like(u_hat)
         u = torch.fft.irfft(u_hat, n=self.padded_points, norm="forward")
-        total = None
+        terms = []
         if equation.has_flux:
             # The scaling of the transform is left to the factor, which is smaller.
             flux_hat = torch.fft.rfft(equation.flux(u))[..., : self.modes]
-            total = flux_hat * (1j * self.get_constant("slope", u))
+            terms.append(flux_hat * (1j * self.get_constant("slope", u)))
         if equation.has_source:
             source_hat = torch.fft.rfft(equation.source(u), norm="forward")
-            source_hat = source_hat[..., : self.modes]
-            total = source_hat if total is None else total + source_hat
-        return total
+            terms.append(source_hat[..., : self.modes])
+        return sum(terms[1:], terms[0])
 
     def forward(self, u: Float[Tensor, "*batch x"]) -> Float[Tensor, "*batch x"]:
         self.check_field(u)

@@ -6,7 +6,7 @@ specs, such as `{"kind": "dissipation", "sign": 1, "at": 0.5}`.
 
 import abc
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, ClassVar, final
@@ -262,13 +262,13 @@ class Linear(SideCondition):
     """Linear inequalities `matrix c <= bounds`.
 
     Attributes:
-        matrix: one row per inequality, one column per point.
-        bounds: one per inequality.
+        matrix: one row per inequality, one column per point; tuples after construction.
+        bounds: one per inequality; a tuple after construction.
     """
 
     kind = "linear"
-    matrix: tuple[tuple[float, ...], ...]
-    bounds: tuple[float, ...]
+    matrix: Sequence[Sequence[float]]
+    bounds: Sequence[float]
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "matrix", _tuples(self.matrix))

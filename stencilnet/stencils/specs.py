@@ -43,7 +43,9 @@ def from_spec(
             f"{spec!r}."
         )
     entries = dict(spec)
-    kind = entries.pop("kind", None)
+    if "kind" not in entries:
+        raise ValueError(f"A {name} needs a kind, one of {', '.join(classes)}.")
+    kind = entries.pop("kind")
     if not isinstance(kind, str) or kind not in classes:
         raise unknown(name, kind, classes)
     problem = f"This is not a {name} of the kind {kind!r}: "
