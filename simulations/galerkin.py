@@ -21,7 +21,7 @@ from torch import Tensor
 from stencilnet.discretizations import DiscontinuousGalerkin, Discretization, Weno
 from stencilnet.equations import GodunovBurgers
 from stencilnet.grid import Grid
-from stencilnet.report.tables import write_json
+from stencilnet.report import write_json
 from stencilnet.solver.integration import rollout, substeps_within
 from stencilnet.solver.runge_kutta import SSPRK3
 from stencilnet.study.config import load_config
