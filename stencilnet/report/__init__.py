@@ -4,11 +4,7 @@ What a comparison declares of its metrics is described in `report.columns`, what
 figures read in `report.comparison`.
 """
 
-from stencilnet.report.certificate import (
-    certificate_figure,
-    certificate_table,
-    modified_wavenumbers,
-)
+from stencilnet.report.certificate import certificate_figure, certificate_table
 from stencilnet.report.columns import comparison_table, markdown_table, summarize
 from stencilnet.report.comparison import (
     comparison_figures,
@@ -31,6 +27,7 @@ from stencilnet.report.style import (
 )
 from stencilnet.report.training import training_figure
 from stencilnet.report.trajectories import trajectories_table
+from stencilnet.report.wavenumbers import modified_wavenumbers
 
 __all__ = [
     "LABELS",

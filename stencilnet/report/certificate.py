@@ -1,12 +1,25 @@
 """Certificate of a method, as table and figures.
 
-A certificate is a dataset as `study.certify` gives it. Rows, columns and panels follow
-what is there: a method without learned coefficients has no `lipschitz`, one without
-stencils no entry along `derivative`.
+A certificate is a dataset as `study.certify` gives it, with the attributes `spec`
+(JSON), `points` and `period`. All its variables are optional:
+
+- over `derivative`: `moment_residual`, `observed_order`, `resolved_k_dx`,
+  `reversed_share`, `lipschitz`; `modified_wavenumber` (derivative, part, quantile,
+  k_dx) at the quantiles 0, 0.05, 0.5, 0.95 and 1 with `modified_order`; and
+  `refinement_error` (derivative, spacing);
+- `refinement_error_u_t` (spacing), and numbers of the whole method:
+  `observed_order_u_t`, `lipschitz_bound`, `step`, `stable_step`,
+  `stable_step_of_data`, `growth_rate`;
+- `eigenvalue_real` and `eigenvalue_imaginary`, and `amplification` (z_imaginary,
+  z_real);
+- `mean_drift`, `relative_l2` and `blow_up` of rollouts.
+
+Rows, columns and panels follow what is there: a method without learned coefficients has
+no `lipschitz`, one without stencils no entry along `derivative`.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import xarray as xr
@@ -18,18 +31,23 @@ from rich.table import Table
 
 from stencilnet.report.columns import error_text
 from stencilnet.report.style import (
-    GREY,
-    LABELS,
     WIDTH,
     accent,
-    band,
     band_handle,
+    legend_below,
     letter_panels,
     line_styles,
     package_style,
     positive,
     reference_colour,
     thin,
+)
+from stencilnet.report.wavenumbers import (
+    BANDS,
+    derivatives,
+    draw_symbols,
+    formula,
+    label_parts,
 )
 
 # Label, variable per derivative and its format, variable of the whole and its format.
@@ -56,8 +74,6 @@ _ROWS = (
     ("  stable about states of the data", None, "", "stable_step_of_data", "{:.3g}"),
     ("fastest growth about the data", None, "", "growth_rate", "{:.2g}"),
 )
-# Quantiles of the stencils that bound a band, and its name in a legend.
-_BANDS = ((0.0, 1.0, "all stencils"), (0.05, 0.95, "5 to 95 %"))
 
 
 def certificate_table(certificate: xr.Dataset) -> Group:
@@ -68,7 +84,7 @@ def certificate_table(certificate: xr.Dataset) -> Group:
             what was certified, as JSON: any mapping, of which `equation` and `form`
             come first.
     """
-    names = _derivatives(certificate)
+    names = derivatives(certificate)
     table = Table(box=SIMPLE_HEAD, padding=0, show_edge=False)
     table.add_column("")
     for heading in (*names, "all"):
@@ -105,7 +121,7 @@ def certificate_figure(certificate: xr.Dataset) -> Figure:
     Raises:
         ValueError: if it holds nothing of these.
     """
-    names = _derivatives(certificate)
+    names = derivatives(certificate)
     waves = names if "modified_wavenumber" in certificate else []
     draw = []
     if {"refinement_error", "refinement_error_u_t"} & set(certificate):
@@ -125,14 +141,14 @@ def certificate_figure(certificate: xr.Dataset) -> Figure:
     if waves:
         rows = left.subplots(len(waves), 2, sharex=True, squeeze=False)
         for row, name in zip(rows, waves, strict=True):
-            _symbols(row, certificate.sel(derivative=name))
-        _finish_waves(rows)
+            draw_symbols(row, certificate.sel(derivative=name))
+        label_parts(rows)
         handles = rows[0, 0].get_legend_handles_labels()[0]
         handles += [
             band_handle(accent(), label, layers=layers)
-            for layers, (_, _, label) in enumerate(_BANDS, start=1)
+            for layers, (_, _, label) in enumerate(BANDS, start=1)
         ]
-        left.legend(handles=handles, loc="outside lower center", ncols=len(handles))
+        legend_below(left, handles)
         panels += rows.ravel().tolist()
     if draw:
         shape = (len(draw), 1) if waves else (1, len(draw))
@@ -142,54 +158,6 @@ def certificate_figure(certificate: xr.Dataset) -> Figure:
         panels += others.tolist()
     letter_panels(panels)
     return figure
-
-
-@package_style()
-def modified_wavenumbers(certificates: Mapping[str, xr.Dataset]) -> Figure:
-    """Modified wavenumbers of several methods, a row per derivative that they share.
-
-    Lines are medians over the stencils of a method, bands their range of 5 to 95 %.
-
-    Args:
-        certificates: by the names of methods. A derivative is drawn if at least two of
-            them have it, or the only one.
-
-    Raises:
-        ValueError: if there is no such derivative.
-    """
-    styles = line_styles(certificates)
-    shared = _shared_derivatives(certificates)
-    figure = Figure(figsize=(WIDTH, 1.75 * len(shared) + 0.5), layout="constrained")
-    rows = figure.subplots(len(shared), 2, sharex=True, squeeze=False)
-    for row, ((derivative, _), methods) in zip(rows, shared.items(), strict=True):
-        for name in methods:
-            _symbols(
-                row,
-                certificates[name].sel(derivative=derivative),
-                bands=_BANDS[1:],
-                label=LABELS.get(name, name),
-                style=styles[name],
-                exact=name == methods[0],
-            )
-    _finish_waves(rows)
-    handles = {
-        label: handle
-        for axis in rows[:, 0]
-        for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)
-    }
-    figure.legend(
-        handles=[*handles.values(), band_handle(GREY, _BANDS[1][2])],
-        loc="outside lower center",
-        ncols=min(5, len(handles) + 1),
-    )
-    letter_panels(rows.ravel())
-    return figure
-
-
-def _derivatives(certificate: xr.Dataset) -> list[str]:
-    if "derivative" not in certificate.coords:
-        return []
-    return [str(name) for name in certificate["derivative"].values]
 
 
 def _title(certificate: xr.Dataset) -> str:
@@ -248,49 +216,14 @@ def _of_rollouts(certificate: xr.Dataset) -> dict[str, str]:
     return texts
 
 
-def _symbols(
-    axes: Sequence[Any],
-    certificate: xr.Dataset,
-    *,
-    bands: Sequence[tuple[float, float, str]] = _BANDS,
-    label: str = "median",
-    style: Mapping[str, Any] | None = None,
-    exact: bool = True,
-) -> None:
-    """Real and imaginary part of one derivative's symbol."""
-    style = {"color": accent()} if style is None else style
-    order = int(certificate["modified_order"])
-    k_dx = certificate["k_dx"].values
-    truths = (k_dx**order, 0 * k_dx)
-    for part, (axis, truth) in enumerate(zip(axes, truths, strict=True)):
-        quantiles = certificate["modified_wavenumber"].isel(part=part)
-        if exact:
-            dotted = {"color": reference_colour(), "linewidth": thin()}
-            axis.plot(k_dx, truth, ":", label="exact", **dotted)
-        for low, high, _ in bands:
-            ends = (quantiles.sel(quantile=low), quantiles.sel(quantile=high))
-            band(axis, k_dx, *ends, style["color"])
-        axis.plot(k_dx, quantiles.sel(quantile=0.5), label=label, **style)
-    name = str(certificate["derivative"].values)
-    power = f"^{order}" if order > 1 else ""
-    axes[0].set_ylabel(f"{_formula(name)}:  $(k^* \\Delta x){power}$")
-
-
-def _finish_waves(rows: Any) -> None:
-    for axis, part in zip(rows[0], ("real", "imaginary"), strict=True):
-        axis.set_title(f"{part} part")
-    for axis in rows[-1]:
-        axis.set_xlabel("$k \\Delta x$")
-
-
 def _refinement(axis: Any, certificate: xr.Dataset) -> None:
     """Errors on smooth fields against the spacing."""
-    spacing, names = certificate["spacing"], _derivatives(certificate)
+    spacing, names = certificate["spacing"], derivatives(certificate)
     styles = line_styles(names, {})
     if "refinement_error" in certificate:
         for name in names:
             error = positive(certificate["refinement_error"].sel(derivative=name))
-            axis.plot(spacing, error, marker="o", label=_formula(name), **styles[name])
+            axis.plot(spacing, error, marker="o", label=formula(name), **styles[name])
     if "refinement_error_u_t" in certificate:
         whole = positive(certificate["refinement_error_u_t"])
         axis.plot(spacing, whole, "s-", color=reference_colour(), label="$u_t$")
@@ -320,37 +253,3 @@ def _stability(axis: Any, certificate: xr.Dataset) -> None:
     axis.set(xlabel="Re $\\lambda \\Delta t$", ylabel="Im $\\lambda \\Delta t$")
     axis.set_title("stability")
     axis.set_aspect("equal")
-
-
-def _shared_derivatives(
-    certificates: Mapping[str, xr.Dataset],
-) -> dict[tuple[str, int], list[str]]:
-    """Derivatives, by name and order in `u_t`, and the methods that have them."""
-    methods: dict[tuple[str, int], list[str]] = {}
-    for name, certificate in certificates.items():
-        if "modified_wavenumber" in certificate:
-            for derivative in _derivatives(certificate):
-                entry = certificate.sel(derivative=derivative)
-                key = (derivative, int(entry["modified_order"]))
-                methods.setdefault(key, []).append(name)
-    least = min(2, len(certificates))
-    shared = {key: names for key, names in methods.items() if len(names) >= least}
-    if not shared:
-        said = "; ".join(
-            f"{name}: {', '.join(_derivatives(certificate)) or 'none'}"
-            for name, certificate in certificates.items()
-        )
-        raise ValueError(
-            f"These methods share no derivative with a modified wavenumber ({said}): "
-            f"compare methods of one form."
-        )
-    return shared
-
-
-def _formula(name: str) -> str:
-    """The name of a derivative, such as `u_xx` or `u_left`, as a formula."""
-    letter, _, index = name.partition("_")
-    if not index:
-        return f"${letter}$"
-    roman = "" if set(index) == {"x"} else r"\rm "
-    return f"${letter}_{{{roman}{index}}}$"

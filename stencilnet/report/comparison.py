@@ -26,6 +26,7 @@ from stencilnet.report.style import (
     band_handle,
     highlighted,
     labels,
+    legend_below,
     letter_panels,
     line_styles,
     package_style,
@@ -105,8 +106,9 @@ def space_time(
         error = positive(trajectory["error"].sel(scheme=name))
         axes[1, 0].plot(error["time"], error, label=names[name], **styles[name])
     axes[1, 0].set_yscale("log")
+    axes[1, 0].margins(x=0)
     handles = axes[1, 0].get_legend_handles_labels()[0]
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
+    legend_below(figure, handles)
     above = [LABELS["reference"], *(names[name] for name in methods)]
     below = ["relative $L^2$ error", *["error"] * len(methods)]
     for axis, title in zip(axes.flat, above + below, strict=True):
@@ -154,7 +156,7 @@ def error_against_time(
     axis.set(yscale="log", xlabel="$t$", ylabel="relative $L^2$ error")
     handles = [*axis.get_legend_handles_labels()[0]]
     handles.append(band_handle(GREY, "range of samples"))
-    figure.legend(handles=handles, loc="outside lower center", ncols=3)
+    legend_below(figure, handles, columns=3)
     return figure
 
 
@@ -200,7 +202,7 @@ def snapshots(comparison: xr.Dataset, methods: Sequence[str] | None = None) -> F
     axes[0, 0].set_ylabel("$u$")
     axes[1, 0].set_ylabel("error")
     handles = axes[0, 0].get_legend_handles_labels()[0]
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
+    legend_below(figure, handles)
     letter_panels(axes.ravel())
     return figure
 
@@ -236,8 +238,7 @@ def spectra(comparison: xr.Dataset, methods: Sequence[str] | None = None) -> Fig
     right.set(xscale="log", ylim=(0, 2), xlabel="$k$", ylabel="energy / reference")
     right.set_title("ratio to the reference")
     handles = left.get_legend_handles_labels()[0]
-    columns = min(4, len(handles))
-    figure.legend(handles=handles, loc="outside lower center", ncols=columns)
+    legend_below(figure, handles)
     letter_panels((left, right))
     return figure
 

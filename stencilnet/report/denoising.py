@@ -19,6 +19,7 @@ from stencilnet.report.style import (
     WIDTH,
     highlighted,
     labels,
+    legend_below,
     letter_panels,
     line_styles,
     package_style,
@@ -84,8 +85,7 @@ def denoising_figure(compared: xr.Dataset) -> Figure:
         low, high = float(slope.min()), float(slope.max())
         margin = 0.25 * (high - low) or 1.0
         axes[1, 0].set_ylim(low - margin, high + margin)
-        handles = axes[0, 0].get_legend_handles_labels()[0]
-        figure.legend(handles=handles, loc="outside lower center")
+        legend_below(figure, axes[0, 0].get_legend_handles_labels()[0])
     letter_panels(axes.ravel())
     if "error" in compared:
         _write_errors(compared, axes)

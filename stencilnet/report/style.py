@@ -224,6 +224,12 @@ def letter_panels(axes: Iterable[Any]) -> None:
         axis.set_title(f"({letter}) {title}".rstrip(), loc="left")
 
 
+def legend_below(figure: Any, handles: Sequence[Any], *, columns: int = 6) -> None:
+    """A legend under the panels of a figure or of a part of it."""
+    columns = min(columns, len(handles))
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns)
+
+
 def band(axis: Any, x: Any, low: Any, high: Any, colour: Any) -> None:
     """A translucent band; overlapping ones darken."""
     axis.fill_between(x, low, high, color=colour, alpha=0.18, linewidth=0)
