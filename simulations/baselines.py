@@ -18,7 +18,7 @@ from rich.progress import track
 
 from stencilnet.discretizations import classical
 from stencilnet.equations import equation_from_spec
-from stencilnet.report.tables import summarize, write_json
+from stencilnet.report import summarize, write_json
 from stencilnet.storage import grid_of, read_trajectories
 from stencilnet.study.comparison import compare
 from stencilnet.study.config import load_config
@@ -72,7 +72,7 @@ for problem in ("p2", "p1"):
                 for name in methods
             }
             for row in summarize([compare(solvers, reference)]):
-                errors[problem, row.method, points].append(row.relative_l2)
+                errors[problem, row["method"], points].append(row["relative_l2"])
 
 # Tables
 

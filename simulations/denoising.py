@@ -20,14 +20,12 @@ from pathlib import Path
 import numpy as np
 import torch
 import xarray as xr
-from matplotlib import rc_context
 from matplotlib.figure import Figure
 from rich.progress import track
 from torch import Tensor, nn
 
 from stencilnet.denoising import Penalty, TotalVariation, denoise, search_weight
-from stencilnet.report import plots
-from stencilnet.report.tables import write_json
+from stencilnet.report import WIDTH, package_style, save, write_json
 from stencilnet.storage import new_store
 
 # Parameters
@@ -343,9 +341,9 @@ second = write_table(
 
 figures: dict[str, Figure] = {}
 shown = ("linear", "linear + layer", "layer")
-with rc_context(plots.STYLE):
+with package_style():
     for number, name in enumerate(families):
-        figure = Figure(figsize=(plots.WIDTH, 2.2), layout="constrained")
+        figure = Figure(figsize=(WIDTH, 2.2), layout="constrained")
         axes = figure.subplots(1, 3, sharey=True)
         for axis, kind in zip(axes, shown, strict=True):
             model, noisy_signals, clean_signals = kept[name, kind]
@@ -357,7 +355,7 @@ with rc_context(plots.STYLE):
             axis.set(title=kind, xlabel="point")
         axes[0].legend()
         figures[f"figure-{1 + number}-{name}"] = figure
-    figure = Figure(figsize=(plots.WIDTH, 2.6), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 2.6), layout="constrained")
     left, right = figure.subplots(1, 2)
     parameters = kept["piecewise", "linear + layer"][0].linear.parameters()
     weights, biases = (parameter.detach() for parameter in parameters)
@@ -371,7 +369,7 @@ with rc_context(plots.STYLE):
 paths = [
     path
     for name, figure in figures.items()
-    for path in plots.save(figure, arguments.run / name)
+    for path in save(figure, arguments.run / name)
 ]
 result = write_json(
     {

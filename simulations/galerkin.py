@@ -23,7 +23,7 @@ from stencilnet.discretizations import DiscontinuousGalerkin, Discretization, We
 from stencilnet.equations import equation_from_spec
 from stencilnet.forcing import RandomForcing
 from stencilnet.grid import Grid
-from stencilnet.report.tables import write_json
+from stencilnet.report import write_json
 from stencilnet.solver.integration import rollout, substeps_within
 from stencilnet.solver.runge_kutta import SSPRK3
 from stencilnet.study.config import load_config

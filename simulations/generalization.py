@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rich.progress import track
 
-from stencilnet.report.tables import markdown_table, summarize, write_json
+from stencilnet.report import markdown_table, summarize, write_json
 from stencilnet.study.comparison import compare_study
 from stencilnet.study.config import load_config
 from stencilnet.study.generation import generate
@@ -64,9 +64,10 @@ for number, (name, overrides) in enumerate(
     run = arguments.run / f"condition-{number}"
     generate(config, run, overwrite=True)
     comparisons = compare_study(config, run, operator=arguments.operator)
-    rows = summarize(comparisons)
-    text += f"\n## {name}\n\n{markdown_table(rows)}"
-    headline[name] = {row.method: row.relative_l2 for row in rows}
+    text += f"\n## {name}\n\n{markdown_table(comparisons)}"
+    headline[name] = {
+        row["method"]: row["relative_l2"] for row in summarize(comparisons)
+    }
 
 # Tables
 

@@ -16,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from matplotlib import rc_context
 from matplotlib.figure import Figure
 from rich.progress import track
 from torch import Tensor
@@ -25,8 +24,7 @@ from stencilnet.discretizations import PseudoSpectral
 from stencilnet.equations import Burgers
 from stencilnet.forcing import RandomForcing
 from stencilnet.grid import Grid
-from stencilnet.report import plots
-from stencilnet.report.tables import write_json
+from stencilnet.report import WIDTH, package_style, save, write_json
 from stencilnet.solver.integration import rollout
 from stencilnet.solver.runge_kutta import RK4
 from stencilnet.study.config import load_config
@@ -164,8 +162,8 @@ result = write_json(headline, arguments.run / "result.json", overwrite=True)
 
 # Figure
 
-with rc_context(plots.STYLE):
-    figure = Figure(figsize=(plots.WIDTH, 2.8), layout="constrained")
+with package_style():
+    figure = Figure(figsize=(WIDTH, 2.8), layout="constrained")
     left, right = figure.subplots(1, 2)
     for (name, of), colour in zip(
         by_noise.items(), ("#D55E00", "#0072B2", "#009E73", "#999999"), strict=True
@@ -191,7 +189,7 @@ with rc_context(plots.STYLE):
         )
     right.set(xlabel="$x$", ylabel="$u$", title="1 % noise: observed, found, true")
     right.legend()
-written = plots.save(figure, arguments.run / "inverse")
+written = save(figure, arguments.run / "inverse")
 
 print("\n".join(lines))
 for path in (table, *written, result):

@@ -21,15 +21,18 @@ from typing import Any
 import numpy as np
 import torch
 import xarray as xr
-from matplotlib import rc_context
 from matplotlib.figure import Figure
 from rich.progress import track
 from torch import Tensor, nn
 
 from stencilnet.forcing import RandomForcing
-from stencilnet.report import plots
-from stencilnet.report.tables import write_json
-from stencilnet.stencils import CoefficientLayer, MomentConditions, Projection, Soft
+from stencilnet.report import WIDTH, package_style, save, write_json
+from stencilnet.stencils import (
+    CoefficientLayer,
+    MomentConditions,
+    ProjectionLayer,
+    SoftLayer,
+)
 from stencilnet.storage import new_store
 
 # Parameters
@@ -88,7 +91,7 @@ table_rows = {
 }
 models = ["unconstrained", "soft", "hard"]
 if arguments.cvxpylayers:
-    from stencilnet.stencils.cvxpy_convex import CvxpyConvex
+    from stencilnet.stencils.cvxpy_convex import CvxpyConvexLayer
 
     models.append("cvxpylayers")
 
@@ -141,8 +144,10 @@ def make_layer(name: str, row: Row) -> CoefficientLayer | None:
         return None
     conditions = MomentConditions(row.offsets, 0, row.order)
     if name == "soft":
-        return Soft(conditions, mu=0.1, learn_mu=True)
-    return Projection(conditions) if name == "hard" else CvxpyConvex(conditions)
+        return SoftLayer(conditions, mu=0.1, learn_mu=True)
+    return (
+        ProjectionLayer(conditions) if name == "hard" else CvxpyConvexLayer(conditions)
+    )
 
 
 # Solve
@@ -272,8 +277,8 @@ x, values = function(0)
 row = table_rows["table6_20"]
 around, target = neighbours(values, row.offsets)
 inner = x[2:-2]
-with rc_context(plots.STYLE):
-    figure = Figure(figsize=(plots.WIDTH / 2, 1.1), layout="constrained")
+with package_style():
+    figure = Figure(figsize=(WIDTH / 2, 1.1), layout="constrained")
     axis = figure.subplots()
     reach = np.arange(-3, 4)
     axis.plot(reach, 0 * reach, "-", color="#999999", zorder=0)
@@ -289,14 +294,14 @@ with rc_context(plots.STYLE):
     axis.set_axis_off()
     figures["figure-4-stencil"] = figure
 
-    figure = Figure(figsize=(plots.WIDTH / 2, 2.2), layout="constrained")
+    figure = Figure(figsize=(WIDTH / 2, 2.2), layout="constrained")
     axis = figure.subplots()
     axis.plot(x, values, color="black")
     axis.set(xlabel="$x$", ylabel="$f(x, 0)$")
     figures["figure-5-forcing"] = figure
 
-    figure = Figure(figsize=(plots.WIDTH, 3.2), layout="constrained")
-    sums = Figure(figsize=(plots.WIDTH, 1.7), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 3.2), layout="constrained")
+    sums = Figure(figsize=(WIDTH, 1.7), layout="constrained")
     shared: Any = {"sharex": True, "sharey": "row", "squeeze": False}
     panels = figure.subplots(2, len(models), height_ratios=(3, 2), **shared)
     sum_panels = sums.subplots(1, len(models), **shared)
@@ -322,7 +327,7 @@ with rc_context(plots.STYLE):
 paths = [
     path
     for name, figure in figures.items()
-    for path in plots.save(figure, arguments.run / name)
+    for path in save(figure, arguments.run / name)
 ]
 result = write_json(
     {"seconds": round(time.perf_counter() - begin - outside, 1), **headline},

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from matplotlib import rc_context
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -51,8 +50,7 @@ from stencilnet.equations import (
     UpwindFlux,
 )
 from stencilnet.grid import Grid
-from stencilnet.report import plots
-from stencilnet.report.tables import write_json
+from stencilnet.report import LABELS, WIDTH, package_style, save, write_json
 from stencilnet.solver.exponential import ETDRK4, ETDRK4B, IFRK4, IntegratingFactor
 from stencilnet.solver.implicit_explicit import ARS222, ARS443
 from stencilnet.solver.integration import rollout
@@ -389,7 +387,7 @@ for name in ("central_2", "central_4", "central_6", "weno_z", "spectral"):
     posed = Posed(Burgers(0.3), UpwindFlux if name == "weno_z" else CentralFlux)
     measure_space(
         "Cole-Hopf",
-        form,
+        posed,
         name,
         (256, 512) if name == "weno_z" else (64, 128),
         integrate(DecayingWave(0.3), posed, methods[name], 0.5, courant=0.4),
@@ -646,8 +644,8 @@ result = write_json(headline, arguments.run / "result.json", overwrite=True)
 shown = [posed for posed in equations if type(posed.equation) is not Advection]
 colours = ("#E69F00", "#009E73", "#CC79A7", "#666666", "#0072B2", "#56B4E9", "#D55E00")
 palette = dict(zip(methods, (*colours, "#B8A800", "#A6761D"), strict=True))
-with rc_context(plots.STYLE):
-    figure = Figure(figsize=(plots.WIDTH, 7.4), layout="constrained")
+with package_style():
+    figure = Figure(figsize=(WIDTH, 7.4), layout="constrained")
     panels = figure.subplots(4, 3).ravel()
     for axis, posed in zip(panels, shown, strict=False):
         label = posed.label
@@ -657,7 +655,7 @@ with rc_context(plots.STYLE):
             spacings, errors = curves["manufactured", label, name]
             spacings = [2 * math.pi * h for h in spacings]
             style = {"color": palette[name], "markersize": 2.5, "linewidth": 0.9}
-            axis.loglog(spacings, errors, "o-", label=plots.LABELS[name], **style)
+            axis.loglog(spacings, errors, "o-", label=LABELS[name], **style)
             if method.order is None:
                 continue
             reach = [spacings[-1], 2.5 * spacings[0]]
@@ -690,7 +688,7 @@ with rc_context(plots.STYLE):
     axis.loglog(large[3][1:], large[4][1:], "k-")
     axis.axvline(1 / math.sqrt(2), color="#999999", linestyle=":")
     axis.set(title="chaos on L = 32$\\pi$", xlabel="$k$", ylabel="$|u_k|^2$")
-files = plots.save(figure, arguments.run / "orders")
+files = save(figure, arguments.run / "orders")
 print("\n".join(lines))
 for path in (table, arguments.run / "table.csv", result, *files):
     print(f"wrote {path}")

@@ -20,18 +20,20 @@ from rich.progress import (
 )
 from rich.progress import Progress as Bars
 
-from stencilnet.report import plots
-from stencilnet.report.tables import (
-    certificate_page,
+from stencilnet.progress import Progress
+from stencilnet.report import (
+    certificate_figure,
+    certificate_table,
+    comparison_table,
+    denoising_figure,
     denoising_table,
-    screen_table,
-    summarize,
+    figure_paths,
+    save,
     trajectories_table,
     write_report,
 )
 from stencilnet.storage import refuse_existing
 from stencilnet.study.comparison import check_comparison, compare_study
-from stencilnet.progress import Progress
 from stencilnet.study.config import Config, load_config
 from stencilnet.study.demonstration import demo as run_demo
 from stencilnet.study.denoising import compare_denoisers
@@ -137,7 +139,7 @@ def denoise(
     target = store if out is None else out
     drawn = target.with_name(f"{target.stem}-denoised") if figure is None else figure
     drawn = _without_suffix(drawn)
-    for path in plots.targets(drawn):
+    for path in figure_paths(drawn):
         refuse_existing(path, overwrite=overwrite)
     with _bar("Denoising") as progress:
         path = denoise_store(
@@ -155,7 +157,7 @@ def denoise(
     compared = compare_denoisers(path)
     if "error" in compared:
         _output.print(denoising_table(compared))
-    _say([path, *plots.save(plots.denoising(compared), drawn)])
+    _say([path, *save(denoising_figure(compared), drawn)])
 
 
 @app.command()
@@ -248,7 +250,7 @@ def compare(
     with _bar("Comparing") as progress:
         comparisons = compare_study(study, folder, operator=operator, progress=progress)
     paths = write_report(comparisons, folder / "comparison", overwrite=overwrite)
-    _output.print(screen_table(summarize(comparisons)))
+    _output.print(comparison_table(comparisons))
     _say(paths)
 
 
@@ -267,7 +269,7 @@ def demo(
         return
     with _bars() as bar:
         result = run_demo(study, folder, overwrite=overwrite, progress=bar)
-    _output.print(screen_table(result.rows))
+    _output.print(comparison_table(result.comparisons))
     _say([*result.paths, result.result])
 
 
@@ -289,7 +291,7 @@ def verify(
     """Check a store against its checksum and show what it vouches for."""
     if figure is not None:
         figure = _without_suffix(figure)
-        for path in plots.targets(figure):
+        for path in figure_paths(figure):
             refuse_existing(path, overwrite=overwrite)
     found = verify_store(store, data=data)
     _output.print(f"{store} is whole.", highlight=False, soft_wrap=True, markup=False)
@@ -298,9 +300,9 @@ def verify(
             raise ValueError("Only a certificate is drawn: leave out --figure.")
         _output.print(trajectories_table(found))
         return
-    _output.print(certificate_page(found), highlight=False)
+    _output.print(certificate_table(found), highlight=False)
     if figure is not None:
-        _say(plots.save(plots.certificate(found), figure))
+        _say(save(certificate_figure(found), figure))
 
 
 def main() -> None:

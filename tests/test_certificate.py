@@ -1,4 +1,3 @@
-import io
 import math
 
 import numpy as np
@@ -7,7 +6,6 @@ import torch
 import xarray as xr
 import zarr
 from helpers import randomize, smooth_field
-from rich.console import Console
 from studies import generated
 
 from stencilnet import (
@@ -22,12 +20,10 @@ from stencilnet import (
     RandomForcing,
     certify,
     load_operator,
-    plots,
     rollout,
     train,
     verify,
 )
-from stencilnet.report.tables import certificate_page
 from stencilnet.stencils import Dissipation
 from stencilnet.storage import trajectories
 from stencilnet.study.certificate import _SILU_SLOPE
@@ -278,20 +274,3 @@ def test_a_certificate_that_was_tampered_with_is_noticed(run):
         verify(run / "operator.zarr")
     group["moment_residual"][...] = before
     verify(run / "operator.zarr")
-
-
-def test_page_and_figure_show_a_certificate(run, tmp_path):
-    certificate = verify(run / "operator.zarr")
-    console = Console(width=80, record=True, file=io.StringIO())
-    console.print(certificate_page(certificate))
-    lines = console.export_text().splitlines()
-    for label, variable in (
-        ("time step", "step"),
-        ("stable about constant states", "stable_step"),
-        ("stable about states of the data", "stable_step_of_data"),
-    ):
-        (line,) = (line for line in lines if line.strip().startswith(label))
-        assert line.split()[-1] == f"{float(certificate[variable]):.3g}"
-    assert any(line.split() == ["blow-ups", "0/2"] for line in lines)
-    for path in plots.save(plots.certificate(certificate), tmp_path / "figure"):
-        assert path.stat().st_size > 1000

@@ -16,7 +16,7 @@ from stencilnet import (
     read_trajectories,
     train,
 )
-from stencilnet.report.tables import markdown_table, summarize, write_report
+from stencilnet.report import markdown_table, summarize
 from stencilnet.study.comparison import compare_study
 from stencilnet.study.generation import store_path
 
@@ -66,6 +66,23 @@ def test_metrics_are_their_definitions(comparison):
         np.testing.assert_allclose(of["spectrum"], energy.mean((0, 1)), atol=1e-30)
 
 
+def test_the_metrics_of_a_comparison_are_columns(comparison):
+    header, _, first, *_ = markdown_table([comparison]).splitlines()
+    headings = [cell.strip() for cell in header.strip("|").split("|")]
+    assert headings == [
+        "method", "points", "dt", "rel. L2", "spread", "worst", "MAE", "valid t",
+        "drift", "blow-ups",
+    ]  # fmt: skip
+    assert first.startswith("| learned | 16 | ")
+    assert first.endswith(" | 0/2 |")
+    row = summarize([comparison])[0]
+    learned = comparison.sel(scheme="learned")
+    assert row["relative_l2"] == float(learned["relative_l2"].mean())
+    assert row["worst"] == float(learned["relative_l2"].max())
+    assert row["mean_drift"] == float(learned["mean_drift"].max())
+    assert row["step"] == float(learned["step"])
+
+
 def test_flux_forms_do_not_drift(comparison):
     for name in ("learned", "weno_z", "central_2"):
         assert float(comparison["mean_drift"].sel(scheme=name).max()) < 1e-12
@@ -102,8 +119,8 @@ def test_a_blow_up_is_counted_as_a_failure(reference):
     assert (result["valid_time"].sel(scheme="bad") < 0.5).all()
     assert np.isinf(result["mean_drift"].sel(scheme="bad")).all()
     good, bad = summarize([result])
-    assert (good.blow_ups, bad.blow_ups, bad.samples) == (0, 2, 2)
-    assert bad.relative_l2 == bad.spread == math.inf
+    assert (good["blow_ups"], bad["blow_ups"], bad["samples"]) == (0, 2, 2)
+    assert bad["relative_l2"] == bad["spread"] == math.inf
 
 
 def test_valid_time_ends_at_the_first_error_above_the_threshold(reference):
@@ -160,30 +177,3 @@ def test_an_operator_is_compared_on_a_longer_domain_too(run, tmp_path):
     (result,) = compare_study(config, tmp_path, operator=run / "operator.zarr")
     assert result.attrs["points"] == 32
     assert float(result["relative_l2"].sel(scheme="learned").max()) < 0.5
-
-
-def test_a_report_holds_tables_figures_and_data(comparison, tmp_path):
-    folder = tmp_path / "comparison"
-    paths = write_report([comparison], folder)
-    assert all(path.stat().st_size > 0 for path in paths)
-    names = {path.name for path in paths}
-    for figure in ("space-time", "error-against-time", "snapshots", "spectra"):
-        assert {f"{figure}-16.png", f"{figure}-16.pdf"} <= names
-    rows = summarize([comparison])
-    table = (folder / "table.md").read_text()
-    assert table == markdown_table(rows)
-    assert len(table.splitlines()) == 2 + len(rows)
-    header, first = (folder / "table.csv").read_text().splitlines()[:2]
-    values = dict(zip(header.split(","), first.split(","), strict=True))
-    assert values["method"] == "learned"
-    assert float(values["relative_l2"]) == rows[0].relative_l2
-    with pytest.raises(FileExistsError, match="--overwrite"):
-        write_report([comparison], folder)
-
-
-def test_figures_survive_blow_ups(reference, tmp_path):
-    grid = Grid.line(16)
-    bad = FiniteDifference(ConservativeBurgers(1e9), grid, order=2)
-    with pytest.warns(UserWarning, match="past the stability limit"):
-        result = compare({"bad": bad}, reference, steps={"bad": 0.1})
-    assert write_report([result], tmp_path / "comparison")

@@ -18,7 +18,6 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from statistics import median
-from typing import Any
 
 import cvxpy
 import torch
@@ -28,7 +27,7 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from stencilnet import (
-    ConservativeBurgers,
+    Burgers,
     Grid,
     LearnedStencil,
     RandomForcing,
@@ -38,16 +37,18 @@ from stencilnet.stencils import (
     Bounds,
     CoefficientLayer,
     Convex,
+    ConvexLayer,
     Dissipation,
     Linear,
     MomentConditions,
     NullSpace,
-    Projection,
+    NullSpaceLayer,
+    PolyhedralLayer,
+    ProjectionLayer,
     Sign,
     UpwindBias,
 )
-from stencilnet.stencils.convex import ConvexLayer
-from stencilnet.stencils.cvxpy_convex import CvxpyConvex
+from stencilnet.stencils.cvxpy_convex import CvxpyConvexLayer
 from stencilnet.stencils.polyhedron import active_inequalities
 
 # Parameters
@@ -109,7 +110,10 @@ def largest_residual(dtype: torch.dtype) -> float:
         for derivative in range(points):
             for order in range(1, points - derivative + 1):
                 one = MomentConditions(offsets, derivative, order)
-                layers: list[CoefficientLayer] = [NullSpace(one), Projection(one)]
+                layers: list[CoefficientLayer] = [
+                    NullSpaceLayer(one),
+                    ProjectionLayer(one),
+                ]
                 for layer in layers:
                     raw = draws(1000, layer.inputs, seed=points).to(dtype)
                     residual = layer.residual(layer.to(dtype)(raw))
@@ -146,7 +150,7 @@ def training_step(layer: CoefficientLayer | None, batch: int) -> Callable[[], ob
 def step_ratios(batch: int) -> tuple[float, float]:
     """Of the null-space layer, and of the projection, to no layer."""
     four = MomentConditions([-2.0, -1.0, 1.0, 2.0], 0, 2)
-    layers = (None, NullSpace(four).float(), Projection(four).float())
+    layers = (None, NullSpaceLayer(four).float(), ProjectionLayer(four).float())
     free, null_space, projection = paired_seconds(
         [training_step(layer, batch) for layer in layers], repeats=61, times=30
     )
@@ -156,11 +160,11 @@ def step_ratios(batch: int) -> tuple[float, float]:
 # Rollouts
 
 
-def rollout_gradient(layer: str, **settings: Any) -> Callable[[], object]:
+def rollout_gradient(constraint: Constraints) -> Callable[[], object]:
     """The gradient of 64 windows of P2 over 8 intervals, some way into a training."""
     grid, windows = Grid.line(32), 64
     operator = LearnedStencil(
-        ConservativeBurgers(0.02), grid, layer=layer, dtype=torch.float32, **settings
+        Burgers(0.02), grid, constraint=constraint, dtype=torch.float32
     )
     weights = list(operator.parameters())
     with torch.no_grad():
@@ -181,13 +185,13 @@ def rollout_gradient(layer: str, **settings: Any) -> Callable[[], object]:
 def rollout_ratio() -> float:
     """Of the convex layer with dissipation and bounds to the null-space layer."""
     sides = {
-        "u": [Bounds(-1.0, 1.5)],
-        "u_x": [Dissipation(1, face=True)],
+        "u": Convex(side_conditions=(Bounds(-1.0, 1.5),)),
+        "u_x": Convex(side_conditions=(Dissipation(1, at=0.5),)),
     }
     convex, null_space = paired_seconds(
         [
-            rollout_gradient("convex", side_conditions=sides),
-            rollout_gradient("null_space"),
+            rollout_gradient(sides),
+            rollout_gradient(NullSpace()),
         ],
         repeats=7,
     )
@@ -197,7 +201,7 @@ def rollout_ratio() -> float:
 # Closed form and native path against cvxpylayers
 
 
-def as_the_paper_does(layer: ConvexLayer) -> Callable[[Tensor], Tensor]:
+def as_the_paper_does(layer: PolyhedralLayer) -> Callable[[Tensor], Tensor]:
     """In cvxpylayers' own conic form with its derivative, and Clarabel at 1e-12."""
     z, wanted = cvxpy.Variable(7), cvxpy.Parameter(7)
     constraints = [conditions.matrix.numpy() @ z == conditions.target.numpy()]
@@ -230,7 +234,7 @@ def forward_and_backward(
     return run
 
 
-def strictly_active(layer: Convex) -> Tensor:
+def strictly_active(layer: PolyhedralLayer) -> Tensor:
     """Rows where no inequality is on the verge of being active, by 1e-4."""
     raw = draws(rows, 7)
     found = layer(raw)
@@ -246,13 +250,13 @@ def largest(difference: Tensor) -> float:
     return float(difference.abs().max())
 
 
-free_of_inequalities = CvxpyConvex(conditions)
-convex = Convex(conditions, side_conditions=side_conditions)
-quadratic = CvxpyConvex(conditions, side_conditions=side_conditions)
+free_of_inequalities = CvxpyConvexLayer(conditions)
+convex = ConvexLayer(conditions, side_conditions=side_conditions)
+quadratic = CvxpyConvexLayer(conditions, side_conditions=side_conditions)
 closed = [
     forward_and_backward(layer)
     for layer in (
-        Projection(conditions),
+        ProjectionLayer(conditions),
         free_of_inequalities,
         as_the_paper_does(free_of_inequalities),
     )

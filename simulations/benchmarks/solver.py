@@ -33,7 +33,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from matplotlib import rc_context
 from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
@@ -48,7 +47,7 @@ from stencilnet.discretizations import (
 from stencilnet.equations import Burgers
 from stencilnet.forcing import RandomForcing
 from stencilnet.grid import Grid
-from stencilnet.report import plots
+from stencilnet.report import WIDTH, package_style, save
 from stencilnet.solver.exponential import TimeDifferencing
 from stencilnet.solver.integration import rollout
 from stencilnet.solver.runge_kutta import RK4, RungeKutta
@@ -320,8 +319,8 @@ result = {
 
 # Figure
 
-with rc_context(plots.STYLE):
-    figure = Figure(figsize=(plots.WIDTH, 2.6), layout="constrained")
+with package_style():
+    figure = Figure(figsize=(WIDTH, 2.6), layout="constrained")
     for axis, (label, of) in zip(
         figure.subplots(1, 2),
         (
@@ -336,7 +335,7 @@ with rc_context(plots.STYLE):
         axis.loglog(list(of), line, "k:", linewidth=0.8, label="linear")
         axis.set(xlabel=label, ylabel="milliseconds per step")
         axis.legend()
-written = plots.save(figure, arguments.run / "solver")
+written = save(figure, arguments.run / "solver")
 
 # Print
 

@@ -1,1 +1,57 @@
-"""Tables and figures of results."""
+"""Tables and figures of results, read from datasets.
+
+What a comparison declares of its metrics is described in `report.columns`, what its
+figures read in `report.comparison`.
+"""
+
+from stencilnet.report.certificate import certificate_figure, certificate_table
+from stencilnet.report.columns import comparison_table, markdown_table, summarize
+from stencilnet.report.comparison import (
+    comparison_figures,
+    error_against_time,
+    snapshots,
+    space_time,
+    spectra,
+    write_report,
+)
+from stencilnet.report.denoising import denoising_figure, denoising_table
+from stencilnet.report.results import write_json
+from stencilnet.report.style import (
+    LABELS,
+    STYLE,
+    WIDTH,
+    figure_paths,
+    line_styles,
+    package_style,
+    save,
+)
+from stencilnet.report.training import training_figure
+from stencilnet.report.trajectories import trajectories_table
+from stencilnet.report.wavenumbers import modified_wavenumbers
+
+__all__ = [
+    "LABELS",
+    "STYLE",
+    "WIDTH",
+    "certificate_figure",
+    "certificate_table",
+    "comparison_figures",
+    "comparison_table",
+    "denoising_figure",
+    "denoising_table",
+    "error_against_time",
+    "figure_paths",
+    "line_styles",
+    "markdown_table",
+    "modified_wavenumbers",
+    "package_style",
+    "save",
+    "snapshots",
+    "space_time",
+    "spectra",
+    "summarize",
+    "training_figure",
+    "trajectories_table",
+    "write_json",
+    "write_report",
+]

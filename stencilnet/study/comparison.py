@@ -5,6 +5,7 @@ import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -23,6 +24,29 @@ from stencilnet.storage import forcing_of, grid_of
 from stencilnet.study.config import Config, validate_config
 from stencilnet.study.generation import read_split
 from stencilnet.study.operators import habits, load_operator, moved
+
+# Columns of the tables, from left to right: attributes of the variables of a
+# comparison, which `report.columns` describes.
+_COLUMNS: Mapping[str, Mapping[str, object]] = MappingProxyType(
+    {
+        "step": {"heading": "dt", "format": "{:.3g}"},
+        "relative_l2": {
+            "heading": ["rel. L2", "spread", "worst"],
+            "summary": ["mean", "spread", "max"],
+            "column": ["relative_l2", "spread", "worst"],
+            "format": "error",
+        },
+        "mean_absolute_error": {"heading": "MAE", "format": "{:.1e}"},
+        "valid_time": {"heading": "valid t", "format": "{:.1f}"},
+        "mean_drift": {"heading": "drift", "summary": "max", "format": "{:.0e}"},
+        "blow_up": {
+            "heading": "blow-ups",
+            "summary": "sum",
+            "column": "blow_ups",
+            "format": "{}/{samples}",
+        },
+    }
+)
 
 
 def compare(
@@ -68,6 +92,9 @@ def compare(
           time and samples that stayed finite;
         - `blow_up` (scheme, sample);
         - `step` and `stable_step` (scheme).
+
+        Metrics have attributes that make them columns of the tables, see
+        `report.columns`.
 
     Raises:
         ValueError: if there are no methods, one lives on another grid, one holds point
@@ -117,6 +144,8 @@ def compare(
         columns.append(column)
         progress(done + 1, len(methods), name)
     result = xr.concat(columns, dim="scheme", join="override")
+    for position, (name, attributes) in enumerate(_COLUMNS.items()):
+        result[name].attrs.update(attributes, position=position)
     return result.assign_coords(
         # Fixed-length strings have no specification in zarr.
         scheme=np.array(list(methods), dtype=np.dtypes.StringDType()),

@@ -5,9 +5,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import xarray as xr
+
 from stencilnet.progress import Progress, no_progress
-from stencilnet.report import plots
-from stencilnet.report.tables import Row, summarize, write_json, write_report
+from stencilnet.report import (
+    certificate_figure,
+    save,
+    summarize,
+    training_figure,
+    write_json,
+    write_report,
+)
 from stencilnet.storage import read_operator
 from stencilnet.study.comparison import check_comparison, compare_study
 from stencilnet.study.config import Config
@@ -20,12 +28,12 @@ class DemoResult:
     """What a demo measured, and where it is kept.
 
     Attributes:
-        rows: of the comparison.
+        comparisons: one dataset per grid.
         result: path of `result.json`.
         paths: of everything else that was written.
     """
 
-    rows: list[Row]
+    comparisons: list[xr.Dataset]
     result: Path
     paths: list[Path]
 
@@ -65,16 +73,19 @@ def demo(
     folder = run / "comparison"
     paths = write_report(comparisons, folder, overwrite=overwrite)
     stored = read_operator(operator)
-    paths += plots.save(plots.training_history(stored.history), folder / "training")
+    paths += save(training_figure(stored.history), folder / "training")
     assert stored.certificate is not None, "a training leaves one"
-    paths += plots.save(plots.certificate(stored.certificate), folder / "certificate")
-    rows = summarize(comparisons)
-    own = {row.method: row for row in rows if row.points == config.operator.points}
+    paths += save(certificate_figure(stored.certificate), folder / "certificate")
+    own = {
+        row["method"]: row
+        for row in summarize(comparisons)
+        if row["points"] == config.operator.points
+    }
     values = {
         "seconds": round(time.perf_counter() - begin, 1),
-        "learned_rel_l2": own["learned"].relative_l2,
-        "weno_z_rel_l2": own["weno_z"].relative_l2,
-        "blow_ups": {name: row.blow_ups for name, row in own.items()},
+        "learned_rel_l2": own["learned"]["relative_l2"],
+        "weno_z_rel_l2": own["weno_z"]["relative_l2"],
+        "blow_ups": {name: row["blow_ups"] for name, row in own.items()},
     }
     result = write_json(values, run / "result.json", overwrite=overwrite)
-    return DemoResult(rows, result, [operator, *paths])
+    return DemoResult(comparisons, result, [operator, *paths])

@@ -1,0 +1,31 @@
+"""Headline figures of a study, as JSON."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from stencilnet.storage import new_store
+
+
+def write_json(values: dict[str, Any], path: Path, *, overwrite: bool = False) -> Path:
+    """Writes plain values; numbers that are not finite become null.
+
+    Raises:
+        FileExistsError: if the file exists and `overwrite` is false.
+    """
+    with new_store(path, overwrite=overwrite) as partial:
+        text = json.dumps(_finite_only(values), indent=2, allow_nan=False)
+        partial.write_text(text + "\n", encoding="utf-8")
+    return path
+
+
+def _finite_only(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite_only(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite_only(inner) for inner in value]
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return value

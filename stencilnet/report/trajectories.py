@@ -1,0 +1,32 @@
+"""Contents of a trajectory store, as a table."""
+
+import xarray as xr
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+
+def trajectories_table(dataset: xr.Dataset) -> Table:
+    """Sizes, range and attributes of a store, for a terminal of 80 columns.
+
+    Args:
+        dataset: with `u`, whose attribute `averages` tells cell averages from point
+            values, `time`, and `x` with the attribute `period`.
+    """
+    u = dataset["u"]
+    kind = "cell averages" if u.attrs["averages"] else "point values"
+    sizes = ", ".join(f"{size} {name}" for name, size in u.sizes.items())
+    time, period = dataset["time"].values, dataset["x"].attrs["period"]
+    rows = {
+        "u": f"{kind}: {sizes}; from {float(u.min()):.4g} to {float(u.max()):.4g}",
+        "time": f"{time[0]:g} to {time[-1]:g}",
+        "period": f"{period:.6g}",
+        **{
+            str(name): f"{value:.3g}" if isinstance(value, float) else str(value)
+            for name, value in dataset.attrs.items()
+            if name != "config"
+        },
+    }
+    table = Table(box=SIMPLE_HEAD, padding=0, show_edge=False, show_header=False)
+    for name, text in rows.items():
+        table.add_row(name, text)
+    return table
