@@ -14,8 +14,9 @@ export MKL_NUM_THREADS := $(THREADS)
 demo: $(VENV)/package
 	$(BIN)/stencilnet demo --overwrite
 
+# One worker for each core, with one thread.
 test: $(VENV)/package
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/pytest --numprocesses $(THREADS) --dist worksteal
 
 lint: $(VENV)/package
 	$(BIN)/ruff check
