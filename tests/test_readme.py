@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from studies import SMALL
 
 from stencilnet.cli import main
 
@@ -16,18 +15,22 @@ COMMANDS = re.findall(r"^\$ stencilnet (.*)$", README, re.M)
 
 # Overrides that shrink any study to seconds.
 QUICK = [
-    f"{section}.{key}={value}"
-    for section, keys in {
-        "problem": ("viscosity", "duration", "initial"),
-        "forcing": ("wavenumbers",),
-        "reference": ("points",),
-        "data": ("training", "validation", "test"),
-        "operator": ("hidden",),
-        "training": ("iterations", "batch", "horizon"),
-    }.items()
-    for key in keys
-    for value in [SMALL[section][key]]
-] + ["problem.warm_up=0", "data.averages=[32]", "data.values=[32]"]
+    "problem.equation.viscosity=0.1",
+    "problem.duration=1.0",
+    "problem.initial=bump",
+    "problem.warm_up=0",
+    "forcing.wavenumbers=[1,2]",
+    "reference.points=64",
+    "data.training=3",
+    "data.validation=2",
+    "data.test=2",
+    "data.averages=[32]",
+    "data.values=[32]",
+    "operator.network.hidden=[8]",
+    "training.iterations=6",
+    "training.batch=4",
+    "training.horizon=[1,2]",
+]
 
 
 def test_there_are_examples_to_test():

@@ -16,7 +16,7 @@ import argparse
 import json
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from statistics import median
 
 import cvxpy
@@ -36,6 +36,7 @@ from stencilnet import (
 from stencilnet.stencils import (
     Bounds,
     CoefficientLayer,
+    Constraint,
     Convex,
     ConvexLayer,
     Dissipation,
@@ -160,7 +161,9 @@ def step_ratios(batch: int) -> tuple[float, float]:
 # Rollouts
 
 
-def rollout_gradient(constraint: Constraints) -> Callable[[], object]:
+def rollout_gradient(
+    constraint: Constraint | Mapping[str, Constraint],
+) -> Callable[[], object]:
     """The gradient of 64 windows of P2 over 8 intervals, some way into a training."""
     grid, windows = Grid.line(32), 64
     operator = LearnedStencil(

@@ -4,7 +4,7 @@ import abc
 import math
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any, Self, final
+from typing import Any, final
 
 import torch
 from jaxtyping import Complex, Float
@@ -69,7 +69,7 @@ class Discretization(ConstantModule, abc.ABC):
             "settings": {name: _plain(value) for name, value in self.settings.items()},
         }
 
-    def on(self, grid: Grid, equation: Equation | None = None) -> Self:
+    def on(self, grid: Grid, equation: Equation | None = None) -> "Discretization":
         """The same method on another grid, or for other parameters of its equation.
 
         Raises:
@@ -208,7 +208,9 @@ class Discretization(ConstantModule, abc.ABC):
         """Derivative of `u_t` at each point by `u` at each point, about any states."""
         return stability.jacobian(self.forward, u)
 
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+    def _apply(
+        self, fn: Callable[[Tensor], Tensor], recurse: bool = True
+    ) -> "Discretization":
         super()._apply(fn, recurse)
         names = self.equation.tensors
         if names:

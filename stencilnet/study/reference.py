@@ -152,17 +152,8 @@ def _fastest_rate(
     equation: Equation, u: Float[Tensor, "sample x"], k_max: float
 ) -> float:
     """`k max |F'(u)| + max |S'(u)|`, see `reference_solution`."""
-    state = u.detach().requires_grad_()
-    with torch.enable_grad():
-        (speed,) = torch.autograd.grad(
-            equation.flux(state).sum(), state, allow_unused=True, materialize_grads=True
-        )
-        (growth,) = torch.autograd.grad(
-            equation.source(state).sum(),
-            state,
-            allow_unused=True,
-            materialize_grads=True,
-        )
+    speed = _slope(equation.flux, u) if equation.has_flux else torch.zeros_like(u)
+    growth = _slope(equation.source, u) if equation.has_source else torch.zeros_like(u)
     fastest = float(speed.abs().max())
     shortest = k_max
     for order, coefficient in equation.linear().items():
@@ -171,6 +162,14 @@ def _fastest_rate(
         if order % 2 == 0 and size > 0:
             shortest = min(shortest, (fastest / size) ** (1 / (order - 1)))
     return shortest * fastest + float(growth.abs().max())
+
+
+def _slope(function: Callable[[Tensor], Tensor], u: Tensor) -> Tensor:
+    """The derivative of a pointwise function."""
+    state = u.detach().requires_grad_()
+    with torch.enable_grad():
+        (slope,) = torch.autograd.grad(function(state).sum(), state)
+    return slope
 
 
 def advance(
