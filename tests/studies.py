@@ -8,7 +8,7 @@ from stencilnet.study.config import validate_config
 SMALL = {
     "name": "small",
     "problem": {
-        "viscosity": 0.1,
+        "equation": {"name": "Burgers", "viscosity": 0.1},
         "initial": "bump",
         "warm_up": 0.2,
         "duration": 1.0,
@@ -24,7 +24,7 @@ SMALL = {
         "averages": [16, 32],
         "values": [16],
     },
-    "operator": {"points": 16, "hidden": [8]},
+    "operator": {"points": 16, "network": {"kind": "mlp", "hidden": [8]}},
     "training": {
         "iterations": 6,
         "batch": 4,

@@ -6,10 +6,7 @@ from helpers import smooth_field
 
 from stencilnet import (
     RK4,
-    BogackiShampine32,
-    ConservativeBurgers,
-    DormandPrince54,
-    EmbeddedPair,
+    Burgers,
     FiniteDifference,
     Grid,
     PseudoSpectral,
@@ -17,6 +14,7 @@ from stencilnet import (
     adaptive_rollout,
     rollout,
 )
+from stencilnet.solver import BogackiShampine32, DormandPrince54, EmbeddedPair
 
 PAIRS = {"BS32": BogackiShampine32, "DP54": DormandPrince54}
 HEUN_EULER = EmbeddedPair(
@@ -27,7 +25,7 @@ HEUN_EULER = EmbeddedPair(
 def burgers(samples=3):
     """Forced Burgers' equation, with samples of different stiffness."""
     grid = Grid.line(24)
-    method = FiniteDifference(ConservativeBurgers(0.1), grid, order=4)
+    method = FiniteDifference(Burgers(0.1), grid, order=4)
     forcing = RandomForcing.sample(samples, seed=1)
     scale = torch.tensor([0.1, 1.0, 4.0], dtype=torch.float64)[:samples]
     return method, scale.unsqueeze(-1) * smooth_field(grid, samples=samples), forcing
@@ -122,7 +120,7 @@ def test_steps_end_at_the_kept_times_and_are_not_longer_than_needed():
 @torch.no_grad()
 def test_decreasing_times_integrate_backward():
     grid = Grid.line(16)
-    method = PseudoSpectral(ConservativeBurgers(1e-3), grid)
+    method = PseudoSpectral(Burgers(1e-3), grid, averages=True)
     u0 = 0.3 * smooth_field(grid, samples=2)
     force = RandomForcing.sample(2, wavenumbers=(1, 2), seed=2).on(grid, averages=True)
     times = torch.linspace(0, 0.5, 3, dtype=torch.float64)
@@ -140,7 +138,7 @@ def test_gradients_through_adaptive_steps_are_exact(pair):
     solutions = []
 
     def end(viscosity, u0):
-        method = FiniteDifference(ConservativeBurgers(viscosity), grid, order=2)
+        method = FiniteDifference(Burgers(viscosity), grid, order=2)
         solved = adaptive_rollout(
             method,
             u0,

@@ -25,7 +25,10 @@ def test_built_in_problems_are_those_of_the_protocol():
         (p1, 0.01, 0.5, (3, 4, 5, 6), 10, 20, "zero"),
         (p2, 0.02, 0.1, (2, 3, 4, 5), 0, 40, "bump"),
     ):
-        assert config.problem.viscosity == viscosity
+        assert config.problem.equation == {
+            "name": "Burgers",
+            "viscosity": viscosity,
+        }
         assert config.problem.length == 2 * math.pi
         assert config.problem.warm_up == warm_up
         assert config.problem.duration == duration
@@ -50,13 +53,13 @@ def test_overrides_change_single_values(path):
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("problem.visocity=1", "no key 'visocity' .*did you mean 'viscosity'"),
-        ("problm.viscosity=1", "no key 'problm', did you mean 'problem'"),
-        ("problem.viscosity=0", "problem.viscosity: .*greater than 0, not 0"),
-        ("problem.viscosity=-1", "greater than 0"),
-        ("problem.viscosity=.nan", "problem.viscosity"),
-        ("problem.viscosity=.inf", "finite"),
-        ("problem.viscosity=thick", "problem.viscosity: .*number, .*'thick'"),
+        ("problem.legnth=1", "no key 'legnth' .*did you mean 'length'"),
+        ("problm.length=1", "no key 'problm', did you mean 'problem'"),
+        ("problem.length=0", "problem.length: .*greater than 0, not 0"),
+        ("problem.length=-1", "greater than 0"),
+        ("problem.length=.nan", "problem.length"),
+        ("problem.length=.inf", "finite"),
+        ("problem.length=thick", "problem.length: .*number, .*'thick'"),
         ("problem.duration=0.25", "no whole number of intervals"),
         ("problem.initial=step", "'zero' or 'bump'"),
         ("training.batch=0", "training.batch: .*greater than or equal to 1"),

@@ -7,41 +7,43 @@ import torch
 from helpers import observed_order, smooth_field
 
 from stencilnet import (
-    ARS222,
-    ARS443,
     ETDRK4,
-    ETDRK4B,
-    IFRK4,
     RK4,
+    Burgers,
+    Convective,
+    FiniteDifference,
+    Grid,
+    Integrator,
+    LearnedStencil,
+    PseudoSpectral,
+    RandomForcing,
+    UpwindFlux,
+    Weno,
+)
+from stencilnet.equations import (
     Advection,
     AdvectionDiffusion,
+    KortewegDeVries,
+    Solitons,
+)
+from stencilnet.solver import (
+    ARS222,
+    ARS443,
+    ETDRK4B,
+    IFRK4,
     BogackiShampine32,
-    ConservativeBurgers,
-    ConvectiveBurgers,
     DormandPrince54,
     EmbeddedPair,
     Euler,
     ExponentialTimeDifferencing,
-    FiniteDifference,
-    GodunovBurgers,
-    Grid,
     Heun,
     ImplicitExplicit,
     IntegratingFactor,
-    Integrator,
-    KortewegDeVries,
     Kutta3,
     Lawson,
-    LearnedStencil,
-    PseudoSpectral,
-    RandomForcing,
     RungeKutta,
     TimeDifferencing,
-    UpwindAdvection,
-    UpwindAdvectionDiffusion,
-    Weno,
 )
-from stencilnet.equations.exact import Solitons
 from stencilnet.solver.exponential import phi_functions
 from stencilnet.solver.runge_kutta import INTEGRATORS
 
@@ -286,8 +288,8 @@ def stiff_problem(kind):
     u0 = 1.5 + 0.5 * torch.stack([x.sin(), (2 * x).cos()])
     forcing = RandomForcing.sample(2, seed=0).on(grid, averages=True)
     if kind == "spectral":
-        return PseudoSpectral(ConservativeBurgers(0.5), grid), u0, forcing
-    return Weno(GodunovBurgers(0.5), grid, weights="JS"), u0, forcing
+        return PseudoSpectral(Burgers(0.5), grid, averages=True), u0, forcing
+    return Weno(Burgers(0.5), grid, weights="JS"), u0, forcing
 
 
 @cache
@@ -316,7 +318,7 @@ def test_semilinear_integrators_reach_their_order_on_a_stiff_problem(name, kind)
 @pytest.mark.parametrize("method", [ETDRK4, ETDRK4B, IFRK4])
 def test_exponential_integrators_are_exact_for_a_linear_discretization(method):
     grid = Grid.line(15, 3.0)
-    rhs = FiniteDifference(AdvectionDiffusion(2.0, 0.1), grid, order=4)
+    rhs = FiniteDifference(AdvectionDiffusion(2.0, 0.1), grid, order=4, form=Convective)
     u0 = smooth_field(grid)
     exact = torch.linalg.matrix_exp(0.5 * rhs.jacobian(u0[:1])[0]) @ u0.T
     torch.testing.assert_close(method.bind(rhs, None)(0.0, u0, 0.5), exact.T)
@@ -334,7 +336,7 @@ def test_exponential_integrators_are_exact_for_a_linear_equation(method):
 @torch.no_grad()
 def test_exponential_methods_rank_as_published_on_a_forced_flow():
     grid = Grid.line(64)
-    rhs = PseudoSpectral(ConvectiveBurgers(0.05), grid)
+    rhs = PseudoSpectral(Burgers(0.05), grid)
     u0 = smooth_field(grid)
     forcing = RandomForcing.sample(len(u0), amplitude=0.3, seed=1).on(grid)
     exact = advance(ETDRK4B, rhs, u0, 1.0, 400, forcing)
@@ -356,7 +358,7 @@ def test_the_weights_of_time_differencing_become_those_of_rk4(krogstad):
 
 def test_etdrk4_is_exact_for_a_constant_forcing():
     grid = Grid.line(16)
-    rhs = PseudoSpectral(ConvectiveBurgers(0.5), grid)
+    rhs = PseudoSpectral(Burgers(0.5), grid)
     symbol = rhs.linear_symbol()
 
     def linear(u):
@@ -388,7 +390,7 @@ def test_phi_functions_agree_across_the_unit_circle_and_with_quadrature():
 @pytest.mark.parametrize("method", [ARS222, ARS443, ETDRK4, ETDRK4B, IFRK4])
 def test_diffusion_does_not_limit_the_step_of_semilinear_integrators(method):
     grid = Grid.line(128)
-    rhs = Weno(GodunovBurgers(1.0), grid)
+    rhs = Weno(Burgers(1.0), grid)
     u0 = smooth_field(grid)
     limit = rhs.stable_step(u0, RK4)
     dt = 40 * limit
@@ -401,10 +403,10 @@ def test_diffusion_does_not_limit_the_step_of_semilinear_integrators(method):
 def symbols():
     grid = Grid.line(12)
     return {
-        "spectral": (lambda nu: PseudoSpectral(ConservativeBurgers(nu), grid)),
-        "differences": (lambda nu: FiniteDifference(ConservativeBurgers(nu), grid)),
-        "weno": (lambda nu: Weno(GodunovBurgers(nu), grid)),
-        "learned": (lambda nu: LearnedStencil(ConservativeBurgers(nu), grid)),
+        "spectral": (lambda nu: PseudoSpectral(Burgers(nu), grid, averages=True)),
+        "differences": (lambda nu: FiniteDifference(Burgers(nu), grid)),
+        "weno": (lambda nu: Weno(Burgers(nu), grid)),
+        "learned": (lambda nu: LearnedStencil(Burgers(nu), grid)),
     }
 
 
@@ -422,10 +424,12 @@ def test_the_linear_symbol_is_what_small_waves_feel(kind):
 @pytest.mark.parametrize(
     "make",
     [
-        lambda grid: FiniteDifference(Advection(1.3), grid, order=4),
-        lambda grid: FiniteDifference(UpwindAdvection(-0.7), grid, order=3),
-        lambda grid: FiniteDifference(KortewegDeVries(), grid, order=6),
-        lambda grid: Weno(UpwindAdvectionDiffusion(1.0, 0.1), grid, weights="JS"),
+        lambda grid: FiniteDifference(Advection(1.3), grid, order=4, form=Convective),
+        lambda grid: FiniteDifference(Advection(-0.7), grid, order=3, form=UpwindFlux),
+        lambda grid: FiniteDifference(
+            KortewegDeVries(), grid, order=6, form=Convective
+        ),
+        lambda grid: Weno(AdvectionDiffusion(1.0, 0.1), grid, weights="JS"),
         lambda grid: PseudoSpectral(KortewegDeVries(), grid),
     ],
 )
@@ -445,7 +449,7 @@ def test_the_linear_symbol_of_travelling_waves_has_their_direction(make, points)
 def test_semilinear_steps_of_finite_differences_treat_dispersion_well(name):
     """With the dispersive part left to the explicit one, the steps would blow up."""
     grid = Grid.line(64, 50.0)
-    rhs = FiniteDifference(KortewegDeVries(), grid, order=6)
+    rhs = FiniteDifference(KortewegDeVries(), grid, order=6, form=Convective)
     u0 = Solitons((0.8,), (25.0,)).values(grid, 0.0)
     exact = advance(RK4, rhs, u0, 1.0, 800)
     u = advance(SEMILINEAR[name], rhs, u0, 1.0, 40)
@@ -478,7 +482,7 @@ def test_the_linear_symbol_keeps_the_gradient_of_the_viscosity(kind):
 
 def test_the_linear_symbol_of_constants_requires_no_gradient():
     grid = Grid.line(12)
-    assert not Weno(GodunovBurgers(0.1), grid).linear_symbol().requires_grad
+    assert not Weno(Burgers(0.1), grid).linear_symbol().requires_grad
 
 
 @pytest.mark.parametrize("method", SEMILINEAR.values(), ids=SEMILINEAR)
@@ -501,7 +505,7 @@ def test_gradients_through_semilinear_integrators_are_exact(method, kind):
 @pytest.mark.parametrize("method", SEMILINEAR.values(), ids=SEMILINEAR)
 def test_semilinear_integrators_keep_dtype_and_batch(method):
     grid = Grid.line(24)
-    rhs = Weno(GodunovBurgers(0.5), grid)
+    rhs = Weno(Burgers(0.5), grid)
     u0 = smooth_field(grid, samples=6).reshape(2, 3, 24)
     exact = advance(method, rhs, u0, 0.5, 10)
     single = advance(method, rhs, u0.float(), 0.5, 10)

@@ -13,7 +13,7 @@ import zarr
 from studies import SMALL
 
 from stencilnet import (
-    ConservativeBurgers,
+    Burgers,
     Grid,
     LearnedStencil,
     load_operator,
@@ -306,9 +306,7 @@ def test_dry_runs_refuse_what_could_not_run(monkeypatch, tmp_path, capsys):
 
 def test_an_operator_of_ones_own_needs_a_problem(monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
-    operator = LearnedStencil(
-        ConservativeBurgers(0.02), Grid.line(32), dtype=torch.float32
-    )
+    operator = LearnedStencil(Burgers(0.02), Grid.line(32), dtype=torch.float32)
     path = save_operator(operator, "own.zarr", attributes={"note": "mine"})
     found, stored = load_operator(path)
     for name, value in operator.state_dict().items():

@@ -54,7 +54,7 @@ def test_a_step_past_the_limit_is_warned_about(tmp_path):
 
 
 def test_a_blow_up_is_kept_and_counted(tmp_path):
-    config = small(problem={"viscosity": 50.0})
+    config = small(problem={"equation": {"name": "Burgers", "viscosity": 50.0}})
     with (
         pytest.warns(UserWarning, match="past the stability limit"),
         pytest.warns(UserWarning, match="1 of 1 trajectories blew up, the first at t"),

@@ -12,7 +12,7 @@ from studies import generated, small
 
 from stencilnet import (
     SSPRK3,
-    ConservativeBurgers,
+    Burgers,
     FiniteDifference,
     Grid,
     LearnedStencil,
@@ -37,7 +37,7 @@ def run(tmp_path):
 def classical_trajectories(samples=3, steps=20):
     """Trajectories of the very scheme that the untrained stencil is."""
     grid = Grid.line(16)
-    scheme = FiniteDifference(ConservativeBurgers(0.1), grid, order=6)
+    scheme = FiniteDifference(Burgers(0.1), grid, order=6)
     forcing = RandomForcing.sample(samples, wavenumbers=(1, 2), seed=0)
     times = torch.arange(steps + 1, dtype=torch.float64) * 0.1
     u0 = 0.5 * torch.sin(grid.points()).expand(samples, -1)
@@ -48,7 +48,7 @@ def classical_trajectories(samples=3, steps=20):
 
 def test_the_loss_of_the_generating_scheme_is_zero_in_every_window():
     known = classical_trajectories()
-    operator = LearnedStencil(ConservativeBurgers(0.1), known.grid)
+    operator = LearnedStencil(Burgers(0.1), known.grid)
     for seed in range(5):
         window = known.windows(np.random.default_rng(seed), 8, 3)
         assert window.u.shape == (8, 4, 16)
@@ -58,7 +58,7 @@ def test_the_loss_of_the_generating_scheme_is_zero_in_every_window():
 
 def test_backward_windows_add_their_own_error():
     known = classical_trajectories()
-    operator = LearnedStencil(ConservativeBurgers(0.1), known.grid)
+    operator = LearnedStencil(Burgers(0.1), known.grid)
     window = known.windows(np.random.default_rng(0), 8, 1)
     settings = {"integrator": SSPRK3, "substeps": 2}
     both = window_loss(operator, window, backward=1.0, **settings).detach()
@@ -207,7 +207,7 @@ def test_results_are_not_overwritten_unasked(run):
 
 def test_only_the_same_operator_and_data_resume(run, tmp_path_factory):
     train(small(), run)
-    other = small(operator={"hidden": [4]})
+    other = small(operator={"network": {"kind": "mlp", "hidden": [4]}})
     with pytest.raises(ValueError, match="another operator"):
         train(other, run, resume=True, overwrite=True)
     for key, value in {"integrator": "RK4", "substeps": 2, "batch": 3}.items():
@@ -233,13 +233,16 @@ def test_checkpoints_of_other_data_do_not_resume(run):
     [
         ({"training": {"integrator": "RK3"}}, "no integrator 'RK3', did you mean"),
         (
-            {"operator": {"equation": "Conservative"}},
-            "no form .*ConservativeBurgers",
+            {"operator": {"form": "Central"}},
+            "no form 'Central', did you mean 'CentralFlux'",
         ),
-        ({"operator": {"equation": "UpwindAdvection"}}, "no form 'UpwindAdvection'"),
+        (
+            {"problem": {"equation": {"name": "Burger", "viscosity": 0.1}}},
+            "no equation 'Burger'",
+        ),
         ({"operator": {"width": 5}}, "choose an even width"),
         ({"operator": {"order": 9}}, "widen the stencil to 9 points or lower"),
-        ({"operator": {"layer": "hard"}}, "no coefficient layer"),
+        ({"operator": {"constraint": {"kind": "hard"}}}, "no constraint"),
         ({"training": {"horizon": [99]}}, "shorten training.horizon"),
     ],
 )
@@ -250,8 +253,10 @@ def test_settings_that_make_no_sense_are_refused(run, sections, message):
 
 
 def test_data_of_another_problem_are_refused(run):
-    with pytest.raises(ValueError, match=r"problem\.viscosity=0\.1, but .* says 0\.2"):
-        train(small(problem={"viscosity": 0.2}), run)
+    with pytest.raises(
+        ValueError, match=r"problem\.equation=.*0\.1.*, but .* says .*0\.2"
+    ):
+        train(small(problem={"equation": {"name": "Burgers", "viscosity": 0.2}}), run)
     with pytest.raises(ValueError, match=r"forcing\.amplitude=0\.1"):
         train(small(forcing={"amplitude": 0.3}), run)
     with pytest.raises(ValueError, match=r"data\.seed=3"):
