@@ -20,6 +20,7 @@ from rich.progress import (
 )
 from rich.progress import Progress as Bars
 
+from stencilnet.equations import equation_from_spec
 from stencilnet.progress import Progress
 from stencilnet.report import (
     certificate_figure,
@@ -336,6 +337,7 @@ def _study(
     config: str, overrides: list[str] | None, run: Path | None
 ) -> tuple[Config, Path]:
     study = load_config(config, overrides or [])
+    equation_from_spec(study.problem.equation)
     folder = run or Path("runs") / study.name
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"{folder} is a file: name a folder for the run.")

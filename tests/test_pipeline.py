@@ -140,7 +140,13 @@ MISTAKES = {
         "cannot be kept on 24: choose a number that divides 64",
     ),
     "small stencil": (
-        ["train", "small.yaml", "operator.width=2", "operator.order=3", "--overwrite"],
+        [
+            "train",
+            "small.yaml",
+            "operator.width=2",
+            "operator.constraint={kind: null_space, order: 3}",
+            "--overwrite",
+        ],
         None,
         "widen the stencil to 3 points or lower",
     ),
@@ -180,9 +186,9 @@ MISTAKES = {
         "small.yaml is a file",
     ),
     "viscosity": (
-        ["generate", "small.yaml", "problem.viscosity=0"],
+        ["generate", "small.yaml", "problem.equation.viscosity=-1"],
         None,
-        "greater than 0",
+        "finite and not negative, but this one is -1",
     ),
     "output of generate exists": (["generate", "small.yaml"], None, "exists"),
     "output of train exists": (["train", "small.yaml"], None, "exists"),
@@ -224,7 +230,7 @@ MISTAKES = {
         "make it first",
     ),
     "overrides without a config": (
-        ["simulate", "weno_z", "a.zarr", "problem.viscosity=1"],
+        ["simulate", "weno_z", "a.zarr", "problem.equation.viscosity=1"],
         None,
         "name one with --config",
     ),
@@ -259,9 +265,11 @@ def test_a_bad_option_is_a_mistake_too(monkeypatch):
 
 
 WRONG_TYPES = {
-    "operator.side_conditions={u: [{kind: sign, index: a, sign: 1}]}": "not 'a'",
-    "operator.side_conditions={u: [x]}": "valid dictionary, not 'x'",
-    "operator.layer_options={side_conditions: 3}": "takes no option 'side_conditions'",
+    "operator.constraint={kind: convex, side_conditions: "
+    "[{kind: sign, index: a, sign: 1}]}": "not 'a'",
+    "operator.constraint={kind: convex, side_conditions: [x]}": "'x'",
+    "operator.constraint={kind: soft, mu: thin}": "'thin'",
+    "operator.network={kind: mlp, hidden: [0]}": "at least 1 unit",
 }
 
 
@@ -272,7 +280,7 @@ def test_values_of_a_wrong_type_are_mistakes(home):
         "from stencilnet.cli import main\n"
         "for override in sys.argv[1:]:\n"
         "    sys.argv = ['stencilnet', 'train', 'small.yaml', '--dry-run',\n"
-        "                'operator.layer=convex', override]\n"
+        "                override]\n"
         "    try:\n"
         "        main()\n"
         "    except SystemExit as end:\n"
@@ -293,7 +301,7 @@ def test_values_of_a_wrong_type_are_mistakes(home):
 def test_dry_runs_refuse_what_could_not_run(monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
     for command, setting, message in (
-        ("generate", "operator.equation=Foo", "no form 'Foo'"),
+        ("generate", "operator.form=Foo", "no form 'Foo'"),
         ("compare", "comparison.methods=[weno]", "did you mean 'weno_z'"),
         ("generate", "data.averages=[48]", "choose a number that divides"),
         ("train", "training.integrator=RK5", "did you mean 'RK4'"),

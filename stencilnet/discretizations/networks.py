@@ -85,7 +85,9 @@ def network_from_spec(spec: Any) -> MLP:
             f"The network {name!r} is not one of the package's: pass a module of the "
             f"same shape, as in load_operator(path, network=...)."
         )
-    if set(spec) - {"kind"} != {"hidden"} or not isinstance(spec["hidden"], list | tuple):
+    if set(spec) - {"kind"} != {"hidden"} or not isinstance(
+        spec["hidden"], list | tuple
+    ):
         raise ValueError(
             f"A multilayer perceptron is written {{kind: mlp, hidden: [32, 32]}}, not "
             f"{spec}."
