@@ -1,6 +1,6 @@
 """Order-0 operators learned from one function: the paper's section 3.2.
 
-A small network sees the neighbours of a point and puts out coefficients that should
+A small network reads the neighbours of a point and returns coefficients that should
 reconstruct the value at the point, which the stencil leaves out. It is trained without
 constraints, with the moment conditions as a soft and as a hard layer, and on request
 with the hard layer through cvxpylayers, the paper's tool. Writes Tables 5 and 6
@@ -27,12 +27,7 @@ from torch import Tensor, nn
 
 from stencilnet.forcing import RandomForcing
 from stencilnet.report import WIDTH, package_style, save, write_json
-from stencilnet.stencils import (
-    CoefficientLayer,
-    MomentConditions,
-    ProjectionLayer,
-    SoftLayer,
-)
+from stencilnet.stencils import CoefficientLayer, Constraint, Projection, Soft
 from stencilnet.storage import new_store
 
 # Parameters
@@ -59,14 +54,14 @@ learning_rate = 1e-3
 
 @dataclass(frozen=True)
 class Row:
-    """A row of the paper's tables: its setting, and what the paper measured.
+    """A row of the paper's tables: its setting, and the paper's measurements.
 
     Attributes:
-        offsets: of the stencil, which leaves out the centre.
+        offsets: offsets of the stencil, which leaves out the centre.
         order: accuracy order of the conditions. With as many as there are points the
-            hard layer has no freedom: its stencil is the classical one from the start.
+            hard layer has no free parameter: its stencil is the classical one.
         hidden: units of the hidden layer.
-        share: of the points that are learned from.
+        share: share of the points in the training set.
         paper: test losses without and with the constraint.
         paper_seconds: training times without and with the constraint.
     """
@@ -85,13 +80,13 @@ table_rows = {
     "table5_16": Row((-1, 1), 2, 16, 0.5, (0.0015768, 0.0006396), (1.27, 153.0)),
     "table6_50": Row((-2, -1, 1, 2), 4, 16, 0.5, (0.000886, 0.0001417), (1.33, 153.0)),
     "table6_20": Row((-2, -1, 1, 2), 4, 16, 0.2, (0.00124, 0.0002201), (1.35, 133.8)),
-    # Not in the paper: two conditions on four points leave a layer something to learn.
+    # Not in the paper: two conditions on four points leave two free parameters.
     "order2_50": Row((-2, -1, 1, 2), 2, 16, 0.5, none, none),
     "order2_20": Row((-2, -1, 1, 2), 2, 16, 0.2, none, none),
 }
 models = ["unconstrained", "soft", "hard"]
 if arguments.cvxpylayers:
-    from stencilnet.stencils.cvxpy_convex import CvxpyConvexLayer
+    from stencilnet.stencils.cvxpy_convex import CvxpyConvex
 
     models.append("cvxpylayers")
 
@@ -118,7 +113,7 @@ def neighbours(values: Tensor, offsets: tuple[float, ...]) -> tuple[Tensor, Tens
 
 
 class Reconstruction(nn.Module):
-    """Linear, ELU, Linear, ELU, and a layer that is nearest to what they put out."""
+    """Linear, ELU, Linear, ELU, and a layer that constrains their output."""
 
     def __init__(self, row: Row, layer: CoefficientLayer | None, seed: int) -> None:
         super().__init__()
@@ -142,12 +137,14 @@ class Reconstruction(nn.Module):
 def make_layer(name: str, row: Row) -> CoefficientLayer | None:
     if name == "unconstrained":
         return None
-    conditions = MomentConditions(row.offsets, 0, row.order)
+    constraint: Constraint
     if name == "soft":
-        return SoftLayer(conditions, mu=0.1, learn_mu=True)
-    return (
-        ProjectionLayer(conditions) if name == "hard" else CvxpyConvexLayer(conditions)
-    )
+        constraint = Soft(row.order, math.inf, mu=0.1, learn_mu=True)
+    elif name == "hard":
+        constraint = Projection(row.order, math.inf)
+    else:
+        constraint = CvxpyConvex(row.order, math.inf)
+    return constraint.layer(row.offsets, 0)
 
 
 # Solve
@@ -161,13 +158,13 @@ def train(
     around, target = neighbours(function(seed)[1], row.offsets)
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(target), generator=generator)
-    learned = round(row.share * len(target))
-    known, unseen = order[:learned], order[learned:]
+    size = round(row.share * len(target))
+    training_set, test_set = order[:size], order[size:]
     optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate)
     begin = time.perf_counter()
     losses = []
     for _ in range(epochs):
-        shuffled = known[torch.randperm(learned, generator=generator)]
+        shuffled = training_set[torch.randperm(size, generator=generator)]
         for batch in torch.split(shuffled, batch_size):
             optimizer.zero_grad()
             loss = (model(around[batch]) - target[batch]).square().mean()
@@ -176,28 +173,30 @@ def train(
                 optimizer.step()
         with torch.no_grad():
             squares = (model(around) - target).square()
-        losses.append([float(squares[part].mean()) for part in (known, unseen)])
+        losses.append(
+            [float(squares[part].mean()) for part in (training_set, test_set)]
+        )
     seconds = time.perf_counter() - begin
     training, test = np.array(losses).T
     return model, training, test, seconds
 
 
 begin = time.perf_counter()
-outside = 0.0  # Seconds of cvxpylayers, which the study's time leaves out.
+cvxpylayers_seconds = 0.0  # Seconds of cvxpylayers, which the study's time leaves out.
 shape = (len(table_rows), len(models), len(seeds))
 training_loss = np.empty((*shape, epochs))
 test_loss = np.empty((*shape, epochs))
 seconds = np.empty(shape)
-kept: dict[str, Reconstruction] = {}
+examples: dict[str, Reconstruction] = {}
 jobs = [(r, m, s) for m in range(len(models)) for r in range(shape[0]) for s in seeds]
 for r, m, s in track(jobs, description="Training"):
     (key, row), name = list(table_rows.items())[r], models[m]
-    model, *losses, took = train(name, row, s)
+    model, *losses, duration = train(name, row, s)
     training_loss[r, m, s], test_loss[r, m, s] = losses
-    seconds[r, m, s] = took
-    outside += took if name == "cvxpylayers" else 0.0
+    seconds[r, m, s] = duration
+    cvxpylayers_seconds += duration if name == "cvxpylayers" else 0.0
     if key == "table6_20" and s == 0:
-        kept[name] = model
+        examples[name] = model
 losses_of = xr.Dataset(
     {
         "training_loss": (("row", "model", "seed", "epoch"), training_loss),
@@ -232,13 +231,13 @@ for key, row in table_rows.items():
     free = float(mean["test_loss"].sel(row=key, model="unconstrained"))
     headline[key] = {}
     for name in models:
-        of = {"row": key, "model": name}
-        loss = float(mean["test_loss"].sel(of))
+        selection = {"row": key, "model": name}
+        loss = float(mean["test_loss"].sel(selection))
         constrained = int(name != "unconstrained")
         free_numbers = len(row.offsets) - row.order
         untrained = name in ("hard", "cvxpylayers") and not free_numbers
         if constrained:
-            headline[key][name] = float(ratios.sel(of).mean())
+            headline[key][name] = float(ratios.sel(selection).mean())
         lines.append(
             [
                 key,
@@ -247,13 +246,13 @@ for key, row in table_rows.items():
                 row.hidden,
                 row.share,
                 f"{name}, not trained" if untrained else name,
-                float(mean["training_loss"].sel(of)),
+                float(mean["training_loss"].sel(selection)),
                 loss,
-                float(spread["test_loss"].sel(of)),
+                float(spread["test_loss"].sel(selection)),
                 loss / free,
-                float(ratios.sel(of).mean()),
-                float(ratios.sel(of).max()),
-                float(mean["seconds"].sel(of)),
+                float(ratios.sel(selection).mean()),
+                float(ratios.sel(selection).max()),
+                float(mean["seconds"].sel(selection)),
                 row.paper[constrained],
                 row.paper[constrained] / row.paper[0],
                 row.paper_seconds[constrained],
@@ -309,12 +308,14 @@ with package_style():
         models, panels.T, sum_panels[0], strict=True
     ):
         with torch.no_grad():
-            coefficients = kept[name].coefficients(around)
-            found = (coefficients * around).sum(-1)
+            coefficients = examples[name].coefficients(around)
+            prediction = (coefficients * around).sum(-1)
         above.plot(inner, target, color="black", label="$f$")
-        above.plot(inner, found, "--", color=colours[name], label="reconstructed")
-        above.set_title(f"{name}\nMSE {float((found - target).square().mean()):.1e}")
-        below.semilogy(inner, (found - target).abs(), color=colours[name])
+        above.plot(inner, prediction, "--", color=colours[name], label="reconstructed")
+        above.set_title(
+            f"{name}\nMSE {float((prediction - target).square().mean()):.1e}"
+        )
+        below.semilogy(inner, (prediction - target).abs(), color=colours[name])
         below.set_xlabel("$x$")
         panel.plot(inner, coefficients.sum(-1), color=colours[name])
         panel.axhline(1, color="black", linewidth=0.6, linestyle=":")
@@ -330,7 +331,10 @@ paths = [
     for path in save(figure, arguments.run / name)
 ]
 result = write_json(
-    {"seconds": round(time.perf_counter() - begin - outside, 1), **headline},
+    {
+        "seconds": round(time.perf_counter() - begin - cvxpylayers_seconds, 1),
+        **headline,
+    },
     arguments.run / "result.json",
     overwrite=True,
 )

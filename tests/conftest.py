@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import hypothesis
+import jaxtyping
 import pytest
 import torch
 from jaxtyping import install_import_hook
@@ -19,6 +20,12 @@ hypothesis.settings.load_profile("stencilnet")
 
 def pytest_report_header() -> str:
     return f"stencilnet: {Path(stencilnet.__file__).parent}"
+
+
+@pytest.fixture
+def unchecked_types(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs the package as a user does, so that it refuses a wrong type by itself."""
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
 
 
 @pytest.fixture

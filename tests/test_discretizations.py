@@ -31,7 +31,16 @@ from stencilnet import (
 from stencilnet.discretizations import LIMITERS, patches
 from stencilnet.equations import Advection, AdvectionDiffusion
 from stencilnet.solver import Euler, Heun, Kutta3
-from stencilnet.stencils import CONSTRAINTS, Dissipation
+from stencilnet.stencils import (
+    CONSTRAINTS,
+    Bounds,
+    Convex,
+    Dissipation,
+    NullSpace,
+    Projection,
+    Soft,
+    Unconstrained,
+)
 
 NU = 0.1
 FORMS = [Convective, CentralFlux, UpwindFlux]
@@ -634,28 +643,28 @@ def test_weno_takes_steep_steps_in_single_precision(height, weights):
     assert torch.isfinite(method(u)).all()
 
 
-SIDE_CONDITIONS = {
-    "u": [{"kind": "bounds", "lower": -1.0, "upper": 1.0}],
-    "u_x": [Dissipation(sign=1, at=0.5)],
-}
+def convex(kind):
+    return {
+        "u": kind(side_conditions=(Bounds(lower=-1.0, upper=1.0),)),
+        "u_x": kind(side_conditions=(Dissipation(sign=1, at=0.5),)),
+    }
 
 
 @pytest.mark.parametrize(
-    ("layer", "settings"),
+    "constraint",
     [
-        ("projection", {}),
-        ("soft", {"layer_options": {"mu": 0.1, "learn_mu": True}}),
-        ("convex", {"side_conditions": SIDE_CONDITIONS}),
-        (CvxpyConvex, {"side_conditions": SIDE_CONDITIONS}),
-        ("unconstrained", {}),
+        NullSpace(),
+        Projection(),
+        Soft(mu=0.1, learn_mu=True),
+        convex(Convex),
+        convex(CvxpyConvex),
+        Unconstrained(),
     ],
+    ids=["null space", "projection", "soft", "convex", "cvxpy", "unconstrained"],
 )
-def test_a_learned_stencil_takes_any_layer(layer, settings):
+def test_a_learned_stencil_takes_any_constraint(constraint):
     grid = Grid.line(16)
-    equation = ConservativeBurgers(NU)
-    operator = LearnedStencil(
-        equation, grid, **settings, network=MLP(4), constraint=CONSTRAINTS[layer]()
-    )
+    operator = LearnedStencil(Burgers(NU), grid, network=MLP(4), constraint=constraint)
     generator = torch.Generator().manual_seed(0)
     u = torch.randn(2, 16, generator=generator, dtype=torch.float64)
     assert operator.moment_residual(u) < 1e-12
@@ -674,7 +683,7 @@ def test_a_learned_stencil_takes_any_layer(layer, settings):
     torch.testing.assert_close(twin(u), u_t, rtol=1e-6, atol=1e-6)
     finer = operator.on(Grid.line(32))
     assert type(finer.layers["u"]) is type(operator.layers["u"])
-    if layer not in ("soft", "unconstrained"):
+    if not isinstance(constraint, Soft | Unconstrained):
         assert operator.moment_residual(u) < 1e-10
     else:
         assert operator.moment_residual(u) > 1e-3

@@ -1,4 +1,4 @@
-"""What moment-constrained coefficients cost, and how exact they are.
+"""Cost and exactness of moment-constrained coefficients.
 
 Compares, each pair in one run, on one thread, with medians of several runs:
 
@@ -7,7 +7,7 @@ Compares, each pair in one run, on one thread, with medians of several runs:
   through the null-space layer;
 - the closed form, and the native path with inequalities, with cvxpylayers as the paper
   uses it (its own conic form, Clarabel at 1e-12) and with the quadratic form of
-  `CvxpyConvex`.
+  `CvxpyConvexLayer`.
 
     python simulations/benchmarks/coefficients.py [--json]
 """
@@ -79,24 +79,25 @@ def draws(*shape: int, seed: int = 0) -> Tensor:
 def paired_seconds(
     calls: Sequence[Callable[[], object]], *, repeats: int, times: int = 1
 ) -> list[list[float]]:
-    """Seconds of each call; they take turns, so that drifts hit all alike."""
+    """Seconds of each call; they take turns, so that drifts affect all alike."""
     seconds: list[list[float]] = [[] for _ in calls]
     for repeat in range(repeats + 1):
-        for call, of in zip(calls, seconds, strict=True):
+        for call, durations in zip(calls, seconds, strict=True):
             begin = time.perf_counter()
             for _ in range(times):
                 call()
             if repeat:  # The first round warms up.
-                of.append((time.perf_counter() - begin) / times)
+                durations.append((time.perf_counter() - begin) / times)
     return seconds
 
 
 def median_seconds(calls: Sequence[Callable[[], object]], repeats: int) -> list[float]:
-    return [median(of) for of in paired_seconds(calls, repeats=repeats)]
+    pairs = paired_seconds(calls, repeats=repeats)
+    return [median(durations) for durations in pairs]
 
 
 def median_ratio(some: Sequence[float], others: Sequence[float]) -> float:
-    """Median over the turns of how much longer one call took than the other."""
+    """Median over the turns of the ratio of two calls' times."""
     return median(one / other for one, other in zip(some, others, strict=True))
 
 
@@ -111,11 +112,7 @@ def largest_residual(dtype: torch.dtype) -> float:
         for derivative in range(points):
             for order in range(1, points - derivative + 1):
                 one = MomentConditions(offsets, derivative, order)
-                layers: list[CoefficientLayer] = [
-                    NullSpaceLayer(one),
-                    ProjectionLayer(one),
-                ]
-                for layer in layers:
+                for layer in (NullSpaceLayer(one), ProjectionLayer(one)):
                     raw = draws(1000, layer.inputs, seed=points).to(dtype)
                     residual = layer.residual(layer.to(dtype)(raw))
                     largest = max(largest, float(residual.max()))
@@ -128,8 +125,8 @@ def largest_residual(dtype: torch.dtype) -> float:
 def training_step(layer: CoefficientLayer | None, batch: int) -> Callable[[], object]:
     """A step of the paper's network for four points, with or without a layer.
 
-    The network puts out what the layer takes: four numbers, or two coordinates in the
-    null space.
+    The network has as many outputs as the layer has inputs: four coefficients, or two
+    coordinates in the null space.
     """
     torch.manual_seed(0)
     size = 4 if layer is None else layer.inputs
@@ -141,8 +138,8 @@ def training_step(layer: CoefficientLayer | None, batch: int) -> Callable[[], ob
 
     def step() -> None:
         optimizer.zero_grad()
-        found = (network(values) * values).sum(-1)
-        (found - target).square().mean().backward()
+        prediction = (network(values) * values).sum(-1)
+        (prediction - target).square().mean().backward()
         optimizer.step()
 
     return step
@@ -206,12 +203,12 @@ def rollout_ratio() -> float:
 
 def as_the_paper_does(layer: PolyhedralLayer) -> Callable[[Tensor], Tensor]:
     """In cvxpylayers' own conic form with its derivative, and Clarabel at 1e-12."""
-    z, wanted = cvxpy.Variable(7), cvxpy.Parameter(7)
+    z, target = cvxpy.Variable(7), cvxpy.Parameter(7)
     constraints = [conditions.matrix.numpy() @ z == conditions.target.numpy()]
     if len(layer.bounds):
         constraints.append(layer.matrix.numpy() @ z <= layer.bounds.numpy())
-    objective = cvxpy.Minimize(cvxpy.sum_squares(z - wanted))
-    solve = CvxpyLayer(cvxpy.Problem(objective, constraints), [wanted], [z])
+    objective = cvxpy.Minimize(cvxpy.sum_squares(z - target))
+    solve = CvxpyLayer(cvxpy.Problem(objective, constraints), [target], [z])
     tight = {"tol_gap_abs": 1e-12, "tol_gap_rel": 1e-12, "tol_feas": 1e-12}
     jobs = {"n_jobs_forward": 1, "n_jobs_backward": 1}
     settings = {"solve_method": "Clarabel", "mode": "dense", **tight, **jobs}
@@ -237,11 +234,10 @@ def forward_and_backward(
     return run
 
 
-def strictly_active(layer: PolyhedralLayer) -> Tensor:
+def strictly_active(layer: ConvexLayer) -> Tensor:
     """Rows where no inequality is on the verge of being active, by 1e-4."""
     raw = draws(rows, 7)
-    found = layer(raw)
-    slack = layer.bounds - found @ layer.matrix.mT
+    slack = layer.bounds - layer(raw) @ layer.matrix.mT
     points, bounds = layer._coordinates(raw)
     active, _ = active_inequalities(points, layer._normals(points), bounds)
     nearly, _ = active_inequalities(points, layer._normals(points), bounds + 1e-4)

@@ -28,10 +28,10 @@ from stencilnet.stencils.specs import from_spec, is_finite, is_integer, to_spec
 
 @dataclass(frozen=True)
 class Constraint(abc.ABC):
-    """How raw numbers become coefficients, apart from stencil and derivative.
+    """A map from raw numbers to coefficients, for any stencil and derivative.
 
     To add one, write a frozen dataclass with a `kind` and a method `build`. Its own
-    fields have defaults and hold plain values, or values with a `spec`.
+    fields have defaults and hold plain values.
 
     Attributes:
         order: accuracy order `r` of the moment conditions.
@@ -94,7 +94,7 @@ class Constraint(abc.ABC):
         conditions: MomentConditions,
         reference: Float[Tensor, "*stencils points"] | None = None,
     ) -> CoefficientLayer:
-        """The coefficient layer of moment conditions that exist already."""
+        """The coefficient layer of given moment conditions, those of `layer`."""
 
     @final
     def spec(self) -> dict[str, Any]:
@@ -237,8 +237,8 @@ def constraint_from_spec(spec: Any, extensions: Iterable[type] = ()) -> Constrai
 
     Args:
         spec: a mapping with a kind; its `side_conditions`, if any, are values or specs.
-        extensions: further classes of constraints and side conditions, found by their
-            `kind` before those of the package; other classes are ignored.
+        extensions: further classes of constraints and side conditions, whose `kind`
+            takes precedence over those of the package; other classes are ignored.
 
     Raises:
         ValueError: if the kind is unknown, or an entry is missing, unknown or out of

@@ -153,7 +153,7 @@ class PolyhedralLayer(CoefficientLayer, abc.ABC):
 class ConvexLayer(PolyhedralLayer):
     """`PolyhedralLayer` solved for all rows at once by a dual active-set method.
 
-    The solution is exact up to rounding, in float64 whatever the dtype of the raw
+    The solution is exact up to rounding, computed in float64 for any dtype of the raw
     numbers; gradients follow from the implicit function theorem at the active set, see
     `polyhedron.nearest_in_polyhedron`.
     """

@@ -26,7 +26,7 @@ class MomentConditions:
         sum_j c_j (u(x + s_j dx) - (-1)**d u(x)) / dx**d,
 
     in which constants cancel by themselves for even `d`, so that the moment `m = 0` is
-    dropped, while for odd `d` it is kept. `with_centre` turns such coefficients into
+    dropped; for odd `d` it stays. `with_centre` turns such coefficients into
     those of a plain stencil.
 
     Symmetry satisfies some conditions without further points, as for the second

@@ -1,4 +1,4 @@
-"""Side conditions: inequalities and symmetries of coefficients, beside the moments.
+"""Side conditions: inequalities and symmetries of coefficients.
 
 Each is a value that turns offsets into linear rows. Configs and stores hold their
 specs, such as `{"kind": "dissipation", "sign": 1, "at": 0.5}`.
@@ -320,8 +320,8 @@ def side_condition_from_spec(
 
     Args:
         spec: a mapping with a kind.
-        extensions: further classes of side conditions, found by their `kind` before
-            those of the package; other classes are ignored.
+        extensions: further classes of side conditions, whose `kind` takes
+            precedence over those of the package; other classes are ignored.
 
     Raises:
         ValueError: if the kind is unknown, or an entry is missing, unknown or out of
