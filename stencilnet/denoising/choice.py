@@ -7,9 +7,16 @@ from itertools import pairwise
 import numpy as np
 from jaxtyping import Float
 
-from stencilnet.denoising.criteria import Criterion, Evidence, Gcv, Sure, smoothest
+from stencilnet.denoising.criteria import (
+    Criterion,
+    Evidence,
+    Gcv,
+    Sure,
+    checked_criterion,
+    smoothest,
+)
 from stencilnet.denoising.noise import level
-from stencilnet.denoising.penalties import L1, L2, L2Squared, Penalty
+from stencilnet.denoising.penalties import L1, L2, L2Squared, Penalty, checked_penalty
 from stencilnet.denoising.rows import Rows, as_rows
 from stencilnet.denoising.solution import largest_weights, solve
 
@@ -74,8 +81,8 @@ def choose_weight(
         TypeError, ValueError: as `denoise_signals`, or if a sigma is negative, or
             signals that share a weight are none or differ in sigma.
     """
-    criterion = Sure() if criterion is None else criterion
-    penalty = L1() if penalty is None else penalty
+    criterion = checked_criterion(criterion)
+    penalty = checked_penalty(penalty)
     rows = as_rows(signals, order, periodic, precision, missing, axis)
     if rows.x.shape[-1] < order + 3:
         raise ValueError(

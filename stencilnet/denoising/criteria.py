@@ -171,6 +171,22 @@ def criterion_from_spec(spec: str | Mapping[str, Any]) -> Criterion:
     return value_from_spec("weight criterion", spec, CRITERIA)
 
 
+def checked_criterion(criterion: object) -> Criterion:
+    """The criterion, by default `Sure()`.
+
+    Raises:
+        TypeError: if it is not a value, but a name or something else.
+    """
+    if criterion is None:
+        return Sure()
+    if not isinstance(criterion, Criterion):
+        raise TypeError(
+            f"A weight is a number or a criterion such as Sure(), not {criterion!r}: "
+            f"criterion_from_spec makes one from a name."
+        )
+    return criterion
+
+
 def smoothest(scores: np.ndarray) -> int:
     """Index of the last of the least scores, equal up to rounding.
 

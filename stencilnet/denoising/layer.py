@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from stencilnet.denoising.choice import choose_weight
-from stencilnet.denoising.criteria import Criterion
-from stencilnet.denoising.penalties import L1, Penalty
+from stencilnet.denoising.criteria import Criterion, checked_criterion
+from stencilnet.denoising.penalties import Penalty, checked_penalty
 from stencilnet.denoising.rows import as_rows, check_order, check_weight
 from stencilnet.denoising.solution import TOLERANCE, Solution, solve, warn_of_gap
 
@@ -47,10 +47,12 @@ class DenoisingLayer(nn.Module, abc.ABC):
         super().__init__()
         check_order(order)
         self.order = order
-        self.penalty = L1() if penalty is None else penalty
+        self.penalty = checked_penalty(penalty)
         self.periodic = periodic
         self.learn = learn
         self.criterion = weight if isinstance(weight, Criterion) else None
+        if isinstance(weight, str):
+            checked_criterion(weight)
         if self.criterion is not None and learn:
             raise ValueError(
                 f"{self.criterion} chooses the weight, which is then not learned: pass "

@@ -56,3 +56,19 @@ def penalty_from_spec(spec: str | Mapping[str, Any]) -> Penalty:
         ValueError: if the kind or a setting is unknown.
     """
     return value_from_spec("penalty", spec, PENALTIES)
+
+
+def checked_penalty(penalty: object) -> Penalty:
+    """The penalty, by default `L1()`.
+
+    Raises:
+        TypeError: if it is not a value, but a name or something else.
+    """
+    if penalty is None:
+        return L1()
+    if not isinstance(penalty, Penalty):
+        raise TypeError(
+            f"A penalty is a value such as L1(), not {penalty!r}: penalty_from_spec "
+            f"makes one from a name."
+        )
+    return penalty

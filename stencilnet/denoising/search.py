@@ -5,7 +5,7 @@ from jaxtyping import Float
 
 from stencilnet.denoising.choice import Choice
 from stencilnet.denoising.criteria import smoothest
-from stencilnet.denoising.penalties import L1, Penalty
+from stencilnet.denoising.penalties import Penalty, checked_penalty
 from stencilnet.denoising.rows import as_rows, check_weight
 from stencilnet.denoising.solution import solve
 
@@ -32,7 +32,7 @@ def search_weight(
         ValueError: as `denoise_signals`, or if there are no weights or the shapes
             differ.
     """
-    penalty = L1() if penalty is None else penalty
+    penalty = checked_penalty(penalty)
     tried = np.sort(np.asarray(weights, dtype=np.float64).reshape(-1))
     if not len(tried):
         raise ValueError("A search needs at least one weight to try.")

@@ -7,8 +7,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from stencilnet.denoising.choice import Choice, choose_weight
-from stencilnet.denoising.criteria import Criterion
-from stencilnet.denoising.penalties import L1, Penalty
+from stencilnet.denoising.criteria import Criterion, checked_criterion
+from stencilnet.denoising.penalties import Penalty, checked_penalty
 from stencilnet.denoising.rows import as_rows
 from stencilnet.denoising.solution import (
     TOLERANCE,
@@ -94,15 +94,15 @@ def denoise_signals(
             sample that is not missing is not finite, a weight is negative, or an
             argument does not fit.
     """
-    penalty = L1() if penalty is None else penalty
+    penalty = checked_penalty(penalty)
     signals = np.asarray(signals)
     if not 0 < tolerance < math.inf:
         raise ValueError(f"The tolerance must be positive, not {tolerance}.")
     choice = None
-    if isinstance(weight, Criterion):
+    if isinstance(weight, Criterion | str):
         choice = choose_weight(
             signals,
-            weight,
+            checked_criterion(weight),
             order=order,
             penalty=penalty,
             periodic=periodic,
@@ -140,5 +140,5 @@ def weight_max(
     `denoise_signals`; one number per signal.
     """
     rows = as_rows(signals, order, periodic, precision, missing, axis)
-    largest = largest_weights(rows, L1() if penalty is None else penalty)
+    largest = largest_weights(rows, checked_penalty(penalty))
     return largest.reshape(rows.batch)
