@@ -1,37 +1,69 @@
 """Total-variation denoising: exact, differentiable, with a choice of its weight."""
 
-from stencilnet.denoising.choice import (
-    METHODS,
-    Choice,
-    Method,
-    choose_weight,
-    denoise_by,
-    noise_level,
-    search_weight,
+from stencilnet.denoising.choice import Choice, choose_weight
+from stencilnet.denoising.criteria import (
+    CRITERIA,
+    Criterion,
+    CrossValidation,
+    Gcv,
+    Sure,
+    criterion_from_spec,
 )
-from stencilnet.denoising.layer import TotalVariation
-from stencilnet.denoising.signals import (
+from stencilnet.denoising.filters import (
+    FILTERS,
+    QUANTITIES,
+    filter_at_best,
+    relative_errors,
+)
+from stencilnet.denoising.layer import DenoisingLayer, TotalVariation
+from stencilnet.denoising.noise import noise_level
+from stencilnet.denoising.penalties import (
+    L1,
+    L2,
     PENALTIES,
-    Denoised,
+    L2Squared,
     Penalty,
-    denoise,
-    fill_linearly,
-    weight_max,
+    penalty_from_spec,
+)
+from stencilnet.denoising.search import search_weight
+from stencilnet.denoising.signals import Denoised, denoise_signals, weight_max
+from stencilnet.denoising.trajectories import (
+    ALONG,
+    DenoisedTrajectory,
+    add_noise,
+    denoise_trajectory,
+    fill_gaps,
 )
 
 __all__ = [
-    "METHODS",
+    "ALONG",
+    "CRITERIA",
+    "FILTERS",
+    "L1",
+    "L2",
     "PENALTIES",
+    "QUANTITIES",
     "Choice",
+    "Criterion",
+    "CrossValidation",
     "Denoised",
-    "Method",
+    "DenoisedTrajectory",
+    "DenoisingLayer",
+    "Gcv",
+    "L2Squared",
     "Penalty",
+    "Sure",
     "TotalVariation",
+    "add_noise",
     "choose_weight",
-    "denoise",
-    "denoise_by",
-    "fill_linearly",
+    "criterion_from_spec",
+    "denoise_signals",
+    "denoise_trajectory",
+    "fill_gaps",
+    "filter_at_best",
     "noise_level",
+    "penalty_from_spec",
+    "relative_errors",
     "search_weight",
     "weight_max",
 ]

@@ -3,7 +3,9 @@
 An independent check of `TotalVariation`, and the baseline it is timed against.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
 
 import cvxpy
 import numpy as np
@@ -11,18 +13,59 @@ import torch
 from cvxpylayers.torch import CvxpyLayer
 from torch import Tensor
 
+from stencilnet.denoising.criteria import Criterion
 from stencilnet.denoising.kernels.banded import difference_coefficients
-from stencilnet.denoising.signals import Penalty
+from stencilnet.denoising.layer import DenoisingLayer
+from stencilnet.denoising.penalties import L1, L2, L2Squared, Penalty
+from stencilnet.denoising.rows import as_rows
 
-# Tolerances at which the solution, not just the objective, is known.
-_SETTINGS = {
-    "solve_method": "Clarabel",
-    "tol_gap_abs": 1e-12,
-    "tol_gap_rel": 1e-12,
-    "tol_feas": 1e-12,
-}
-# Only where there is a gradient does cvxpylayers take these: one thread.
-_GRADIENT_SETTINGS = {"mode": "dense", "n_jobs_forward": 1, "n_jobs_backward": 1}
+# Tolerances that determine the solution, not just the objective.
+_SETTINGS = MappingProxyType(
+    {
+        "solve_method": "Clarabel",
+        "tol_gap_abs": 1e-12,
+        "tol_gap_rel": 1e-12,
+        "tol_feas": 1e-12,
+    }
+)
+# cvxpylayers takes these with gradients only: one thread.
+_GRADIENT_SETTINGS = MappingProxyType(
+    {"mode": "dense", "n_jobs_forward": 1, "n_jobs_backward": 1}
+)
+_SIZES: Mapping[type[Penalty], Callable[..., Any]] = MappingProxyType(
+    {L1: cvxpy.norm1, L2: cvxpy.norm2, L2Squared: cvxpy.sum_squares}
+)
+
+
+class CvxpyTotalVariation(DenoisingLayer):
+    """`TotalVariation` by a general cone solver: slow, and exact to 1e-5 or so.
+
+    Takes the arguments of `DenoisingLayer`.
+    """
+
+    def __init__(
+        self,
+        weight: float | Tensor | Criterion = 1.0,
+        *,
+        order: int = 1,
+        penalty: Penalty | None = None,
+        periodic: bool = False,
+        learn: bool = False,
+    ) -> None:
+        super().__init__(
+            weight, order=order, penalty=penalty, periodic=periodic, learn=learn
+        )
+        self._layers: dict[int, Callable[[Tensor, Tensor], Tensor]] = {}
+
+    def _solve(self, x: Tensor, weights: Tensor) -> Tensor:
+        # The same checks as those of `TotalVariation`.
+        as_rows(x.detach().double().cpu().numpy(), self.order, self.periodic)
+        points = x.shape[-1]
+        if points not in self._layers:
+            self._layers[points] = reference_layer(
+                points, self.order, self.penalty, periodic=self.periodic
+            )
+        return self._layers[points](x, weights)
 
 
 def difference_matrix(points: int, order: int, *, periodic: bool) -> np.ndarray:
@@ -37,13 +80,8 @@ def difference_matrix(points: int, order: int, *, periodic: bool) -> np.ndarray:
 def penalized(
     y: cvxpy.Variable, x: object, weight: object, penalty: Penalty, matrix: np.ndarray
 ) -> cvxpy.Problem:
-    """The problem of `solvers.denoise` for one signal, in cvxpy."""
-    d = matrix @ y
-    size = {
-        "l1": cvxpy.norm1,
-        "l2": cvxpy.norm2,
-        "l2_squared": cvxpy.sum_squares,
-    }[penalty](d)
+    """The problem of `denoise_signals` for one signal, in cvxpy."""
+    size = _SIZES[type(penalty)](matrix @ y)
     return cvxpy.Problem(cvxpy.Minimize(cvxpy.sum_squares(y - x) / 2 + weight * size))
 
 
@@ -61,16 +99,16 @@ def reference_layer(
         rows = signals.reshape(-1, points).double().cpu()
         if not len(rows):
             return signals.clone()
-        given = weights.reshape(-1).double().cpu()
+        flat = weights.reshape(-1).double().cpu()
         settings = dict(_SETTINGS)
-        wanted = rows.requires_grad or given.requires_grad
-        if wanted and torch.is_grad_enabled():
+        differentiable = rows.requires_grad or flat.requires_grad
+        if differentiable and torch.is_grad_enabled():
             settings |= _GRADIENT_SETTINGS
-        (solved,) = layer(rows, given, solver_args=settings)
-        if not bool(torch.isfinite(solved).all()):
+        (solution,) = layer(rows, flat, solver_args=settings)
+        if not bool(torch.isfinite(solution).all()):
             raise ValueError(
-                "cvxpylayers found no solution: use the exact backend for this signal."
+                "cvxpylayers found no solution: use TotalVariation for this signal."
             )
-        return solved.reshape(signals.shape).to(signals)
+        return solution.reshape(signals.shape).to(signals)
 
     return solve

@@ -1,7 +1,8 @@
 """Denoising as a differentiable layer."""
 
+import abc
 import math
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,93 +10,66 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from stencilnet.denoising.choice import METHODS, Method, choose_weight
-from stencilnet.denoising.kernels.batches import pull_back_rows, solve_rows
-from stencilnet.denoising.signals import (
-    Penalty,
-    Rows,
-    as_rows,
-    penalty_code,
-    relative_gap,
-    warn_of_gap,
-)
+from stencilnet.denoising.choice import choose_weight
+from stencilnet.denoising.criteria import Criterion, checked_criterion
+from stencilnet.denoising.penalties import Penalty, checked_penalty
+from stencilnet.denoising.rows import as_rows, check_order, check_weight
+from stencilnet.denoising.solution import TOLERANCE, Solution, solve, warn_of_gap
 
 
-class TotalVariation(nn.Module):
-    """Signals denoised by a penalty on their differences, with exact gradients.
+class DenoisingLayer(nn.Module, abc.ABC):
+    """Base of layers that denoise by a penalty on differences.
 
-        argmin_y |y - x|**2 / 2 + weight penalty(D y)
-
-    along the last axis, see `solvers.denoise`. Gradients with respect to `x` and
-    `weight` follow from the implicit function theorem at the solution: on the face of
-    its knots for `l1`, where the solution is piecewise polynomial. Where a knot is just
-    about to appear or to vanish they are one-sided. All is computed in float64 on the
-    CPU and comes back in the dtype and on the device of `x`. There are no second
-    derivatives.
+    Subclasses solve; the weight is a parameter, a buffer or chosen here.
 
     Args:
-        weight: `lambda`, zero or more; the start of a learned one must be positive.
-            "sure", "gcv" or "cv" chooses one for each signal by `choose_weight`, which
-            gradients take as given.
+        weight: `lambda`, zero or more; the start of a learned one must be positive. A
+            criterion chooses one for each signal, constant for gradients.
         order: of the differences, 1 to 3.
-        penalty: "l1", "l2" or "l2_squared".
+        penalty: by default `L1()`.
         periodic: whether the last sample is followed by the first.
         learn: whether `weight` is a parameter; it stays positive, as the exponential of
-            what is trained.
-        tolerance: of the relative duality gap, past which a warning tells.
-        backend: "exact", or "cvxpylayers" for the paper's way, as an independent check.
+            the trained number.
 
     Raises:
-        ValueError: if a weight is negative or not finite, a learned one zero, or a name
-            is unknown.
+        ValueError: if a weight is negative or not finite, or a learned one zero.
     """
 
     def __init__(
         self,
-        weight: float | Tensor | Method = 1.0,
+        weight: float | Tensor | Criterion = 1.0,
         *,
         order: int = 1,
-        penalty: Penalty = "l1",
+        penalty: Penalty | None = None,
         periodic: bool = False,
         learn: bool = False,
-        tolerance: float = 1e-8,
-        backend: Literal["exact", "cvxpylayers"] = "exact",
     ) -> None:
         super().__init__()
-        if order not in (1, 2, 3):
-            raise ValueError(f"Differences have the order 1, 2 or 3, not {order}.")
-        if not 0 < tolerance < math.inf:
-            raise ValueError(f"The tolerance must be positive, not {tolerance}.")
-        if backend not in ("exact", "cvxpylayers"):
+        check_order(order)
+        self.order = order
+        self.penalty = checked_penalty(penalty)
+        self.periodic = periodic
+        self.learn = learn
+        self.criterion = weight if isinstance(weight, Criterion) else None
+        if isinstance(weight, str):
+            checked_criterion(weight)
+        if self.criterion is not None and learn:
             raise ValueError(
-                f"There is no backend {backend!r}: use 'exact' or 'cvxpylayers'."
+                f"{self.criterion} chooses the weight, which is then not learned: pass "
+                f"a number to start from, or drop learn=True."
             )
-        self.method = weight if isinstance(weight, str) else None
-        if self.method is not None and (learn or self.method not in METHODS):
+        number = 1.0 if isinstance(weight, Criterion) else weight
+        start = torch.as_tensor(number, dtype=torch.float64).detach().clone()
+        check_weight(start.cpu().numpy())
+        if learn and not bool((start > 0).all()):
             raise ValueError(
-                f"A weight is a number, learned or not, or chosen by one of "
-                f"{', '.join(METHODS)} and then not learned: {weight!r} is neither."
-            )
-        start = 1.0 if isinstance(weight, str) else weight
-        given = torch.as_tensor(start, dtype=torch.float64).detach().clone()
-        _check(given)
-        if learn and not bool((given > 0).all()):
-            raise ValueError(
-                "A learned weight starts positive, as its logarithm is trained: give a "
+                "A learned weight starts positive, as its logarithm is trained: pass a "
                 "small one instead of 0."
             )
-        self.order = order
-        self.penalty = penalty
-        self.code = penalty_code(penalty)
-        self.periodic = periodic
-        self.tolerance = tolerance
-        self.backend = backend
-        self.learn = learn
         if learn:
-            self.log_weight = nn.Parameter(given.log())
+            self.log_weight = nn.Parameter(start.log())
         else:
-            self.register_buffer("fixed_weight", given)
-        self._reference: dict[int, Any] = {}
+            self.register_buffer("fixed_weight", start)
 
     @property
     def weight(self) -> Tensor:
@@ -120,17 +94,10 @@ class TotalVariation(nn.Module):
         """
         if not x.is_floating_point():
             raise TypeError(
-                f"Signals are floating-point, but these are {x.dtype}: convert them, "
-                f"as in x.double()."
+                f"Signals must be floating-point, but these are {x.dtype}: convert "
+                f"them, as in x.double()."
             )
-        if weight is None and self.method is not None:
-            chosen = self._choose(x.detach().double().cpu().numpy())
-            weight = torch.from_numpy(chosen)
-        elif weight is None:
-            weight = self.weight
-        else:
-            weight = torch.as_tensor(weight)
-            _check(weight.detach())
+        weight = self._weight_for(x, weight)
         try:
             weights = weight.to(device=x.device).expand(x.shape[:-1])
         except RuntimeError:
@@ -138,42 +105,76 @@ class TotalVariation(nn.Module):
                 f"The weights have the shape {tuple(weight.shape)}, but the signals "
                 f"are {tuple(x.shape[:-1])}: give one weight, or one per signal."
             ) from None
-        if self.backend == "cvxpylayers":
-            return self._by_cvxpylayers(x, weights)
-        result: Tensor = _Denoise.apply(  # type: ignore[no-untyped-call]
-            x, weights, self.order, self.code, self.periodic, self.tolerance
-        )
-        return result
+        return self._solve(x, weights)
+
+    @abc.abstractmethod
+    def _solve(self, x: Tensor, weights: Tensor) -> Tensor:
+        """Signals `(*batch, n)` denoised with weights `(*batch,)`."""
 
     def extra_repr(self) -> str:
         return (
-            f"order={self.order}, penalty={self.penalty!r}, periodic={self.periodic}, "
-            f"learn={self.learn}, backend={self.backend!r}"
+            f"order={self.order}, penalty={self.penalty}, periodic={self.periodic}, "
+            f"learn={self.learn}"
         )
 
-    def _choose(self, x: np.ndarray) -> np.ndarray:
-        assert self.method is not None, "called with a method only"
-        return choose_weight(
-            x,
-            self.method,
+    def _weight_for(self, x: Tensor, weight: Tensor | float | None) -> Tensor:
+        if weight is not None:
+            tensor = torch.as_tensor(weight)
+            check_weight(_as_array(tensor))
+            return tensor
+        if self.criterion is None:
+            return self.weight
+        choice = choose_weight(
+            _as_array(x),
+            self.criterion,
             order=self.order,
             penalty=self.penalty,
             periodic=self.periodic,
-        ).weight
+        )
+        return torch.from_numpy(choice.weight)
 
-    def _by_cvxpylayers(self, x: Tensor, weights: Tensor) -> Tensor:
-        # Late, so that nobody else waits for cvxpy to load.
-        from stencilnet.denoising.cvxpy_layer import reference_layer
 
-        # The same checks as on the exact way.
-        values = x.detach().double().cpu().numpy()
-        as_rows(values, self.order, self.periodic, None, None, -1)
-        points = x.shape[-1]
-        if points not in self._reference:
-            self._reference[points] = reference_layer(
-                points, self.order, self.penalty, periodic=self.periodic
-            )
-        return self._reference[points](x, weights)
+class TotalVariation(DenoisingLayer):
+    """Denoises signals by penalizing their differences, with exact gradients.
+
+        argmin_y |y - x|**2 / 2 + weight penalty(D y)
+
+    along the last axis, see `denoise_signals`. Gradients with respect to `x` and
+    `weight` follow from the implicit function theorem at the solution: on the face of
+    its knots for `L1()`, where the solution is piecewise polynomial. Where a knot
+    appears or vanishes they are one-sided. The computation runs in float64 on the CPU;
+    the result has the dtype and the device of `x`. There are no second derivatives.
+
+    Args:
+        weight, order, penalty, periodic, learn: see `DenoisingLayer`.
+        tolerance: of the relative duality gap, which a warning names if it is missed.
+
+    Raises:
+        ValueError: as `DenoisingLayer`, or if the tolerance is not positive.
+    """
+
+    def __init__(
+        self,
+        weight: float | Tensor | Criterion = 1.0,
+        *,
+        order: int = 1,
+        penalty: Penalty | None = None,
+        periodic: bool = False,
+        learn: bool = False,
+        tolerance: float = TOLERANCE,
+    ) -> None:
+        super().__init__(
+            weight, order=order, penalty=penalty, periodic=periodic, learn=learn
+        )
+        if not 0 < tolerance < math.inf:
+            raise ValueError(f"The tolerance must be positive, not {tolerance}.")
+        self.tolerance = tolerance
+
+    def _solve(self, x: Tensor, weights: Tensor) -> Tensor:
+        result: Tensor = _Denoise.apply(  # type: ignore[no-untyped-call]
+            x, weights, self.order, self.penalty, self.periodic, self.tolerance
+        )
+        return result
 
 
 class _Denoise(torch.autograd.Function):
@@ -185,53 +186,35 @@ class _Denoise(torch.autograd.Function):
         x: Tensor,
         weights: Tensor,
         order: int,
-        code: int,
+        penalty: Penalty,
         periodic: bool,
         tolerance: float,
     ) -> Tensor:
-        values = x.detach().double().cpu().numpy()
-        rows = as_rows(values, order, periodic, None, None, -1)
-        given = rows.weights(weights.detach().double().cpu().numpy(), code)
-        y, u, knots, gap, value, _, stiffness = solve_rows(
-            rows.x,
-            rows.precision,
-            given,
-            code,
-            rows.coefficients,
-            rows.differences,
-            min(tolerance, 1e-8),
-        )
-        warn_of_gap(relative_gap(gap, value, rows), tolerance)
-        ctx.solved = (rows, y, u, knots, stiffness, given, code)
+        rows = as_rows(_as_array(x), order, periodic)
+        scaled = rows.weights(_as_array(weights), penalty)
+        solution = solve(rows, scaled, penalty, tolerance)
+        warn_of_gap(solution.relative_gap, tolerance)
+        ctx.solution = solution
         ctx.shape_of_weights = weights.shape
         ctx.dtype_of_weights = weights.dtype
-        return torch.from_numpy(rows.signals(y, np.dtype(np.float64))).to(x)
+        return torch.from_numpy(rows.signals(solution.y, np.dtype(np.float64))).to(x)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         (gradient,) = gradients
-        rows: Rows
-        rows, y, u, knots, stiffness, weights, code = ctx.solved
-        given = gradient.detach().double().cpu().numpy().reshape(rows.x.shape)
-        of_x, of_weights = pull_back_rows(
-            np.ascontiguousarray(given),
-            rows.precision,
-            y,
-            u,
-            knots,
-            stiffness,
-            weights,
-            code,
-            rows.coefficients,
-            rows.differences,
-        )
+        solution: Solution = ctx.solution
+        rows = solution.rows
+        pulled = solution.pull_back(_as_array(gradient).reshape(rows.x.shape))
+        gradient_x, gradient_weights = pulled
         # In units of the signals over those of the weights.
-        of_weights = of_weights * (rows.scale / rows.weight_unit(code))
-        shaped = torch.from_numpy(of_weights).reshape(ctx.shape_of_weights)
+        unit = rows.scale / rows.weight_unit(solution.penalty)
+        by_weight = torch.from_numpy(gradient_weights * unit)
         return (
-            torch.from_numpy(of_x).reshape(gradient.shape).to(gradient),
-            shaped.to(gradient.device, ctx.dtype_of_weights),
+            torch.from_numpy(gradient_x).reshape(gradient.shape).to(gradient),
+            by_weight.reshape(ctx.shape_of_weights).to(
+                gradient.device, ctx.dtype_of_weights
+            ),
             None,
             None,
             None,
@@ -239,11 +222,6 @@ class _Denoise(torch.autograd.Function):
         )
 
 
-def _check(weight: Tensor) -> None:
-    bad = ~(torch.isfinite(weight) & (weight >= 0))
-    if bool(bad.any()):
-        worst = float(weight[bad].flatten()[0]) if weight.ndim else float(weight)
-        raise ValueError(
-            f"The weight of a penalty is finite and zero or more, not {worst:g}: "
-            f"choose another."
-        )
+def _as_array(tensor: Tensor) -> np.ndarray:
+    array: np.ndarray = tensor.detach().double().cpu().numpy()
+    return array

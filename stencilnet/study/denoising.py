@@ -1,107 +1,120 @@
-"""Trajectories denoised in their store, beside other filters."""
+"""The stage `denoise`: trajectories denoised in their store, beside other filters."""
 
 import json
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 import xarray as xr
 from jaxtyping import Float
-from scipy.ndimage import gaussian_filter1d
-from scipy.signal import savgol_filter
 
-from stencilnet import denoising
 from stencilnet.denoising import (
-    METHODS,
-    PENALTIES,
-    Method,
+    ALONG,
+    CRITERIA,
+    FILTERS,
+    L1,
+    QUANTITIES,
+    Criterion,
     Penalty,
-    choose_weight,
-    fill_linearly,
+    Sure,
+    add_noise,
+    criterion_from_spec,
+    denoise_trajectory,
+    fill_gaps,
+    filter_at_best,
+    penalty_from_spec,
+    relative_errors,
 )
+from stencilnet.errors import unknown
 from stencilnet.progress import Progress, no_progress
 from stencilnet.storage import open_trajectories, refuse_existing, write_in_blocks
 
-Along = Literal["x", "t", "both"]
-
 _DIMS = ("sample", "time", "x")
-# Signals of a trajectory that choose its weight, and values that filters compete on.
-_CHOOSING, _COMPARED = 64, 2**19
+# What one run of `denoise` writes, beside `u_noisy` where it adds noise.
+_RESULTS = ("u_denoised", "denoising_weight", "denoising_sigma")
+_ATTRIBUTE = "denoising"
+# Values that filters compete on.
+_COMPARED = 2**19
 
 
 @dataclass(frozen=True)
 class Denoising:
-    """How a store was denoised.
+    """How a store is denoised.
 
     Attributes:
         along: "x", which is periodic, "t", or "both", first along x.
         order: of the differences.
         penalty: on them.
-        weight: given, or the method that chose one per trajectory and axis.
-        noise: standard deviation of what was added to `u`, in units of that of `u` in
-            each trajectory; none if the store brought its noise.
-        seed: of what was added.
+        weight: a number, or the criterion that chooses one per trajectory and axis.
+        noise: standard deviation of the noise that `denoise` added to `u`, in units of
+            that of `u` in each trajectory; none if the store brought its noise.
+        seed: of that noise.
+
+    Raises:
+        ValueError: if a setting is unknown or out of its range.
     """
 
-    along: Along = "x"
+    along: str = "x"
     order: int = 2
-    penalty: Penalty = "l1"
-    weight: float | Method = "sure"
+    penalty: Penalty = field(default_factory=L1)
+    weight: float | Criterion = field(default_factory=Sure)
     noise: float | None = None
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        if self.along not in ALONG:
+            raise unknown("direction", self.along, ALONG)
+        if self.noise is not None and not 0 < self.noise < math.inf:
+            raise ValueError(
+                f"The noise to add must be positive and finite, not {self.noise}: "
+                f"leave it out for a store that is noisy."
+            )
+        if self.seed < 0:
+            raise ValueError(f"A seed must be zero or more, not {self.seed}.")
+
     @staticmethod
-    def checked(**values: Any) -> "Denoising":
-        """Settings from values of any kind.
+    def from_spec(spec: Mapping[str, Any]) -> "Denoising":
+        """Settings from plain values.
+
+        Args:
+            spec: as from `spec`; a penalty or a criterion is also its kind alone.
 
         Raises:
-            ValueError: if one is not among those that are known, or no fitting number.
+            TypeError, ValueError: if a setting is unknown or out of its range.
         """
-        for name, known in (("along", get_args(Along)), ("penalty", PENALTIES)):
-            if values[name] not in known:
-                raise ValueError(
-                    f"There is no {name} {values[name]!r}: use one of "
-                    f"{', '.join(known)}."
-                )
-        if isinstance(values["weight"], str) and values["weight"] not in METHODS:
-            raise ValueError(
-                f"There is no method {values['weight']!r} to choose a weight: use one "
-                f"of {', '.join(METHODS)}, or give a number."
-            )
-        noise = values["noise"]
-        if noise is not None and not 0 < noise < math.inf:
-            raise ValueError(
-                f"The noise to add is positive and finite, not {noise}: leave it out "
-                f"for a store that is noisy."
-            )
-        if values["seed"] < 0:
-            raise ValueError(f"A seed is zero or more, not {values['seed']}.")
-        if not isinstance(values["weight"], str):
-            values["weight"] = float(values["weight"])
+        values = dict(spec)
+        if isinstance(values.get("penalty"), str | Mapping):
+            values["penalty"] = penalty_from_spec(values["penalty"])
+        weight = values.get("weight", Sure())
+        if isinstance(weight, str | Mapping):
+            values["weight"] = _weight_from_spec(weight)
+        elif not isinstance(weight, Criterion):
+            values["weight"] = float(weight)
         return Denoising(**values)
 
     @staticmethod
-    def of(dataset: xr.Dataset, store: Path) -> "Denoising":
+    def from_dataset(dataset: xr.Dataset, store: Path) -> "Denoising":
         """The settings that `denoise` left in a store.
 
         Raises:
-            ValueError: if what stands there is none of its making.
+            ValueError: if the attribute was not written by `denoise`.
         """
         try:
-            return Denoising.checked(**json.loads(dataset.attrs["denoising"]))
+            return Denoising.from_spec(json.loads(dataset.attrs[_ATTRIBUTE]))
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(
                 f"{store} does not say how it was denoised: run stencilnet denoise on "
                 f"it with --overwrite."
             ) from error
 
-    @property
-    def axes(self) -> tuple[int, ...]:
-        """Those of `(time, x)`, in the order in which they are denoised."""
-        return {"x": (1,), "t": (0,), "both": (1, 0)}[self.along]
+    def spec(self) -> dict[str, Any]:
+        """Every setting, plain values for JSON."""
+        weight = self.weight
+        plain = weight.spec() if isinstance(weight, Criterion) else weight
+        return {**asdict(self), "penalty": self.penalty.spec(), "weight": plain}
 
 
 def denoise(
@@ -110,32 +123,34 @@ def denoise(
     *,
     along: str = "x",
     order: int = 2,
-    penalty: str = "l1",
-    weight: float | str = "sure",
+    penalty: Penalty | str = "l1",
+    weight: float | Criterion | str = "sure",
     noise: float | None = None,
     seed: int = 0,
     overwrite: bool = False,
     progress: Progress = no_progress,
 ) -> Path:
-    """Adds `u_denoised` to a trajectory store, one block of samples after the other.
+    """Adds `u_denoised` to a trajectory store, one block of samples at a time.
 
-    What is denoised is `u_noisy`, made from `u` if `noise` is given, or `u` itself if
-    the store has no `u_noisy`. NaN and infinities are missing samples, which are filled
-    in. A chosen weight is one per trajectory and axis: that of `choose_weight` with
-    `shared`, for up to 64 signals spread over the trajectory.
+    The input is `u_noisy`, made from `u` if `noise` is passed, or `u` itself if the
+    store has no `u_noisy`. NaN and infinities are missing samples, which are filled in.
+    Results of an earlier run are replaced as a whole; noise that it added stays, and
+    its level and seed with it, unless `noise` is passed anew.
 
     Args:
         store: of trajectories.
-        out: where to write it; in place of `store` by default.
+        out: path to write; `store` itself by default.
         along: "x" (periodic), "t" or "both".
-        order: of the differences; second ones leave shocks and ramps between them as
-            they are.
-        penalty: on the differences, as in `denoising.denoise`.
-        weight: `lambda`, or how it is chosen: "sure", "gcv" or "cv".
+        order: of the differences; second ones leave shocks and the ramps between them
+            as they are.
+        penalty: on the differences, or its name: "l1", "l2" or "l2_squared".
+        weight: `lambda`, or the criterion that chooses it, or its name: "sure", "gcv"
+            or "cv". A chosen weight is one per trajectory and axis, as in
+            `denoise_trajectory`.
         noise: standard deviation of independent normal noise to add, in units of that
             of `u` in each trajectory.
         seed: of the noise; each sample has a stream of its own.
-        overwrite: whether `u_noisy`, `u_denoised` or a store at `out` are replaced.
+        overwrite: whether to replace `u_noisy`, `u_denoised` or a store at `out`.
         progress: told about the samples.
 
     Returns:
@@ -144,16 +159,22 @@ def denoise(
         `along`, and the attribute `denoising` (JSON).
 
     Raises:
-        FileExistsError: if what is to be written exists and `overwrite` is false.
+        FileExistsError: if something to be written exists and `overwrite` is false.
         FileNotFoundError, ValueError: if `store` cannot be read, a trajectory is
             missing altogether, or an argument does not fit.
     """
     store = Path(store)
-    out = None if out is None else Path(out)
-    settings = Denoising.checked(
-        along=along, order=order, penalty=penalty, weight=weight, noise=noise, seed=seed
+    target = store if out is None else Path(out)
+    settings = Denoising.from_spec(
+        {
+            "along": along,
+            "order": order,
+            "penalty": penalty,
+            "weight": weight,
+            "noise": noise,
+            "seed": seed,
+        }
     )
-    target = store if out is None else out
     in_place = target.resolve() == store.resolve()
     if not in_place:
         refuse_existing(target, overwrite=overwrite)
@@ -163,10 +184,10 @@ def denoise(
         if "u" not in dataset:
             raise ValueError(f"{store} holds no u: give a store of trajectories.")
         added = ["u_denoised"] if noise is None else ["u_noisy", "u_denoised"]
-        there = [name for name in added if name in dataset]
-        if there and not overwrite:
+        present = [name for name in added if name in dataset]
+        if present and not overwrite:
             raise FileExistsError(
-                f"{store} has {' and '.join(there)} already: replace it with "
+                f"{store} has {' and '.join(present)} already: replace it with "
                 f"--overwrite."
             )
         blocks = _blocks(dataset, settings, progress)
@@ -174,15 +195,15 @@ def denoise(
 
 
 def compare_denoisers(store: Path) -> xr.Dataset:
-    """The denoised trajectories of a store beside what other filters make of the noise.
+    """The denoised trajectories of a store beside those of other filters.
 
     Gaussian, Savitzky-Golay and Tikhonov (squared differences) filters run along the
-    same axes, each with those settings for all trajectories that come nearest to the
-    clean `u`; total variation is what the store holds. Errors of derivatives are those
+    same axes, each with the settings for all trajectories that come nearest to the
+    clean `u`; total variation is read from the store. Errors of derivatives are those
     of central differences, against the same of the clean field.
 
     Args:
-        store: that `denoise` wrote. The comparison takes as many of its trajectories,
+        store: written by `denoise`. The comparison takes as many of its trajectories,
             spread evenly, as have half a million values.
 
     Returns:
@@ -200,56 +221,62 @@ def compare_denoisers(store: Path) -> xr.Dataset:
             raise ValueError(
                 f"{store} holds no u_denoised: run stencilnet denoise on it first."
             )
+        settings = Denoising.from_dataset(dataset, store)
         size = dataset.sizes
         count = max(1, min(size["sample"], _COMPARED // (size["time"] * size["x"])))
-        chosen = np.unique(np.linspace(0, size["sample"] - 1, count).astype(int))
-        part = dataset.isel(sample=chosen).load()
-        settings = Denoising.of(dataset, store)
-    known = "u_noisy" in part
-    noisy = part["u_noisy" if known else "u"].values.astype(np.float64)
-    noisy = np.apply_along_axis(_filled, -1, noisy)
-    fields = {"none": (noisy, "")}
-    if known:
-        clean = part["u"].values.astype(np.float64)
-        clean[~np.isfinite(clean)] = np.nan
-        for name in _FILTERS:
-            fields[name] = _best(name, noisy, clean, settings)
-    weight = settings.weight
-    how = f"weight {weight:.3g}" if isinstance(weight, float) else f"weight by {weight}"
-    ours = part["u_denoised"].values.astype(np.float64)
-    fields["total_variation"] = (ours, f"order {settings.order}, {how}")
+        samples = np.unique(np.linspace(0, size["sample"] - 1, count).astype(int))
+        part = dataset.isel(sample=samples).load()
+    has_clean = "u_noisy" in part
+    noisy = fill_gaps(part["u_noisy" if has_clean else "u"].values.astype(np.float64))
+    clean = part["u"].values.astype(np.float64)
+    clean[~np.isfinite(clean)] = np.nan
+    fields, words = {"none": noisy}, {"none": ""}
+    for name in FILTERS if has_clean else ():
+        best = filter_at_best(name, noisy, clean, ALONG[settings.along])
+        fields[name], words[name] = best
+    fields["total_variation"] = part["u_denoised"].values.astype(np.float64)
+    words["total_variation"] = _in_words(settings)
     result = xr.Dataset(
         {
-            "field": (("filter", *_DIMS), np.stack([of for of, _ in fields.values()])),
-            "setting": ("filter", [of for _, of in fields.values()]),
+            "field": (("filter", *_DIMS), np.stack(list(fields.values()))),
+            "setting": ("filter", list(words.values())),
         },
         coords={
             "filter": list(fields),
-            "sample": chosen,
+            "sample": samples,
             "time": part["time"],
             "x": part["x"],
         },
-        attrs={"denoising": part.attrs["denoising"]},
+        attrs={_ATTRIBUTE: part.attrs[_ATTRIBUTE]},
     )
-    if not known:
-        return result
-    spacing = float(part["x"].attrs["period"]) / part.sizes["x"]
-    true = _derivatives(clean, spacing)
-    # Where the clean field has gaps, nothing is known of errors.
-    scales = np.nanstd(true, axis=(1, 2, 3))
-    errors = [
-        np.sqrt(np.nanmean((_derivatives(of, spacing) - true) ** 2, axis=(1, 2, 3)))
-        for of, _ in fields.values()
-    ]
-    relative = np.array(errors) / np.where(scales > 0, scales, 1.0)
-    # Without noise there is no gain, which is no number.
+    return _with_errors(result, clean) if has_clean else result
+
+
+def _with_errors(result: xr.Dataset, clean: np.ndarray) -> xr.Dataset:
+    """A comparison with the clean field and the errors against it."""
+    spacing = float(result["x"].attrs["period"]) / result.sizes["x"]
+    errors = relative_errors(list(result["field"].values), clean, spacing)
+    # Without noise the gain is 0 / 0: not a number.
     with np.errstate(divide="ignore", invalid="ignore"):
-        gain = 20 * np.log10(relative[0, 0] / relative[:, 0])
+        gain = 20 * np.log10(errors[0, 0] / errors[:, 0])
     return result.assign(
         clean=(_DIMS, clean),
-        error=(("filter", "quantity"), relative),
+        error=(("filter", "quantity"), errors),
         snr_gain=("filter", gain),
-    ).assign_coords(quantity=["u", "u_x", "u_xx"])
+    ).assign_coords(quantity=list(QUANTITIES))
+
+
+def _in_words(settings: Denoising) -> str:
+    weight = settings.weight
+    by = f"by {weight.kind}" if isinstance(weight, Criterion) else f"{weight:.3g}"
+    return f"order {settings.order}, weight {by}"
+
+
+def _weight_from_spec(spec: str | Mapping[str, Any]) -> Criterion:
+    if isinstance(spec, str) and spec not in CRITERIA:
+        error = unknown("weight criterion", spec, CRITERIA)
+        raise ValueError(f"{error} A weight may also be a number.")
+    return criterion_from_spec(spec)
 
 
 def _blocks(
@@ -257,33 +284,54 @@ def _blocks(
 ) -> Iterator[xr.Dataset]:
     """The dataset with its denoised trajectories, in blocks of samples."""
     samples = dataset.sizes["sample"]
+    attributes = {
+        _ATTRIBUTE: json.dumps(_with_former_noise(settings, dataset).spec()),
+        "parent": str(dataset.attrs["content_hash"]),
+    }
+    # Those of an earlier run may have other dimensions and other axes.
+    bare = dataset.drop_vars(_RESULTS, errors="ignore")
     chunk = dataset["u"].encoding["chunks"][0]
     for start in range(0, samples, chunk):
-        block = dataset.isel(sample=slice(start, start + chunk)).load()
+        block = bare.isel(sample=slice(start, start + chunk)).load()
         u = block["u"]
         if settings.noise is not None:
             noisy = _noisy(u.values, settings.noise, settings.seed, start)
             block["u_noisy"] = u.copy(data=noisy)
         noisy = block["u_noisy" if "u_noisy" in block else "u"].values
-        denoised = np.empty_like(noisy)
-        weights = np.empty((len(noisy), len(settings.axes)))
-        sigmas = np.full_like(weights, np.nan)
-        for row, field in enumerate(noisy):
+        denoised, weights, sigmas = np.empty_like(noisy), [], []
+        for row, trajectory in enumerate(noisy):
             try:
-                denoised[row], weights[row], sigmas[row] = _denoised(field, settings)
+                result = denoise_trajectory(
+                    trajectory,
+                    settings.weight,
+                    along=settings.along,
+                    order=settings.order,
+                    penalty=settings.penalty,
+                )
             except ValueError as error:
                 raise ValueError(f"Sample {start + row}: {error}") from error
+            denoised[row] = result.field
+            weights.append(result.weight)
+            sigmas.append(result.sigma)
             progress(start + row + 1, samples, "")
         block["u_denoised"] = u.copy(data=denoised)
-        for name, words in (("u_noisy", "with noise"), ("u_denoised", "denoised")):
+        for name, suffix in (("u_noisy", "with noise"), ("u_denoised", "denoised")):
             if name in block:
-                block[name].attrs["long_name"] = f"solution, {words}"
-        block["denoising_weight"] = (("sample", "axis"), weights)
-        block["denoising_sigma"] = (("sample", "axis"), sigmas)
-        yield block.assign_attrs(
-            denoising=json.dumps(asdict(settings)),
-            parent=str(dataset.attrs["content_hash"]),
-        )
+                block[name].attrs["long_name"] = f"solution, {suffix}"
+        block["denoising_weight"] = (("sample", "axis"), np.array(weights))
+        block["denoising_sigma"] = (("sample", "axis"), np.array(sigmas))
+        yield block.assign_attrs(attributes)
+
+
+def _with_former_noise(settings: Denoising, dataset: xr.Dataset) -> Denoising:
+    """The settings, with the noise that an earlier run added and this one keeps."""
+    if settings.noise is not None or not {"u_noisy", "u_denoised"} <= set(dataset):
+        return settings
+    try:
+        former = Denoising.from_spec(json.loads(dataset.attrs[_ATTRIBUTE]))
+    except (KeyError, TypeError, ValueError):
+        return settings
+    return replace(settings, noise=former.noise, seed=former.seed)
 
 
 def _noisy(
@@ -291,136 +339,7 @@ def _noisy(
 ) -> Float[np.ndarray, "sample time x"]:
     """Trajectories with noise, each from the stream of its number in the store."""
     noisy = np.empty_like(u)
-    for row, field in enumerate(u):
+    for row, trajectory in enumerate(u):
         stream = np.random.SeedSequence(seed, spawn_key=(start + row,))
-        drawn = np.random.default_rng(stream).standard_normal(field.shape)
-        known = field[np.isfinite(field)]
-        deviation = known.std() if known.size else 0.0
-        noisy[row] = field + noise * deviation * drawn
+        noisy[row] = add_noise(trajectory, noise, np.random.default_rng(stream))
     return noisy
-
-
-def _denoised(
-    field: Float[np.ndarray, "time x"], settings: Denoising
-) -> tuple[np.ndarray, list[float], list[float]]:
-    """One trajectory, with the weight and the noise level along each axis."""
-    weights, sigmas = [], []
-    for axis in settings.axes:
-        missing = ~np.isfinite(field)
-        signals = np.moveaxis(field, axis, -1)
-        few = np.unique(np.linspace(0, len(signals) - 1, _CHOOSING).astype(int))
-        weight, sigma = settings.weight, np.nan
-        if isinstance(weight, str):
-            choice = choose_weight(
-                signals[few],
-                weight,
-                order=settings.order,
-                penalty=settings.penalty,
-                periodic=axis == 1,
-                missing=np.moveaxis(missing, axis, -1)[few],
-                shared=True,
-            )
-            weight, sigma = float(choice.weight), float(choice.sigma)
-        field = denoising.denoise(
-            field,
-            weight,
-            order=settings.order,
-            penalty=settings.penalty,
-            periodic=axis == 1,
-            missing=missing if missing.any() else None,
-            axis=axis,
-        ).signal
-        weights.append(weight)
-        sigmas.append(sigma)
-    return field, weights, sigmas
-
-
-def _filled(signal: Float[np.ndarray, " x"]) -> Float[np.ndarray, " x"]:
-    """A signal with linear interpolation where it is not finite."""
-    hole = ~np.isfinite(signal)
-    return fill_linearly(signal, hole) if hole.any() and not hole.all() else signal
-
-
-def _derivatives(
-    u: Float[np.ndarray, "sample time x"], spacing: float
-) -> Float[np.ndarray, "3 sample time x"]:
-    """`u`, `u_x` and `u_xx` by central differences on a periodic grid."""
-    left, right = np.roll(u, 1, -1), np.roll(u, -1, -1)
-    return np.stack(
-        [u, (right - left) / (2 * spacing), (right - 2 * u + left) / spacing**2]
-    )
-
-
-def _gaussian(
-    field: np.ndarray, axis: int, *, width: float, periodic: bool
-) -> np.ndarray:
-    mode = "wrap" if periodic else "nearest"
-    filtered: np.ndarray = gaussian_filter1d(field, width, axis=axis, mode=mode)
-    return filtered
-
-
-def _savitzky_golay(
-    field: np.ndarray, axis: int, *, window: int, degree: int, periodic: bool
-) -> np.ndarray:
-    mode = "wrap" if periodic else "interp"
-    filtered: np.ndarray = savgol_filter(field, window, degree, axis=axis, mode=mode)
-    return filtered
-
-
-def _tikhonov(
-    field: np.ndarray, axis: int, *, weight: float, order: int, periodic: bool
-) -> np.ndarray:
-    return denoising.denoise(
-        field, weight, order=order, penalty="l2_squared", periodic=periodic, axis=axis
-    ).signal
-
-
-_FILTERS: dict[str, Callable[..., np.ndarray]] = {
-    "gaussian": _gaussian,
-    "savitzky_golay": _savitzky_golay,
-    "tikhonov": _tikhonov,
-}
-
-
-def _settings(name: str, points: int) -> Iterator[dict[str, float]]:
-    """Those that a filter is tried with on signals of so many points."""
-    if name == "gaussian":
-        for width in np.geomspace(0.2, max(points / 8, 1.0), 40):
-            yield {"width": float(width)}
-    elif name == "savitzky_golay":
-        for degree in (1, 2, 3, 4, 5):
-            for window in range(degree + 2 - degree % 2, min(points, 64) + 1, 2):
-                if window % 2:
-                    yield {"window": window, "degree": degree}
-                elif window + 1 <= points:
-                    yield {"window": window + 1, "degree": degree}
-    else:
-        for order in range(1, min(3, points - 1) + 1):
-            for weight in np.geomspace(1e-2, 1e2 * 3.0 ** (2 * order), 30):
-                yield {"weight": float(weight), "order": order}
-
-
-def _best(
-    name: str,
-    noisy: Float[np.ndarray, "sample time x"],
-    clean: Float[np.ndarray, "sample time x"],
-    settings: Denoising,
-) -> tuple[np.ndarray, str]:
-    """What a filter makes of the noise at its best, axis after axis, and how."""
-    field, said = noisy, []
-    for axis in settings.axes:
-        periodic = axis == 1
-        tried = (
-            (_FILTERS[name](field, axis + 1, periodic=periodic, **values), values)
-            for values in _settings(name, field.shape[axis + 1])
-        )
-        unfiltered: tuple[np.ndarray, dict[str, float]] = (field, {})
-        error = np.nanmean((field - clean) ** 2)
-        best = unfiltered
-        for filtered, values in tried:
-            of_filtered = np.nanmean((filtered - clean) ** 2)
-            if of_filtered < error:
-                best, error = (filtered, values), of_filtered
-        field, values = best
-        said.append(", ".join(f"{key} {of:.3g}" for key, of in values.items()))
-    return field, "; ".join(said)

@@ -1,39 +1,51 @@
 """The stage that denoises trajectories in their store."""
 
 import json
+import math
 
 import numpy as np
 import pytest
 import torch
+from signals import kernels
 from typer.testing import CliRunner
 
 import stencilnet
 from stencilnet import Grid, RandomForcing, read_trajectories, write_trajectories
 from stencilnet.cli import app
-from stencilnet.denoising import choose_weight, denoise
-from stencilnet.solver.integration import rollout
+from stencilnet.denoising import (
+    L1,
+    L2,
+    CrossValidation,
+    L2Squared,
+    choose_weight,
+    denoise_signals,
+)
 from stencilnet.storage import provenance, trajectories
-from stencilnet.study.denoising import compare_denoisers
-from stencilnet.study.operators import classical
+from stencilnet.study.denoising import Denoising, compare_denoisers
+
+pytestmark = kernels
 
 
 @pytest.fixture(scope="module")
 def shocks():
-    """Three trajectories of forced Burgers' equation with shocks."""
-    grid = Grid.line(128)
-    forcing = RandomForcing.sample(3, amplitude=0.5, wavenumbers=(3, 4, 5, 6), seed=0)
-    times = torch.linspace(0, 6, 31, dtype=torch.float64)
-    start = torch.zeros(3, 128, dtype=torch.float64)
-    with torch.no_grad():
-        u = rollout(
-            classical("weno_z", 0.01, grid),
-            start,
-            times,
-            forcing.on(grid, averages=True),
-            substeps=12,
-        )
-    late = u[:, 20:]
-    return trajectories(late, times[20:], grid, forcing, averages=True)
+    """Three trajectories of ramps between moving shocks, smooth at the scale of dx."""
+    grid, times = Grid.line(128), torch.linspace(4, 6, 11, dtype=torch.float64)
+    draw = torch.Generator().manual_seed(0)
+    amplitude, phase, speed = torch.rand(
+        (3, 3, 4, 1, 1), generator=draw, dtype=torch.float64
+    )
+    place = grid.points() - 2 * math.pi * phase - (speed - 0.5) * times[:, None]
+    around = torch.remainder(place, 2 * math.pi)
+    # From 1 down to -1 across each shock, and up again along its ramp.
+    steepness = 1 / grid.spacing[0]
+    ends = (
+        1
+        - torch.tanh(steepness * around)
+        + torch.tanh(steepness * (2 * math.pi - around))
+    )
+    u = ((0.2 + amplitude) * (around / math.pi - 2 + ends)).sum(1)
+    forcing = RandomForcing.sample(3, seed=0)
+    return trajectories(u, times, grid, forcing, averages=True)
 
 
 @pytest.fixture
@@ -84,7 +96,7 @@ def test_each_axis_is_denoised_by_its_own_weight(store, along, axes):
         few = np.unique(np.linspace(0, len(signals) - 1, 64).astype(int))
         weight = float(choose_weight(signals[few], shared=True, **settings).weight)
         assert float(after["denoising_weight"][1, column]) == weight
-        field = denoise(field, weight, axis=axis, **settings).signal
+        field = denoise_signals(field, weight, axis=axis, **settings).signal
     np.testing.assert_array_equal(after["u_denoised"][1], field)
 
 
@@ -122,6 +134,73 @@ def test_total_variation_beats_other_filters_at_their_best(store):
         assert gain == pytest.approx(20 * np.log10(none / expected))
 
 
+@pytest.mark.parametrize("in_place", [True, False], ids=["in place", "elsewhere"])
+@pytest.mark.parametrize("first", ["x", "t", "both"])
+@pytest.mark.parametrize("second", ["x", "t", "both"])
+def test_denoising_again_is_denoising_once(shocks, tmp_path, first, second, in_place):
+    """Nothing is left of the run before, whatever axes it had."""
+    store = write_trajectories(shocks.isel(sample=[1]), tmp_path / "u.zarr")
+    other = tmp_path / "once.zarr"
+    settings = {"along": second, "weight": 0.02, "noise": 0.1, "seed": 2}
+    stencilnet.denoise(store, other, **settings)
+    stencilnet.denoise(store, along=first, weight=0.1, noise=0.3, seed=1, order=1)
+    out = None if in_place else tmp_path / "new.zarr"
+    again = stencilnet.denoise(store, out, **settings, overwrite=True)
+    once, twice = read_trajectories(other), read_trajectories(again)
+    assert twice["denoising_weight"].sizes["axis"] == 1 + (second == "both")
+    for attribute in ("parent", "content_hash", "created"):
+        del once.attrs[attribute], twice.attrs[attribute]
+    assert twice.identical(once)
+
+
+def test_denoising_again_tells_the_noise_that_stays(store):
+    stencilnet.denoise(store, weight=0.1, noise=0.1, seed=3)
+    noisy = read_trajectories(store)["u_noisy"]
+    stencilnet.denoise(store, weight=0.2, along="both", overwrite=True)
+    after = read_trajectories(store)
+    np.testing.assert_array_equal(after["u_noisy"], noisy)
+    settings = Denoising.from_dataset(after, store)
+    assert settings == Denoising(along="both", weight=0.2, noise=0.1, seed=3)
+    # The noise of a store that brought it is not known.
+    bare = read_trajectories(store).drop_vars("u_denoised")
+    write_trajectories(bare, store, overwrite=True)
+    stencilnet.denoise(store, weight=0.2)
+    settings = Denoising.from_dataset(read_trajectories(store), store)
+    assert settings == Denoising(weight=0.2)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        Denoising(),
+        Denoising("both", 3, L2Squared(), 0.25, 0.1, 7),
+        Denoising(weight=CrossValidation(folds=3), penalty=L1()),
+    ],
+)
+def test_settings_come_back_from_their_spec(settings):
+    assert Denoising.from_spec(json.loads(json.dumps(settings.spec()))) == settings
+
+
+def test_settings_of_an_older_store_are_read():
+    """They name penalty and criterion alone."""
+    text = (
+        '{"along": "x", "order": 2, "penalty": "l1", "weight": "sure", '
+        '"noise": 0.1, "seed": 0}'
+    )
+    assert Denoising.from_spec(json.loads(text)) == Denoising(noise=0.1)
+
+
+def test_names_and_values_of_settings_are_the_same(shocks, tmp_path):
+    few = shocks.isel(sample=[1], x=slice(None, None, 2))
+    store = write_trajectories(few, tmp_path / "u.zarr")
+    one = stencilnet.denoise(store, tmp_path / "one.zarr", weight="cv", penalty="l2")
+    values = {"weight": CrossValidation(), "penalty": L2()}
+    other = stencilnet.denoise(store, tmp_path / "other.zarr", **values)
+    one, other = read_trajectories(one), read_trajectories(other)
+    assert one.attrs["denoising"] == other.attrs["denoising"]
+    np.testing.assert_array_equal(one["u_denoised"], other["u_denoised"])
+
+
 def test_a_stop_half_way_leaves_the_store_as_it_was(store, monkeypatch):
     before = read_trajectories(store)
 
@@ -148,14 +227,14 @@ def test_nothing_is_replaced_unasked(store, tmp_path):
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"along": "y"}, "no along 'y': use one of x, t, both"),
+        ({"along": "y"}, "no direction 'y', known are x, t, both"),
         ({"noise": 0.0}, "positive and finite, not 0.0"),
         ({"noise": float("nan")}, "positive and finite, not nan"),
         ({"seed": -1}, "zero or more, not -1"),
         ({"weight": -1.0}, "zero or more, not -1"),
-        ({"weight": "surely"}, "no method 'surely'"),
+        ({"weight": "surely"}, "no weight criterion 'surely', did you mean 'sure'"),
         ({"order": 4}, "order 1, 2 or 3, not 4"),
-        ({"penalty": "l0"}, "no penalty 'l0'"),
+        ({"penalty": "l3"}, "no penalty 'l3', did you mean 'l"),
     ],
 )
 def test_bad_settings_are_refused_in_a_sentence(store, settings, words):

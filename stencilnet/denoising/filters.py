@@ -1,0 +1,156 @@
+"""Linear filters that total variation is compared with, each at its best setting."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+from jaxtyping import Float
+from scipy.ndimage import gaussian_filter1d
+from scipy.signal import savgol_filter
+
+from stencilnet.denoising.criteria import EQUAL
+from stencilnet.denoising.penalties import L2Squared
+from stencilnet.denoising.signals import denoise_signals
+from stencilnet.denoising.trajectories import PERIODIC_AXIS
+from stencilnet.errors import unknown
+
+QUANTITIES = ("u", "u_x", "u_xx")
+"""Quantities whose errors are compared."""
+
+
+@dataclass(frozen=True)
+class Filter:
+    """A filter of signals, and the settings to try.
+
+    Attributes:
+        apply: from a field, an axis, whether it is periodic and a setting to a field.
+        settings: from the number of points to the settings, the plainest first.
+    """
+
+    apply: Callable[..., np.ndarray]
+    settings: Callable[[int], Iterator[dict[str, float]]]
+
+
+def filter_at_best(
+    name: str,
+    noisy: Float[np.ndarray, "sample time x"],
+    clean: Float[np.ndarray, "sample time x"],
+    axes: Sequence[int],
+) -> tuple[np.ndarray, str]:
+    """A filtered field with the settings that come nearest to the clean one.
+
+    Of settings that are equally good up to rounding, such as the degrees 2 and 3 of
+    Savitzky-Golay on a circle, the first counts.
+
+    Args:
+        name: in `FILTERS`.
+        noisy: finite.
+        clean: NaN where it is unknown.
+        axes: of `(time, x)`, one after the other; each has its best setting.
+
+    Returns:
+        The field, and its settings in words.
+
+    Raises:
+        ValueError: if the filter is unknown.
+    """
+    if name not in FILTERS:
+        raise unknown("filter", name, FILTERS)
+    chosen, field, words = FILTERS[name], noisy, []
+    for axis in axes:
+        periodic = axis == PERIODIC_AXIS
+        best, values = field, {}
+        error = np.nanmean((field - clean) ** 2)
+        for setting in chosen.settings(field.shape[axis + 1]):
+            filtered = chosen.apply(field, axis + 1, periodic=periodic, **setting)
+            new = np.nanmean((filtered - clean) ** 2)
+            if new < error * (1 - EQUAL):
+                best, values, error = filtered, setting, new
+        field = best
+        words.append(", ".join(f"{key} {value:.3g}" for key, value in values.items()))
+    return field, "; ".join(words)
+
+
+def derivatives(
+    u: Float[np.ndarray, "sample time x"], spacing: float
+) -> Float[np.ndarray, "3 sample time x"]:
+    """`QUANTITIES` by central differences on a periodic grid."""
+    left, right = np.roll(u, 1, -1), np.roll(u, -1, -1)
+    return np.stack(
+        [u, (right - left) / (2 * spacing), (right - 2 * u + left) / spacing**2]
+    )
+
+
+def relative_errors(
+    fields: Sequence[np.ndarray],
+    clean: Float[np.ndarray, "sample time x"],
+    spacing: float,
+) -> Float[np.ndarray, "field 3"]:
+    """Root mean square errors of `QUANTITIES`, in standard deviations of the clean one.
+
+    Absolute where the clean one is constant.
+
+    Args:
+        fields: `(sample, time, x)` each.
+        clean: NaN where it is unknown, which is left out.
+        spacing: of the grid.
+    """
+    exact = derivatives(clean, spacing)
+    scales = np.nanstd(exact, axis=(1, 2, 3))
+    errors = [
+        np.sqrt(np.nanmean((derivatives(field, spacing) - exact) ** 2, axis=(1, 2, 3)))
+        for field in fields
+    ]
+    return np.asarray(np.array(errors) / np.where(scales > 0, scales, 1.0))
+
+
+def _gaussian(
+    field: np.ndarray, axis: int, *, width: float, periodic: bool
+) -> np.ndarray:
+    mode = "wrap" if periodic else "nearest"
+    filtered: np.ndarray = gaussian_filter1d(field, width, axis=axis, mode=mode)
+    return filtered
+
+
+def _widths(points: int) -> Iterator[dict[str, float]]:
+    for width in np.geomspace(0.2, max(points / 8, 1.0), 40):
+        yield {"width": float(width)}
+
+
+def _savitzky_golay(
+    field: np.ndarray, axis: int, *, window: int, degree: int, periodic: bool
+) -> np.ndarray:
+    mode = "wrap" if periodic else "interp"
+    filtered: np.ndarray = savgol_filter(field, window, degree, axis=axis, mode=mode)
+    return filtered
+
+
+def _windows(points: int) -> Iterator[dict[str, float]]:
+    for degree in (1, 2, 3, 4, 5):
+        # Odd windows that smooth.
+        for window in range(degree + 3 - degree % 2, min(points, 65) + 1, 2):
+            yield {"window": window, "degree": degree}
+
+
+def _tikhonov(
+    field: np.ndarray, axis: int, *, weight: float, order: int, periodic: bool
+) -> np.ndarray:
+    return denoise_signals(
+        field, weight, order=order, penalty=L2Squared(), periodic=periodic, axis=axis
+    ).signal
+
+
+def _weights(points: int) -> Iterator[dict[str, float]]:
+    for order in range(1, min(3, points - 1) + 1):
+        for weight in np.geomspace(1e-2, 1e2 * 3.0 ** (2 * order), 30):
+            yield {"weight": float(weight), "order": order}
+
+
+FILTERS: Mapping[str, Filter] = MappingProxyType(
+    {
+        "gaussian": Filter(_gaussian, _widths),
+        "savitzky_golay": Filter(_savitzky_golay, _windows),
+        "tikhonov": Filter(_tikhonov, _weights),
+    }
+)

@@ -1,0 +1,62 @@
+"""The weight of the penalty from a list, against clean signals."""
+
+import numpy as np
+from jaxtyping import Float
+
+from stencilnet.denoising.choice import Choice
+from stencilnet.denoising.criteria import smoothest
+from stencilnet.denoising.penalties import Penalty, checked_penalty
+from stencilnet.denoising.rows import as_rows, check_weight
+from stencilnet.denoising.solution import solve
+
+
+def search_weight(
+    signals: Float[np.ndarray, "*signals n"],
+    clean: Float[np.ndarray, "*signals n"],
+    weights: Float[np.ndarray, " tried"],
+    *,
+    order: int = 1,
+    penalty: Penalty | None = None,
+    periodic: bool = False,
+) -> Choice:
+    """The one weight of a list with the least error against clean signals.
+
+    Among weights whose errors differ by rounding the largest wins.
+
+    Args:
+        signals, clean: noisy signals, and the clean one of each.
+        weights: to try, zero or more.
+        order, penalty, periodic: as in `denoise_signals`.
+
+    Raises:
+        ValueError: as `denoise_signals`, or if there are no weights or the shapes
+            differ.
+    """
+    penalty = checked_penalty(penalty)
+    tried = np.sort(np.asarray(weights, dtype=np.float64).reshape(-1))
+    if not len(tried):
+        raise ValueError("A search needs at least one weight to try.")
+    check_weight(tried)
+    if signals.shape != clean.shape or not signals.size:
+        raise ValueError(
+            f"A search needs signals and a clean one for each, not the shapes "
+            f"{signals.shape} and {clean.shape}."
+        )
+    if not np.isfinite(clean).all():
+        raise ValueError("The clean signals of a search must be finite.")
+    rows = as_rows(signals, order, periodic)
+    target = clean.reshape(rows.x.shape)
+    errors, freedom = np.empty(len(tried)), np.empty(len(tried))
+    for index, weight in enumerate(tried):
+        solution = solve(rows, rows.weights(weight, penalty), penalty)
+        denoised = solution.y * rows.scale[:, np.newaxis]
+        errors[index] = np.mean((denoised - target) ** 2)
+        freedom[index] = np.mean(solution.freedom(rows.observed[0]))
+    best = smoothest(errors)
+    return Choice(
+        np.array(tried[best]),
+        np.array(np.sqrt(np.mean((signals - clean) ** 2))),
+        np.array(freedom[best]),
+        tried,
+        errors,
+    )
