@@ -110,7 +110,7 @@ def test_a_blow_up_is_counted_as_a_failure(reference):
         # Viscosity of this size makes the step given far too long.
         "bad": FiniteDifference(Burgers(1e9), grid, order=2),
     }
-    with pytest.warns(UserWarning, match="past the stability limit"):
+    with pytest.warns(UserWarning, match="exceeds the stability limit"):
         result = compare(methods, reference, steps={"bad": 0.1})
     assert result["blow_up"].sel(scheme="bad").all()
     assert not result["blow_up"].sel(scheme="good").any()

@@ -49,14 +49,14 @@ def test_horizon_and_seed_are_free(run, tmp_path):
 
 def test_a_step_past_the_limit_is_warned_about(tmp_path):
     config = small(problem={"interval": 0.5, "warm_up": 0.0})
-    with pytest.warns(UserWarning, match="past the stability limit"):
+    with pytest.warns(UserWarning, match="exceeds the stability limit"):
         simulate("central_2", tmp_path / "a", config=config, points=64, substeps=1)
 
 
 def test_a_blow_up_is_kept_and_counted(tmp_path):
     config = small(problem={"equation": {"name": "Burgers", "viscosity": 50.0}})
     with (
-        pytest.warns(UserWarning, match="past the stability limit"),
+        pytest.warns(UserWarning, match="exceeds the stability limit"),
         pytest.warns(UserWarning, match="1 of 1 trajectories blew up, the first at t"),
     ):
         path = simulate(

@@ -241,7 +241,10 @@ def test_checkpoints_of_other_data_do_not_resume(run):
             "no equation 'Burger'",
         ),
         ({"operator": {"width": 5}}, "choose an even width"),
-        ({"operator": {"order": 9}}, "widen the stencil to 9 points or lower"),
+        (
+            {"operator": {"constraint": {"kind": "null_space", "order": 9}}},
+            "widen the stencil to 9 points or lower",
+        ),
         ({"operator": {"constraint": {"kind": "hard"}}}, "no constraint"),
         ({"training": {"horizon": [99]}}, "shorten training.horizon"),
     ],
@@ -278,5 +281,5 @@ def test_an_unstable_step_is_warned_about(run):
     coarse = generated(
         run / "slow", problem={"interval": 1.0, "duration": 2.0, "warm_up": 0.0}
     )
-    with pytest.warns(UserWarning, match="past the stability limit"):
+    with pytest.warns(UserWarning, match="exceeds the stability limit"):
         train(coarse.model_copy(update={"training": config.training}), run / "slow")
