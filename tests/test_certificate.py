@@ -11,9 +11,13 @@ from studies import generated
 from stencilnet import (
     MLP,
     RK4,
+    CentralFlux,
+    Convective,
     Grid,
     LearnedStencil,
+    NullSpace,
     RandomForcing,
+    UpwindFlux,
     certify,
     load_operator,
     rollout,
@@ -22,7 +26,7 @@ from stencilnet import (
 )
 from stencilnet.equations import Advection
 from stencilnet.solver import Euler
-from stencilnet.stencils import Dissipation
+from stencilnet.stencils import Dissipation, Unconstrained
 from stencilnet.storage import trajectories
 from stencilnet.study.certificate import _SILU_SLOPE
 

@@ -41,6 +41,7 @@ from stencilnet.stencils import (
     Soft,
     Unconstrained,
 )
+from stencilnet.stencils.cvxpy_convex import CvxpyConvex
 
 NU = 0.1
 FORMS = [Convective, CentralFlux, UpwindFlux]

@@ -1,5 +1,6 @@
 """Networks that choose coefficients, as values."""
 
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -56,13 +57,15 @@ class MLP:
     hidden: tuple[int, ...]
 
     def __init__(self, *hidden: int) -> None:
-        if not hidden or any(
-            isinstance(size, bool) or size != int(size) or size < 1 for size in hidden
-        ):
+        try:
+            sizes = tuple(operator.index(size) for size in hidden)
+        except TypeError:
+            sizes = ()
+        if not sizes or min(sizes) < 1:
             raise ValueError(
                 f"A network needs hidden layers of at least 1 unit, not {hidden}."
             )
-        object.__setattr__(self, "hidden", tuple(int(size) for size in hidden))
+        object.__setattr__(self, "hidden", sizes)
 
     def build(self, inputs: int, outputs: int, *, seed: int) -> Perceptron:
         """The network, from windows of `inputs` values to `outputs` raw numbers."""
