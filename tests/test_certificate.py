@@ -11,6 +11,7 @@ from studies import generated
 from stencilnet import (
     MLP,
     RK4,
+    Burgers,
     CentralFlux,
     Convective,
     Grid,
