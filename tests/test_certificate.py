@@ -14,6 +14,7 @@ from stencilnet import (
     Burgers,
     CentralFlux,
     Convective,
+    Convex,
     Grid,
     LearnedStencil,
     NullSpace,
@@ -87,7 +88,7 @@ def test_the_classical_scheme_has_its_stable_step_and_no_lipschitz_constant():
 
 
 def test_the_stable_step_of_data_sees_waves():
-    operator = learned(Advection(1.0), seed=0, width=3)
+    operator = learned(equation=Advection(1.0), form=Convective, seed=0, width=3)
     found = certify(operator, data_for(operator), integrator=RK4)
     waves = 2 * math.sqrt(2) * GRID.spacing[-1]
     assert float(found["stable_step_of_data"]) == pytest.approx(waves, rel=1e-2)
@@ -154,8 +155,10 @@ def test_a_certificate_tells_of_an_operator_that_is_not_consistent():
 
 def test_side_conditions_show_in_the_symbols():
     free = learned(seed=3)
-    sides = {"u_x": [Dissipation(1, at=0.5, wavenumbers=32)]}
-    held = learned(seed=3, layer="convex", side_conditions=sides)
+    side = Dissipation(1, at=0.5, wavenumbers=32)
+    held = learned(
+        seed=3, constraint={"u": Convex(), "u_x": Convex(side_conditions=(side,))}
+    )
     for one in (free, held):
         randomize(one, 3, scale=2.0)
     share = [
