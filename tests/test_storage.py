@@ -155,10 +155,10 @@ def test_what_is_missing_or_strange_is_told(dataset, operator, tmp_path):
             read_trajectories(tmp_path / name)
     kept = write_trajectories(dataset, tmp_path / "a.zarr")
     learned = write_operator(operator, tmp_path / "o.zarr")
-    with pytest.raises(ValueError, match=r"has the schema 'stencilnet\.operator/1'"):
+    with pytest.raises(ValueError, match=r"has the schema 'stencilnet\.operator/2'"):
         read_trajectories(learned)
     with pytest.raises(
-        ValueError, match=r"has the schema 'stencilnet\.trajectories/1'"
+        ValueError, match=r"has the schema 'stencilnet\.trajectories/2'"
     ):
         read_operator(kept)
 

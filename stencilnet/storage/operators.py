@@ -29,7 +29,7 @@ from stencilnet.storage.provenance import (
     provenance,
 )
 
-OPERATOR_SCHEMA = "stencilnet.operator/1"
+OPERATOR_SCHEMA = "stencilnet.operator/2"
 
 
 @dataclass(frozen=True)

@@ -128,7 +128,7 @@ def check_schema(path: Path, attributes: Mapping[str, Any], schema: str) -> None
     if found != schema:
         raise ValueError(
             f"{path} has the schema {found!r} instead of {schema!r}: give a store of "
-            f"that kind, which this version of stencilnet wrote."
+            f"that kind, or generate and train it again with this version."
         )
 
 

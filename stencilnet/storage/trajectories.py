@@ -40,7 +40,7 @@ from stencilnet.storage.provenance import (
     samples_in_chunk,
 )
 
-SCHEMA = "stencilnet.trajectories/1"
+SCHEMA = "stencilnet.trajectories/2"
 _FORCING = ("amplitude", "frequency", "wavenumber", "phase")
 
 
