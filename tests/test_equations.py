@@ -97,6 +97,36 @@ def test_a_flux_without_a_speed_is_refused_where_one_is_needed():
     FiniteDifference(Cubic(), Grid.line(16))
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: UpwindFlux(Cubic()),
+        lambda: FiniteDifference(Cubic(), Grid.line(16), order=3),
+        lambda: LearnedStencil(Cubic(), Grid.line(16), form=UpwindFlux),
+    ],
+    ids=["form", "odd order", "learned"],
+)
+def test_the_upwind_form_needs_a_numerical_flux_or_a_speed(make):
+    with pytest.raises(ValueError, match="Cubic has neither riemann") as caught:
+        make()
+    sentence = str(caught.value)
+    assert "define one, or take form=CentralFlux" in sentence
+    assert sentence.endswith(".")
+    assert "\n" not in sentence
+
+
+def test_a_numerical_flux_replaces_the_speed():
+    class Upwind(Cubic):
+        def riemann(self, left, right):
+            return self.flux(left)
+
+    grid = Grid.line(64)
+    u = 1.2 + 0.5 * grid.points().sin()
+    method = FiniteDifference(Upwind(), grid, order=1)
+    flux = u**3 / 3
+    torch.testing.assert_close(method(u), -divergence(flux, grid))
+
+
 @pytest.mark.parametrize("order", [0, -1, 1.5])
 def test_orders_of_a_linear_part_that_are_none_are_refused(order):
     class Odd(Equation):
