@@ -466,6 +466,7 @@ def test_tensors_of_an_equation_belong_to_the_method():
     assert method.float().equation.viscosity.dtype == torch.float32
     assert method.form.equation.viscosity.dtype == torch.float32
     assert shared.dtype == torch.float64
+    assert method.to("meta").equation.viscosity.device.type == "meta"
     learnt = torch.nn.Parameter(shared.clone())
     method = Weno(Burgers(learnt), grid)
     assert list(method.parameters()) == [learnt]

@@ -146,7 +146,8 @@ def check_parameter(
                 f"A {name} is one number or has the shape (sample, 1), not "
                 f"{tuple(value.shape)}: add an axis, as in value[:, None]."
             )
-        numbers = value.detach().flatten().tolist()
+        # Meta tensors have no values to look at.
+        numbers = [] if value.is_meta else value.detach().flatten().tolist()
     else:
         numbers = [float(value)]
     for number in numbers:
