@@ -2,12 +2,15 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from studies import generated, small
 
 from stencilnet import (
+    MLP,
     Burgers,
     FiniteDifference,
     Grid,
+    LearnedStencil,
     PseudoSpectral,
     UpwindFlux,
     Weno,
@@ -141,6 +144,18 @@ def test_an_exact_method_has_no_error(run):
     result = compare({"spectral": method}, still)
     assert float(result["relative_l2"].max()) < 1e-14
     assert (result["valid_time"] == 1.0).all()
+
+
+def test_a_float32_operator_is_compared_unchanged(reference):
+    operator = LearnedStencil(
+        Burgers(0.1), Grid.line(16), network=MLP(8), dtype=torch.float32
+    )
+    before = {name: value.clone() for name, value in operator.state_dict().items()}
+    compare({"learned": operator}, reference)
+    assert operator.dtype == torch.float32
+    for name, value in operator.state_dict().items():
+        assert value.dtype == before[name].dtype
+        assert torch.equal(value, before[name])
 
 
 def test_comparisons_that_make_no_sense_are_refused(reference, run):

@@ -198,6 +198,8 @@ def _number(value: Any) -> str:
         return f"{value:g}"
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(_number, value))}]"
+    if isinstance(value, Mapping):
+        return f"({_words(value)})"
     return str(value)
 
 

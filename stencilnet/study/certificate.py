@@ -77,7 +77,7 @@ def certify(
           values that the network reads, in units of the scale of the solution, over
           the states; `lipschitz_bound`: a bound for any states;
         - `mean_drift`, `relative_l2`, `blow_up` (sample): of rollouts over the data, as
-          in `evaluation.compare`;
+          in `comparison.compare`;
         - `step`, `stable_step` about constant states, and about those of the data
           `stable_step_of_data`, `growth_rate` (largest real part of an eigenvalue) and
           `eigenvalue_real`, `eigenvalue_imaginary` (state, mode);

@@ -178,7 +178,7 @@ class Comparison(Section):
     """Methods to compare, each on each grid.
 
     Attributes:
-        methods: classical methods by name, see `methods.CLASSICAL`.
+        methods: classical methods by name, see `discretizations.CLASSICAL`.
         points: grids; the learned operator takes part on its own.
         safety: step of a classical method in units of its stable one.
         threshold: relative error that ends the valid time.
