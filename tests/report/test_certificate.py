@@ -100,6 +100,20 @@ def test_a_title_comes_from_the_entries_that_are_there(make_certificate):
     assert printed(make_certificate(spec={})).startswith("on 32 points over 6.283\n")
 
 
+def test_constraints_of_each_derivative_are_written_in_words(make_certificate):
+    side = {"kind": "dissipation", "at": 0.5}
+    spec = {
+        "constraint": {
+            "u": {"kind": "null_space", "order": 1},
+            "u_x": {"kind": "convex", "side_conditions": [side]},
+        }
+    }
+    words = " ".join(printed(make_certificate(spec=spec)).split())
+    assert "u (null_space, order 1)" in words
+    assert "u_x (convex, side_conditions [(dissipation, at 0.5)])" in words
+    assert "{" not in words
+
+
 def test_a_page_without_rollouts_or_steps_is_shorter(make_certificate):
     certificate = make_certificate()
     short = certificate.drop_vars(["relative_l2", "mean_drift", "blow_up", "step"])
