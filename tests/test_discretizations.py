@@ -474,6 +474,40 @@ def test_tensors_of_an_equation_belong_to_the_method():
     assert float(learnt.grad) != 0
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        FiniteDifference,
+        Weno,
+        PseudoSpectral,
+        lambda e, g: DiscontinuousGalerkin(e, g, degree=1),
+    ],
+    ids=["central", "WENO", "spectral", "DG"],
+)
+def test_parameters_of_an_equation_are_read_from_the_module(make):
+    grid, nu = Grid.line(16), torch.tensor(0.3, dtype=torch.float64)
+    learnt = torch.nn.Parameter(torch.tensor(0.1, dtype=torch.float64))
+    method, u = make(Burgers(learnt), grid), smooth_field(grid)
+    expected = make(Burgers(0.3), grid)(u)
+
+    def replaced(value):
+        return torch.func.functional_call(method, {"equation_viscosity": value}, (u,))
+
+    torch.testing.assert_close(replaced(nu), expected)
+    slope = torch.func.grad(lambda value: replaced(value).square().sum())(nu)
+    assert float(slope) != 0
+    method.load_state_dict({"equation_viscosity": nu}, assign=True)
+    torch.testing.assert_close(method(u), expected)
+
+
+def test_a_parameter_that_training_made_negative_still_moves():
+    learnt = torch.nn.Parameter(torch.tensor(0.1, dtype=torch.float64))
+    method = FiniteDifference(Burgers(learnt), Grid.line(16))
+    with torch.no_grad():
+        learnt.fill_(-0.1)
+    assert method.float().equation.viscosity.item() == pytest.approx(-0.1)
+
+
 class Doubled(torch.nn.Module):
     """A network of one's own."""
 
@@ -546,7 +580,7 @@ def test_an_operator_survives_its_spec_and_a_move():
     twice = Grid.line(40, 2 * grid.extent[-1])
     moved = operator.on(twice)
     torch.testing.assert_close(moved(u.repeat(1, 2)), operator(u).repeat(1, 2))
-    with pytest.raises(ValueError, match="do not fit Advection"):
+    with pytest.raises(ValueError, match="Burgers does not fit Advection"):
         operator.on(grid, Advection(NU))
 
 

@@ -153,6 +153,22 @@ def test_specs_that_fit_no_equation_are_refused():
         equation_from_spec({"name": "Advection", "viscosity": 1.0})
 
 
+def test_classes_of_ones_own_are_found_among_extensions():
+    class Plain(Equation):
+        """No parameters, and no dataclass."""
+
+        def linear(self):
+            return {2: 1.0}
+
+    assert isinstance(equation_from_spec({"name": "Plain"}, [Plain, Grid]), Plain)
+    with pytest.raises(ValueError, match="takes the parameters"):
+        equation_from_spec({"name": "Plain", "viscosity": 1.0}, [Plain])
+    with pytest.raises(ValueError, match="no equation .*one of your own as an exten"):
+        equation_from_spec({"name": "Plain"})
+    with pytest.raises(ValueError, match="no equation"):
+        equation_from_spec({"name": ["Burgers"]})
+
+
 def test_an_equation_that_differs_by_sample_has_no_spec():
     equation = Burgers(torch.tensor([[0.1], [0.2]]))
     with pytest.raises(ValueError, match="viscosity of Burgers differs"):

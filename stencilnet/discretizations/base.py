@@ -4,7 +4,7 @@ import abc
 import math
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any, final
+from typing import Any, TypeVar, final
 
 import torch
 from jaxtyping import Complex, Float
@@ -15,6 +15,8 @@ from stencilnet.equations import Equation, Form
 from stencilnet.grid import Grid
 from stencilnet.solver import RungeKutta
 from stencilnet.stencils import ConstantModule, Derivative
+
+F = TypeVar("F", bound=Form)
 
 
 class Discretization(ConstantModule, abc.ABC):
@@ -32,7 +34,6 @@ class Discretization(ConstantModule, abc.ABC):
             one where several of them belong together.
     """
 
-    equation: Equation
     element: int = 1
 
     def __init__(self, equation: Equation, grid: Grid, *, averages: bool) -> None:
@@ -42,7 +43,7 @@ class Discretization(ConstantModule, abc.ABC):
                 f"The methods are one-dimensional, but the grid has {len(grid.shape)} "
                 f"axes: give Grid.line(points, length)."
             )
-        self.equation = equation
+        self._equation = equation
         self.grid = grid
         self.averages = averages
         for name, value in equation.tensors.items():
@@ -54,6 +55,27 @@ class Discretization(ConstantModule, abc.ABC):
     @abc.abstractmethod
     def forward(self, u: Float[Tensor, "*batch x"]) -> Float[Tensor, "*batch x"]:
         """`u_t` without forcing."""
+
+    @property
+    def equation(self) -> Equation:
+        """The equation to discretize, with the parameters that the module holds now."""
+        tensors = self._equation.tensors
+        held = {name: getattr(self, _of_equation(name)) for name in tensors}
+        if any(held[name] is not value for name, value in tensors.items()):
+            return self._equation.with_tensors(held)
+        return self._equation
+
+    def _current(self, form: F) -> F:
+        """A form of `equation`, from one whose parameters may be older."""
+        equation = self.equation
+        return form if form.equation is equation else form.of(equation)
+
+    def _apply(
+        self, fn: Callable[[Tensor], Tensor], recurse: bool = True
+    ) -> "Discretization":
+        super()._apply(fn, recurse)
+        self._equation = self.equation
+        return self
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -75,13 +97,18 @@ class Discretization(ConstantModule, abc.ABC):
         Raises:
             ValueError: if `equation` is another one.
         """
-        equation = self.equation if equation is None else equation
-        if type(equation) is not type(self.equation):
+        return type(self)(self._same_equation(equation), grid, **self.settings)
+
+    def _same_equation(self, equation: Equation | None) -> Equation:
+        """The equation for `on`, which may differ in its parameters only."""
+        if equation is None:
+            return self.equation
+        if type(equation) is not type(self._equation):
             raise ValueError(
-                f"A method for {type(self.equation).__name__} does not fit "
-                f"{type(equation).__name__}: build one for it."
+                f"A method for {type(self._equation).__name__} does not fit "
+                f"{type(equation).__name__}: build or train one for it."
             )
-        return type(self)(equation, grid, **self.settings)
+        return equation
 
     def check_field(self, u: Float[Tensor, "*batch x"]) -> None:
         """Raises if a field lives on another grid."""
@@ -208,19 +235,6 @@ class Discretization(ConstantModule, abc.ABC):
         """Derivative of `u_t` at each point by `u` at each point, about any states."""
         return stability.jacobian(self.forward, u)
 
-    def _apply(
-        self, fn: Callable[[Tensor], Tensor], recurse: bool = True
-    ) -> "Discretization":
-        super()._apply(fn, recurse)
-        names = self.equation.tensors
-        if names:
-            moved = {name: getattr(self, _of_equation(name)) for name in names}
-            self._set_equation(self.equation.with_tensors(moved))
-        return self
-
-    def _set_equation(self, equation: Equation) -> None:
-        self.equation = equation
-
 
 class StencilMethod(Discretization):
     """A discretization that supplies derivatives, which a form combines.
@@ -235,12 +249,10 @@ class StencilMethod(Discretization):
         ValueError: if the method does not supply a derivative that the form requires.
     """
 
-    form: Form
-
     def __init__(self, equation: Equation, grid: Grid, form: type[Form] | Form) -> None:
         built = form(equation) if isinstance(form, type) else form.of(equation)
         super().__init__(equation, grid, averages=built.averages)
-        self.form = built
+        self._form = built
         for name, derivative in built.requires.items():
             if not self.supplies(derivative):
                 raise ValueError(
@@ -248,6 +260,18 @@ class StencilMethod(Discretization):
                     f"which {type(built).__name__} requires as {name!r}: choose "
                     f"another form or another method."
                 )
+
+    @property
+    def form(self) -> Form:
+        """The form, of the equation with the parameters that the module holds now."""
+        return self._current(self._form)
+
+    def _apply(
+        self, fn: Callable[[Tensor], Tensor], recurse: bool = True
+    ) -> "Discretization":
+        super()._apply(fn, recurse)
+        self._form = self.form
+        return self
 
     @classmethod
     @abc.abstractmethod
@@ -271,13 +295,8 @@ class StencilMethod(Discretization):
 
     def _form_type(self) -> type[Form] | Form:
         """What builds the form again: its class, or a form that knows more."""
-        form = type(self.form)
-        plain = set(vars(self.form)) <= {"equation", "requires"}
-        return form if plain else self.form
-
-    def _set_equation(self, equation: Equation) -> None:
-        super()._set_equation(equation)
-        self.form = self.form.of(equation)
+        plain = set(vars(self._form)) <= {"equation", "requires"}
+        return type(self._form) if plain else self._form
 
 
 def shifted(

@@ -50,7 +50,8 @@ class DiscontinuousGalerkin(Discretization):
 
     def __init__(self, equation: Equation, grid: Grid, *, degree: int) -> None:
         super().__init__(equation, grid, averages=True)
-        self.form = UpwindFlux(equation)
+        # Refuses an equation without a numerical flux.
+        self._form = UpwindFlux(equation)
         beyond = sorted(set(equation.linear()) - {2})
         if beyond:
             raise ValueError(
@@ -125,10 +126,6 @@ class DiscontinuousGalerkin(Discretization):
     def settings(self) -> dict[str, Any]:
         return {"degree": self.degree}
 
-    def _set_equation(self, equation: Equation) -> None:
-        super()._set_equation(equation)
-        self.form = UpwindFlux(equation)
-
     def forward(self, u: Float[Tensor, "*batch x"]) -> Float[Tensor, "*batch x"]:
         self.check_field(u)
         cells = self._by_element(u)
@@ -141,7 +138,8 @@ class DiscontinuousGalerkin(Discretization):
         inside, slope = inside.flatten(-2), slope.flatten(-2)
         at_nodes = {"u_left": inside, "u_right": inside, "u_x": slope}
         u_t = torch.zeros_like(cells)
-        left, within = self.form.face_flux(at_faces), self.form.face_flux(at_nodes)
+        form = self._current(self._form)
+        left, within = form.face_flux(at_faces), form.face_flux(at_nodes)
         if left is not None and within is not None:
             ends = torch.stack([left, left.roll(-1, -1)], dim=-1)
             fluxes = torch.cat([self._by_nodes(within), ends], dim=-1)

@@ -291,14 +291,8 @@ class LearnedStencil(StencilMethod):
         Raises:
             ValueError: if `equation` is another one.
         """
-        equation = self.equation if equation is None else equation
-        if type(equation) is not type(self.equation):
-            raise ValueError(
-                f"Weights learned for {type(self.equation).__name__} do not fit "
-                f"{type(equation).__name__}: train an operator for it."
-            )
         moved = type(self)(
-            equation,
+            self._same_equation(equation),
             grid,
             network=copy.deepcopy(self.network),
             dtype=self.dtype,

@@ -90,7 +90,7 @@ def equation_from_spec(
     Raises:
         ValueError: if the name is unknown or the parameters do not fit it.
     """
-    name = spec.get("name")
+    name = str(spec.get("name"))
     known = dict(EQUATIONS) | _named(extensions, Equation)
     if name not in known:
         error = unknown("equation", name, known)
@@ -99,7 +99,8 @@ def equation_from_spec(
         )
     parameters = {key: value for key, value in spec.items() if key != "name"}
     equation = known[name]
-    fields = {field.name: field for field in dataclasses.fields(equation)}
+    plain = not dataclasses.is_dataclass(equation)
+    fields = {f.name: f for f in (() if plain else dataclasses.fields(equation))}
     needed = {
         key for key, field in fields.items() if field.default is dataclasses.MISSING
     }

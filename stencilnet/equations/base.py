@@ -1,7 +1,7 @@
 """What every equation states about its physics."""
 
 import abc
-import dataclasses
+import copy
 import math
 from typing import Any
 
@@ -125,8 +125,15 @@ class Equation(abc.ABC):  # noqa: B024
         return {"name": type(self).__name__, **parameters}
 
     def with_tensors(self, tensors: dict[str, Tensor]) -> "Equation":
-        """The same equation with some parameters replaced by tensors."""
-        return dataclasses.replace(self, **tensors)  # type: ignore[type-var]
+        """The same equation with some parameters replaced by tensors.
+
+        Their values are not checked: they may be traced, batched or have no data.
+        """
+        equation = copy.copy(self)
+        for name, value in tensors.items():
+            # Equations are frozen; this one is not yet anybody else's.
+            object.__setattr__(equation, name, value)
+        return equation
 
 
 def check_parameter(

@@ -4,7 +4,7 @@ import abc
 import copy
 import math
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 import torch
 from jaxtyping import Float
@@ -20,6 +20,9 @@ _SOURCE_POINTS = {
     "u_inner_left": Derivative(0, -_GAUSS_POINT),
     "u_inner_right": Derivative(0, _GAUSS_POINT),
 }
+
+
+F = TypeVar("F", bound="Form")
 
 
 class Form(abc.ABC):
@@ -52,7 +55,7 @@ class Form(abc.ABC):
     ) -> Float[Tensor, "*batch x"]:
         """`u_t` from the field and the derivatives that `requires` names."""
 
-    def of(self, equation: Equation) -> "Form":
+    def of(self: F, equation: Equation) -> F:
         """The same form of an equation with other parameters."""
         form = copy.copy(self)
         form.equation = equation

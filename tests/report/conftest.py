@@ -6,25 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-METRICS = {
-    "step": {"heading": "dt", "format": "{:.3g}"},
-    "relative_l2": {
-        "heading": ["rel. L2", "spread", "worst"],
-        "summary": ["mean", "spread", "max"],
-        "column": ["relative_l2", "spread", "worst"],
-        "format": "error",
-    },
-    "mean_absolute_error": {"heading": "MAE", "format": "{:.1e}"},
-    "valid_time": {"heading": "valid t", "format": "{:.1f}"},
-    "mean_drift": {"heading": "drift", "summary": "max", "format": "{:.0e}"},
-    "blow_up": {
-        "heading": "blow-ups",
-        "summary": "sum",
-        "column": "blow_ups",
-        "format": "{}/{samples}",
-    },
-}
-"""The attributes that `compare` gives its metrics."""
+from stencilnet.study.comparison import _COLUMNS
 
 SCHEMES = {
     "learned": 0.004,
@@ -38,7 +20,7 @@ SCHEMES = {
 
 
 def _comparison(
-    schemes=None, *, points=32, samples=4, times=41, blow_ups=(), metrics=METRICS
+    schemes=None, *, points=32, samples=4, times=41, blow_ups=(), metrics=_COLUMNS
 ):
     """Waves that steepen, and per method the same with an error of its size."""
     schemes = SCHEMES if schemes is None else schemes
