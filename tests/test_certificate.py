@@ -23,6 +23,7 @@ from stencilnet import (
     certify,
     load_operator,
     rollout,
+    save_operator,
     train,
     verify,
 )
@@ -270,6 +271,14 @@ def test_other_data_certify_anew(run):
         verify(
             run / "data/test/averages-32.zarr", data=run / "data/test/averages-32.zarr"
         )
+
+
+def test_an_operator_of_an_older_schema_asks_to_be_trained_again(tmp_path):
+    path = save_operator(learned(), tmp_path / "old.zarr")
+    zarr.open_group(path).attrs["schema"] = "stencilnet.operator/1"
+    message = r"'stencilnet\.operator/1' instead of 'stencilnet\.operator/2'.*train it"
+    with pytest.raises(ValueError, match=message):
+        verify(path)
 
 
 def test_a_certificate_that_was_tampered_with_is_noticed(run):

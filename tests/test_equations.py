@@ -167,6 +167,8 @@ def test_classes_of_ones_own_are_found_among_extensions():
         equation_from_spec({"name": "Plain"})
     with pytest.raises(ValueError, match="no equation"):
         equation_from_spec({"name": ["Burgers"]})
+    with pytest.raises(ValueError, match="written with its name"):
+        equation_from_spec({"viscosity": 0.1})
 
 
 def test_an_equation_that_differs_by_sample_has_no_spec():

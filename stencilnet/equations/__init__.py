@@ -90,7 +90,12 @@ def equation_from_spec(
     Raises:
         ValueError: if the name is unknown or the parameters do not fit it.
     """
-    name = str(spec.get("name"))
+    if "name" not in spec:
+        raise ValueError(
+            f"An equation is written with its name, as in "
+            f"{{name: Burgers, viscosity: 0.01}}, not {dict(spec)}."
+        )
+    name = str(spec["name"])
     known = dict(EQUATIONS) | _named(extensions, Equation)
     if name not in known:
         error = unknown("equation", name, known)

@@ -36,7 +36,8 @@ def verify(store: Path | str, *, data: Path | str | None = None) -> xr.Dataset:
     """
     store = Path(store)
     data = None if data is None else Path(data)
-    if schema_of(store) != OPERATOR_SCHEMA:
+    # Of any version: reading it then says which one is needed.
+    if schema_of(store).partition("/")[0] != OPERATOR_SCHEMA.partition("/")[0]:
         if data is not None:
             raise ValueError(
                 f"Only an operator is certified on data, but {store} is none: leave "
