@@ -27,7 +27,7 @@ from stencilnet.report import write_json
 from stencilnet.solver.integration import rollout, substeps_within
 from stencilnet.solver.runge_kutta import SSPRK3
 from stencilnet.study.config import load_config
-from stencilnet.study.generation import split_forcing
+from stencilnet.study.problem import problem_of
 from stencilnet.study.reference import reference_solution
 
 # Parameters
@@ -45,15 +45,14 @@ problem = config.problem
 
 # Reference
 
-forcing = split_forcing(config, "test")
-fine = Grid.line(config.reference.points, problem.length)
-intervals = round((problem.warm_up + problem.duration) / problem.interval)
-solved = reference_solution(config, forcing, fine, config.reference.courant)
-kept = [
-    u_hat for u_hat, _ in track(solved, total=intervals + 1, description="Reference")
-]
-modes = torch.stack(kept[round(problem.warm_up / problem.interval) :], dim=1)
-times = torch.arange(modes.shape[1], dtype=torch.float64) * problem.interval
+reference = problem_of(config, "test")
+forcing, times = reference.forcing, reference.times[reference.start :]
+times = times - times[0]
+fine = Grid.line(1024, config.problem.length)
+solved = reference_solution(reference, fine, courant=config.reference.courant)
+total = len(reference.times)
+kept = [u_hat for u_hat, _ in track(solved, total=total, description="Reference")]
+modes = torch.stack(kept[reference.start :], dim=1)
 k = 2 * math.pi / problem.length * torch.arange(modes.shape[-1], dtype=torch.float64)
 
 

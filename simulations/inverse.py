@@ -22,13 +22,13 @@ from torch import Tensor
 
 from stencilnet.discretizations import PseudoSpectral
 from stencilnet.equations import Burgers
-from stencilnet.forcing import RandomForcing
 from stencilnet.grid import Grid
 from stencilnet.report import WIDTH, package_style, save, write_json
 from stencilnet.solver.integration import rollout
 from stencilnet.solver.runge_kutta import RK4
 from stencilnet.study.config import load_config
-from stencilnet.study.reference import onto, reference_solution
+from stencilnet.study.problem import equation_of, forcing_of, states_of
+from stencilnet.study.reference import InitialValueProblem, onto, reference_solution
 
 # Parameters
 
@@ -47,20 +47,16 @@ truth = config.problem.equation["viscosity"]
 
 # Data
 
-draw = config.forcing
-forcing = RandomForcing.sample(
-    1,
-    modes=draw.modes,
-    amplitude=draw.amplitude,
-    frequency=draw.frequency,
-    wavenumbers=draw.wavenumbers,
-    seed=7,
-)
+forcing = forcing_of(config, 1, 7)
 fine, grid = Grid.line(512), Grid.line(128)
-solved = reference_solution(config, forcing, fine, config.reference.courant)
+intervals = round(config.problem.duration / config.problem.interval)
+times = torch.arange(intervals + 1, dtype=torch.float64) * config.problem.interval
+problem = InitialValueProblem(
+    equation_of(config), states_of(config, 1, 7), forcing, times
+)
+solved = reference_solution(problem, fine, courant=config.reference.courant)
 u_hat = torch.stack([state for state, _ in solved], dim=1)
 clean = onto(u_hat, fine, grid, averages=False)[0]
-times = torch.arange(len(clean), dtype=torch.float64) * config.problem.interval
 levels = torch.tensor(noises, dtype=torch.float64).repeat_interleave(draws)
 generator = torch.Generator().manual_seed(0)
 shape = (len(levels), *clean.shape)

@@ -3,7 +3,7 @@
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version as version_of
 from pathlib import Path
@@ -11,17 +11,8 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    TaskProgressColumn,
-    TextColumn,
-    TimeRemainingColumn,
-)
-from rich.progress import Progress as Bars
 
-from stencilnet.equations import equation_from_spec
-from stencilnet.progress import Progress
+from stencilnet.progress import Progress, bars
 from stencilnet.report import (
     certificate_figure,
     certificate_table,
@@ -34,15 +25,16 @@ from stencilnet.report import (
     write_report,
 )
 from stencilnet.storage import refuse_existing
-from stencilnet.study.comparison import check_comparison, compare_study
+from stencilnet.study.comparison import compare_study
 from stencilnet.study.config import Config, load_config
 from stencilnet.study.demonstration import demo as run_demo
 from stencilnet.study.denoising import compare_denoisers
 from stencilnet.study.denoising import denoise as denoise_store
+from stencilnet.study.extensions import imported
+from stencilnet.study.figures import save_training_figures, training_figure_paths
 from stencilnet.study.generation import generate as generate_data
-from stencilnet.study.generation import kept_grids
+from stencilnet.study.outline import check_study, outline
 from stencilnet.study.simulation import simulate as run_simulation
-from stencilnet.study.training import check_training
 from stencilnet.study.training import train as train_operator
 from stencilnet.study.verification import verify as verify_store
 
@@ -57,7 +49,7 @@ _console = Console(stderr=True)
 _output = Console()
 
 ConfigArgument = Annotated[
-    str, typer.Argument(help="YAML file, or a built-in config: p1, p2, demo.")
+    str, typer.Argument(help="YAML file, or a built-in config: demo, p1, p2, kdv, ks.")
 ]
 OverridesArgument = Annotated[
     list[str] | None, typer.Argument(help="Overrides, as in training.batch=32.")
@@ -67,6 +59,13 @@ RunOption = Annotated[
 ]
 OverwriteOption = Annotated[
     bool, typer.Option("--overwrite", help="Replace results that exist.")
+]
+ExtensionOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--extension",
+        help="Class of your own that the store names, as module:Class; repeatable.",
+    ),
 ]
 DryRunOption = Annotated[
     bool, typer.Option("--dry-run", help="Say what would run, and stop.")
@@ -175,14 +174,15 @@ def train(
     """Train a learned stencil through the solver on a run's trajectories."""
     study, folder = _study(config, overrides, run)
     if dry_run:
-        check_training(study)
         _describe(study, folder)
         return
+    for path in training_figure_paths(folder / "operator.zarr"):
+        refuse_existing(path, overwrite=overwrite)
     with _bar("Training") as progress:
         path = train_operator(
             study, folder, resume=resume, overwrite=overwrite, progress=progress
         )
-    _say([path])
+    _say([path, *save_training_figures(path)])
 
 
 @app.command()
@@ -210,6 +210,7 @@ def simulate(
         int | None,
         typer.Option(help="Steps per kept state (default: chosen for stability)."),
     ] = None,
+    extension: ExtensionOption = None,
     overwrite: OverwriteOption = False,
 ) -> None:
     """Roll out a stored operator or a classical method for new forcings."""
@@ -225,6 +226,7 @@ def simulate(
         duration=duration,
         points=points,
         substeps=substeps,
+        extensions=[imported(name) for name in extension or []],
         overwrite=overwrite,
     )
     _say([path])
@@ -268,7 +270,7 @@ def demo(
     if dry_run:
         _describe(study, folder)
         return
-    with _bars() as bar:
+    with bars(_console) as bar:
         result = run_demo(study, folder, overwrite=overwrite, progress=bar)
     _output.print(comparison_table(result.comparisons))
     _say([*result.paths, result.result])
@@ -287,6 +289,7 @@ def verify(
         Path | None,
         typer.Option("--figure", help="Draw the certificate as FIGURE.png and .pdf."),
     ] = None,
+    extension: ExtensionOption = None,
     overwrite: OverwriteOption = False,
 ) -> None:
     """Check a store against its checksum and show what it vouches for."""
@@ -294,7 +297,8 @@ def verify(
         figure = _without_suffix(figure)
         for path in figure_paths(figure):
             refuse_existing(path, overwrite=overwrite)
-    found = verify_store(store, data=data)
+    extensions = [imported(name) for name in extension or []]
+    found = verify_store(store, data=data, extensions=extensions)
     _output.print(f"{store} is whole.", highlight=False, soft_wrap=True, markup=False)
     if "derivative" not in found.dims:
         if figure is not None:
@@ -337,7 +341,7 @@ def _study(
     config: str, overrides: list[str] | None, run: Path | None
 ) -> tuple[Config, Path]:
     study = load_config(config, overrides or [])
-    equation_from_spec(study.problem.equation)
+    check_study(study)
     folder = run or Path("runs") / study.name
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"{folder} is a file: name a folder for the run.")
@@ -357,55 +361,12 @@ def _number_or_name(text: str) -> float | str:
 
 def _describe(study: Config, folder: Path) -> None:
     """Prints what a study would do, and how much it would keep, if it can be done."""
-    kept_grids(study)
-    check_training(study)
-    check_comparison(study)
-    data, problem = study.data, study.problem
-    states = round(problem.duration / problem.interval) + 1
-    samples = data.training + data.validation + data.test
-    points = sum(data.averages) + sum(data.values)
-    size = samples * states * points * 8 / 2**20
-    _output.print(
-        f"{study.name}: {samples} trajectories of {states} states from a reference of "
-        f"{study.reference.points} points; kept on {data.averages} (averages) and "
-        f"{data.values} (values), {size:.0f} MiB before compression.\n"
-        f"Training: {study.training.iterations} updates of {study.training.batch} "
-        f"windows over {study.training.horizon} intervals on {study.operator.points} "
-        f"points.\n"
-        f"Comparison: {', '.join(study.comparison.methods)} on "
-        f"{study.comparison.points} points.\n"
-        f"Everything goes to {folder}.",
-        highlight=False,
-    )
-
-
-@contextmanager
-def _bars() -> Iterator[Callable[[str], Progress]]:
-    """Progress bars, one for each stage that asks for it."""
-    with Bars(
-        TextColumn("{task.description:<11}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(elapsed_when_finished=True),
-        TextColumn("{task.fields[note]}"),
-        console=_console,
-    ) as bars:
-
-        def bar(stage: str) -> Progress:
-            task = bars.add_task(stage, total=None, note="")
-
-            def progress(done: int, total: int, note: str) -> None:
-                bars.update(task, completed=done, total=total, note=note)
-
-            return progress
-
-        yield bar
+    _output.print(outline(study, folder), highlight=False)
 
 
 @contextmanager
 def _bar(stage: str) -> Iterator[Progress]:
-    with _bars() as bar:
+    with bars(_console) as bar:
         yield bar(stage)
 
 

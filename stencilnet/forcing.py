@@ -108,6 +108,11 @@ class RandomForcing:
         )
 
     @classmethod
+    def none(cls, samples: int) -> "RandomForcing":
+        """No forcing of `samples` samples: sums without waves."""
+        return cls(*(torch.zeros(samples, 0, dtype=torch.float64) for _ in range(4)))
+
+    @classmethod
     def join(cls, forcings: Sequence["RandomForcing"]) -> "RandomForcing":
         """The rows of several forcings with equally many modes, one after another."""
         return cls(
@@ -210,7 +215,8 @@ class RandomForcing:
         Raises:
             ValueError: if a wave is not resolved by `points` points.
         """
-        highest = int(self.wavenumber.abs().max())
+        waves = self.wavenumber.shape[-1]
+        highest = int(self.wavenumber.abs().max()) if waves else 0
         if 2 * highest >= points:
             raise ValueError(
                 f"A forcing with wavenumber {highest} needs more than {2 * highest} "

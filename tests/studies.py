@@ -9,7 +9,7 @@ SMALL = {
     "name": "small",
     "problem": {
         "equation": {"name": "Burgers", "viscosity": 0.1},
-        "initial": "bump",
+        "initial": "Bump",
         "warm_up": 0.2,
         "duration": 1.0,
         "interval": 0.1,

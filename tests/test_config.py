@@ -22,8 +22,8 @@ def test_built_in_configs_are_valid(name):
 def test_built_in_problems_are_those_of_the_protocol():
     p1, p2 = load_config("p1"), load_config("p2")
     for config, viscosity, amplitude, wavenumbers, warm_up, duration, initial in (
-        (p1, 0.01, 0.5, (3, 4, 5, 6), 10, 20, "zero"),
-        (p2, 0.02, 0.1, (2, 3, 4, 5), 0, 40, "bump"),
+        (p1, 0.01, 0.5, (3, 4, 5, 6), 10, 20, "Rest"),
+        (p2, 0.02, 0.1, (2, 3, 4, 5), 0, 40, "Bump"),
     ):
         assert config.problem.equation == {
             "name": "Burgers",
@@ -32,7 +32,7 @@ def test_built_in_problems_are_those_of_the_protocol():
         assert config.problem.length == 2 * math.pi
         assert config.problem.warm_up == warm_up
         assert config.problem.duration == duration
-        assert config.problem.initial == initial
+        assert config.problem.initial == {"name": initial}
         assert config.forcing.amplitude == amplitude
         assert config.forcing.frequency == 0.4
         assert config.forcing.modes == 20
@@ -42,11 +42,11 @@ def test_built_in_problems_are_those_of_the_protocol():
 
 def test_overrides_change_single_values(path):
     config = load_config(
-        path, ["training.batch=7", "data.averages=[32]", "problem.initial=zero"]
+        path, ["training.batch=7", "data.averages=[32]", "problem.initial=Rest"]
     )
     assert config.training.batch == 7
     assert config.data.averages == (32,)
-    assert config.problem.initial == "zero"
+    assert config.problem.initial == {"name": "Rest"}
     assert config.training.iterations == 6
 
 
@@ -61,7 +61,9 @@ def test_overrides_change_single_values(path):
         ("problem.length=.inf", "finite"),
         ("problem.length=thick", "problem.length: .*number, .*'thick'"),
         ("problem.duration=0.25", "no whole number of intervals"),
-        ("problem.initial=step", "'zero' or 'bump'"),
+        ("problem.initial=3", "problem.initial"),
+        ("extensions=[physics]", "written module:Class"),
+        ("extensions=['no_such_module_anywhere:A']", "cannot be imported"),
         ("training.batch=0", "training.batch: .*greater than or equal to 1"),
         ("training.horizon=[]", "training.horizon"),
         ("data.averages=[0]", "data.averages"),

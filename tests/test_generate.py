@@ -10,8 +10,9 @@ from studies import generated, small
 from stencilnet import Burgers, Grid, PseudoSpectral, read_trajectories
 from stencilnet.equations import DecayingWave
 from stencilnet.storage import forcing_of, grid_of
-from stencilnet.study.generation import SPLITS, generate, split_forcing, store_path
-from stencilnet.study.reference import initial_state, onto, reference_solution
+from stencilnet.study.generation import generate, store_path
+from stencilnet.study.problem import SPLITS, problem_of, split_forcing
+from stencilnet.study.reference import onto, reference_solution
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +28,7 @@ def test_the_reference_agrees_with_an_independent_integrator():
     forcing = split_forcing(config, "test")
     method = PseudoSpectral(Burgers(0.1), fine)
     force = forcing.on(fine)
-    u0 = method.to_values(method.to_modes(initial_state(config, fine)))
+    u0 = method.to_values(method.to_modes(problem_of(config, "test").states(fine)))
 
     def rhs(t, u):
         u = torch.from_numpy(u.reshape(2, 64))
@@ -36,22 +37,23 @@ def test_the_reference_agrees_with_an_independent_integrator():
     independent = solve_ivp(
         rhs,
         (0, 1.2),
-        u0.expand(2, -1).numpy().ravel(),
+        u0.numpy().ravel(),
         method="DOP853",
         rtol=1e-10,
         atol=1e-12,
     ).y[:, -1]
-    *_, (u_hat, _) = reference_solution(config, forcing, fine, 0.1)
+    *_, (u_hat, _) = reference_solution(problem_of(config, "test"), fine, courant=0.1)
     found = method.to_values(u_hat).numpy().ravel()
     assert np.abs(found - independent).max() < 1e-7
 
 
 def test_the_reference_is_of_fourth_order_in_time():
     config = small(forcing={"amplitude": 2.0})
-    forcing = split_forcing(config, "test")
+    problem = problem_of(config, "test")
     ends = []
     for courant in (0.8, 0.4, 0.05):
-        *_, (u_hat, _) = reference_solution(config, forcing, Grid.line(64), courant)
+        solution = reference_solution(problem, Grid.line(64), courant=courant)
+        *_, (u_hat, _) = solution
         ends.append(u_hat)
     errors = [float((end - ends[-1]).abs().max()) for end in ends[:-1]]
     assert 3.5 < math.log2(errors[0] / errors[1]) < 5.5

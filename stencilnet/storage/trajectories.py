@@ -7,7 +7,8 @@ metadata, every chunk compressed with a checksum:
                                            averages (1) from point values (0)
     u_noisy, u_denoised (sample, time, x)  if the stage `denoise` added them
     forcing_amplitude, forcing_frequency, forcing_wavenumber, forcing_phase
-                        (sample, mode)     forcing on a clock that starts with `time`
+                        (sample, mode)     forcing on the clock of `time`; without it
+                                           there is none
     time, x             coordinates; `x` has the attribute `period`
 
     attributes          schema, content_hash, versions, git_commit, created, and what
@@ -79,7 +80,7 @@ def trajectories(
                 ("sample", "mode"),
                 getattr(forcing, name).detach().cpu().numpy(),
             )
-            for name in _FORCING
+            for name in (_FORCING if forcing.amplitude.shape[-1] else ())
         },
     }
     dataset = xr.Dataset(
@@ -212,6 +213,8 @@ def _damaged(path: Path) -> ValueError:
 
 def forcing_of(dataset: xr.Dataset) -> RandomForcing:
     """The forcing under which the trajectories ran, in the dtype it was stored in."""
+    if not any(f"forcing_{name}" in dataset for name in _FORCING):
+        return RandomForcing.none(dataset.sizes["sample"])
     return RandomForcing(
         *(torch.tensor(dataset[f"forcing_{name}"].values) for name in _FORCING)
     )

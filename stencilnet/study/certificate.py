@@ -16,7 +16,7 @@ from stencilnet.solver.integration import rollout, substeps_within
 from stencilnet.solver.runge_kutta import SSPRK3, RungeKutta
 from stencilnet.stencils import Derivative, stencil_offsets
 from stencilnet.storage import forcing_of, grid_of
-from stencilnet.study.comparison import mean_drift, relative_l2
+from stencilnet.study.metrics import mean_drift, relative_l2
 
 SCHEMA = "stencilnet.certificate/1"
 QUANTILES = (0.0, 0.05, 0.5, 0.95, 1.0)
@@ -150,7 +150,7 @@ def certify(
                 name: ("derivative", list(values.values()))
                 for name, values in per_derivative.items()
             },
-            "mean_drift": ("sample", mean_drift(followed, times, forcing)),
+            "mean_drift": ("sample", mean_drift(followed, times, forcing).numpy()),
             "relative_l2": ("sample", relative_l2(followed, u).numpy()),
             "blow_up": ("sample", (~finite).numpy()),
             "eigenvalue_real": (("state", "mode"), eigenvalues.real.numpy()),

@@ -3,50 +3,26 @@
 import copy
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType
 
 import numpy as np
 import torch
 import xarray as xr
-from jaxtyping import Float
-from torch import Tensor
 
-from stencilnet.discretizations import Discretization, classical
-from stencilnet.equations import equation_from_spec
-from stencilnet.forcing import RandomForcing
+from stencilnet.discretizations import Discretization
 from stencilnet.grid import Grid
 from stencilnet.progress import Progress, no_progress
-from stencilnet.solver.integration import rollout, substeps_within
-from stencilnet.solver.runge_kutta import INTEGRATORS, SSPRK3, RungeKutta
+from stencilnet.solver import SSPRK3, Integrator, rollout, substeps_within
 from stencilnet.storage import forcing_of, grid_of
 from stencilnet.study.config import Config, validate_config
 from stencilnet.study.generation import read_split
+from stencilnet.study.kinds import in_kind
+from stencilnet.study.metrics import METRICS, Rollout, measured
 from stencilnet.study.operators import habits, load_operator, moved
+from stencilnet.study.problem import equation_of, integrator_of, method_of
 
-# Columns of the tables, from left to right: attributes of the variables of a
-# comparison, which `report.columns` describes.
-_COLUMNS: Mapping[str, Mapping[str, object]] = MappingProxyType(
-    {
-        "step": {"heading": "dt", "format": "{:.3g}"},
-        "relative_l2": {
-            "heading": ["rel. L2", "spread", "worst"],
-            "summary": ["mean", "spread", "max"],
-            "column": ["relative_l2", "spread", "worst"],
-            "format": "error",
-        },
-        "mean_absolute_error": {"heading": "MAE", "format": "{:.1e}"},
-        "valid_time": {"heading": "valid t", "format": "{:.1f}"},
-        "mean_drift": {"heading": "drift", "summary": "max", "format": "{:.0e}"},
-        "blow_up": {
-            "heading": "blow-ups",
-            "summary": "sum",
-            "column": "blow_ups",
-            "format": "{}/{samples}",
-        },
-    }
-)
+_STEP = {"heading": "dt", "format": "{:.3g}"}
 
 
 def compare(
@@ -54,7 +30,7 @@ def compare(
     reference: xr.Dataset,
     *,
     values: xr.Dataset | None = None,
-    integrators: Mapping[str, RungeKutta] | None = None,
+    integrators: Mapping[str, Integrator] | None = None,
     steps: Mapping[str, float] | None = None,
     safety: float = 0.5,
     threshold: float = 0.2,
@@ -62,16 +38,17 @@ def compare(
 ) -> xr.Dataset:
     """Rolls out methods from the same states under the same forcing, in float64.
 
-    A method that holds cell averages is compared with `reference`, one that holds point
-    values with `values`. A method with an entry in `steps` keeps that step; any other
-    takes equal steps of at most `safety` times its stable one for the range of the
-    reference. What blows up stays in the result as infinities.
+    A method is compared with what it holds, cell averages or point values: `reference`
+    or `values`, whichever holds these, or else `reference` converted, which is exact
+    for resolved data and refused for others. A method with an entry in `steps` keeps
+    that step; any other takes equal steps of at most `safety` times its stable one for
+    the range of the reference. What blows up stays in the result as infinities.
 
     Args:
         methods: by name, on the grid of the reference.
-        reference: trajectories of cell averages, as `read_trajectories` gives them, or
-            of point values if all methods hold those.
-        values: the same trajectories as point values, where a method holds them.
+        reference: trajectories of cell averages or point values, as `read_trajectories`
+            gives them.
+        values: the same trajectories of the other kind, where a method holds it.
         integrators: methods that do not use SSPRK3.
         steps: fixed steps in units of time.
         safety: share of the stable step that classical methods take.
@@ -97,9 +74,9 @@ def compare(
         `report.columns`.
 
     Raises:
-        ValueError: if there are no methods, one lives on another grid, one holds point
-            values and there are none to compare with, or `values` holds other
-            trajectories than `reference`.
+        ValueError: if there are no methods, one lives on another grid, one holds what
+            the reference neither is nor resolves, or `values` holds other trajectories
+            than `reference`.
     """
     if not methods:
         raise ValueError("There is nothing to compare: name at least one method.")
@@ -116,8 +93,7 @@ def compare(
                 f"{method.grid.extent[-1]:g}, the reference on {grid.shape[-1]} over "
                 f"{grid.extent[-1]:g}: use one grid."
             )
-        known = _matching(name, method, reference, values)
-        truth = torch.tensor(known["u"].values, dtype=torch.float64)
+        truth = in_kind(name, method.averages, reference, values)
         # A copy: what a caller passes in is never changed.
         method = copy.deepcopy(method).double()
         integrator = integrators.get(name, SSPRK3)
@@ -137,15 +113,16 @@ def compare(
                 integrator=integrator,
                 substeps=substeps,
             )
-        column = _measure(u, truth, times, threshold)
-        column["mean_drift"] = ("sample", mean_drift(u, times, forcing))
+        column = measured(Rollout(u, truth, times, forcing, threshold))
         column["step"] = ((), interval / substeps)
         column["stable_step"] = ((), stable)
         columns.append(column)
         progress(done + 1, len(methods), name)
     result = xr.concat(columns, dim="scheme", join="override")
-    for position, (name, attributes) in enumerate(_COLUMNS.items()):
-        result[name].attrs.update(attributes, position=position)
+    headings = {"step": _STEP, **{name: METRICS[name].column for name in METRICS}}
+    for position, (name, attributes) in enumerate(headings.items()):
+        if attributes:
+            result[name].attrs.update(attributes, position=position)
     return result.assign_coords(
         # Fixed-length strings have no specification in zarr.
         scheme=np.array(list(methods), dtype=np.dtypes.StringDType()),
@@ -159,39 +136,6 @@ def compare(
         safety=safety,
         reference_hash=reference.attrs.get("content_hash", ""),
     )
-
-
-def relative_l2(
-    u: Float[Tensor, "sample time x"], reference: Float[Tensor, "sample time x"]
-) -> Float[Tensor, " sample"]:
-    """`|u - reference| / |reference|` over time and space; infinite after a blow-up."""
-    error = (u - reference).square().sum((-2, -1)).sqrt()
-    norm = reference.square().sum((-2, -1)).sqrt()
-    return torch.nan_to_num(error / norm, nan=math.inf, posinf=math.inf)
-
-
-def mean_drift(
-    u: Float[Tensor, "sample time x"],
-    times: Float[Tensor, " time"],
-    forcing: RandomForcing,
-) -> np.ndarray:
-    """Largest departure of the spatial mean from what it starts with and is forced to.
-
-    Args:
-        u: solution; at `times[0]` the clock of `forcing` reads 0.
-        times: when.
-        forcing: one row per sample.
-
-    Returns:
-        A number per sample, in units of `u`; infinite after a blow-up.
-    """
-    mean = u.mean(-1)
-    clock = times - times[0]
-    drift = mean - mean[:, :1] - forcing.mean_impulse(clock)
-    largest: np.ndarray = (
-        torch.nan_to_num(drift.abs(), nan=math.inf, posinf=math.inf).amax(-1).numpy()
-    )
-    return largest
 
 
 def compare_study(
@@ -220,33 +164,34 @@ def compare_study(
     """
     run = Path(run)
     comparison = config.comparison
-    equation = equation_from_spec(config.problem.equation)
-    learned, stored = load_operator(operator or run / "operator.zarr")
+    learned, stored = load_operator(
+        operator or run / "operator.zarr", extensions=config.extensions
+    )
     own = learned.grid.shape[-1] / learned.grid.extent[-1]
+    trained_with, step = habits(stored)
     results = []
     for points in sorted(set(comparison.points)):
-        reference = read_split(config, run, "test", points, averages=True)
-        grid = grid_of(reference)
+        grid = Grid.line(points, config.problem.length)
         methods: dict[str, Discretization] = {}
-        steps, integrators = {}, {}
         if math.isclose(points / grid.extent[-1], own, rel_tol=1e-9):
-            methods["learned"] = moved(learned, grid, equation)
-            integrator, step = habits(stored)
-            integrators["learned"] = INTEGRATORS[integrator]
-            if step is not None:
-                steps["learned"] = step
+            methods["learned"] = moved(learned, grid, equation_of(config))
         for name in comparison.methods:
-            methods[name] = classical(name, equation, grid)
-        needs_values = any(not method.averages for method in methods.values())
+            methods[name] = method_of(config, name, grid)
+        integrators = dict.fromkeys(methods, integrator_of(comparison.integrator))
+        integrators["learned"] = integrator_of(trained_with)
+        # Cell averages come first where methods hold both.
+        kinds = sorted({method.averages for method in methods.values()}, reverse=True)
+        data = [
+            read_split(config, run, "test", points, averages=averages)
+            for averages in kinds
+        ]
         results.append(
             compare(
                 methods,
-                reference,
-                values=read_split(config, run, "test", points, averages=False)
-                if needs_values
-                else None,
+                data[0],
+                values=data[1] if len(data) > 1 else None,
                 integrators=integrators,
-                steps=steps,
+                steps={} if step is None else {"learned": step},
                 safety=comparison.safety,
                 threshold=comparison.threshold,
                 progress=progress,
@@ -262,20 +207,28 @@ def compare_study(
 
 
 def check_comparison(config: Config) -> None:
-    """Refuses methods that do not exist or do not fit their grid.
+    """Raises if a method or its integrator does not exist or does not fit its grid.
 
     Raises:
         ValueError: naming the method.
     """
-    equation = equation_from_spec(config.problem.equation)
+    integrator_of(config.comparison.integrator)
     for points in set(config.comparison.points):
         grid = Grid.line(points, config.problem.length)
         for name in config.comparison.methods:
-            classical(name, equation, grid)
+            method_of(config, name, grid)
 
 
-def stored_config(attributes: Mapping[str, object], path: Path) -> Config:
+def stored_config(
+    attributes: Mapping[str, object], path: Path, extensions: Sequence[type] = ()
+) -> Config:
     """The config that a store carries.
+
+    Args:
+        attributes: of the store.
+        path: of the store, for messages.
+        extensions: classes that the config may name. Those that the store itself lists
+            are not imported.
 
     Raises:
         ValueError: if it carries none.
@@ -285,7 +238,8 @@ def stored_config(attributes: Mapping[str, object], path: Path) -> Config:
             f"{path} does not say which problem it is for: name a config, as in "
             f"--config p2."
         )
-    return validate_config(json.loads(str(attributes["config"])), f"config in {path}")
+    values = {**json.loads(str(attributes["config"])), "extensions": tuple(extensions)}
+    return validate_config(values, f"config in {path}")
 
 
 def _check_same_draw(reference: xr.Dataset, values: xr.Dataset) -> None:
@@ -303,58 +257,3 @@ def _check_same_draw(reference: xr.Dataset, values: xr.Dataset) -> None:
                 f"The point values and the cell averages to compare with differ in "
                 f"{name}: generate both together."
             )
-
-
-def _matching(
-    name: str, method: Discretization, reference: xr.Dataset, values: xr.Dataset | None
-) -> xr.Dataset:
-    """The trajectories that hold what the method holds."""
-    for known in (reference, values):
-        if known is not None and (
-            bool(known["u"].attrs["averages"]) == method.averages
-        ):
-            return known
-    kind = "cell averages" if method.averages else "point values"
-    raise ValueError(
-        f"{name} holds {kind}, but the reference does not: generate these too."
-    )
-
-
-def _measure(
-    u: Float[Tensor, "sample time x"],
-    reference: Float[Tensor, "sample time x"],
-    times: Float[Tensor, " time"],
-    threshold: float,
-) -> xr.Dataset:
-    """The metrics of one method, see `compare`."""
-    finite = torch.isfinite(u).all(-1).all(-1)
-    difference = torch.where(torch.isfinite(u), u - reference, math.inf)
-    norm = reference.square().sum(-1).sqrt()
-    floor = norm.amax(-1, keepdim=True).clamp(min=torch.finfo(norm.dtype).tiny) * 1e-12
-    error = difference.square().sum(-1).sqrt() / norm.clamp(min=floor)
-    wrong = error > threshold
-    first = torch.where(wrong.any(-1), wrong.int().argmax(-1), len(times) - 1)
-    field = ("sample", "time", "x")
-    return xr.Dataset(
-        {
-            "u": (field, u.numpy()),
-            "reference": (field, reference.numpy()),
-            "relative_l2": ("sample", relative_l2(u, reference).numpy()),
-            "mean_absolute_error": ("sample", difference.abs().mean((-2, -1)).numpy()),
-            "error": (("sample", "time"), error.numpy()),
-            "valid_time": ("sample", (times[first] - times[0]).numpy()),
-            "spectrum": ("k", _spectrum(u[finite])),
-            "reference_spectrum": ("k", _spectrum(reference)),
-            "blow_up": ("sample", (~finite).numpy()),
-        }
-    )
-
-
-def _spectrum(u: Tensor) -> np.ndarray:
-    """Energy per wavenumber, averaged over samples and times; NaN without any."""
-    if not len(u):
-        return np.full(u.shape[-1] // 2 + 1, np.nan)
-    energy: np.ndarray = (
-        torch.fft.rfft(u, norm="forward").abs().square().mean((0, 1)).numpy()
-    )
-    return energy

@@ -13,10 +13,12 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    field_validator,
     model_validator,
 )
 
 from stencilnet.errors import nearest
+from stencilnet.study.extensions import Extension
 
 
 def _finite(value: float) -> float:
@@ -42,9 +44,10 @@ class Problem(Section):
     """A forced equation on a periodic domain.
 
     Attributes:
-        equation: its name in `EQUATIONS` and its parameters.
+        equation: its name, in `EQUATIONS` or among the extensions, and its parameters.
         length: period `L` of the domain.
-        initial: state at time 0: "zero", or "bump" for `exp(-(x - 3)**2)`.
+        initial: state at time 0: its name, in `INITIAL_STATES` or among the extensions,
+            and its parameters; the name alone stands for the default ones.
         warm_up: time that passes before the trajectories begin.
         duration: length of the trajectories.
         interval: time between two kept states.
@@ -52,10 +55,15 @@ class Problem(Section):
 
     equation: dict[str, Any]
     length: Positive = 2 * math.pi
-    initial: Literal["zero", "bump"] = "zero"
+    initial: dict[str, Any] = {"name": "Rest"}
     warm_up: NonNegative = 0.0
     duration: Positive
     interval: Positive = 0.1
+
+    @field_validator("initial", mode="before")
+    @classmethod
+    def _named(cls, initial: Any) -> Any:
+        return {"name": initial} if isinstance(initial, str) else initial
 
     @model_validator(mode="after")
     def _check_intervals(self) -> "Problem":
@@ -82,14 +90,15 @@ class Reference(Section):
     """Accuracy of the pseudo-spectral reference.
 
     Attributes:
-        points: of its grid.
+        points: of its grid; "auto" takes the fewest, by doubling, with which a trial of
+            some trajectories is resolved and meets the tolerance.
         courant: step in units of the shorter of the advective and the diffusive time,
             see `generate`.
         tolerance: largest self-convergence error accepted, relative.
         checked: number of trajectories whose self-convergence is measured.
     """
 
-    points: Annotated[int, Field(ge=8)] = 512
+    points: Annotated[int, Field(ge=8)] | Literal["auto"] = "auto"
     courant: Positive = 0.8
     tolerance: Positive = 1e-5
     checked: Count = 4
@@ -180,22 +189,32 @@ class Comparison(Section):
     Attributes:
         methods: classical methods by name, see `discretizations.CLASSICAL`.
         points: grids; the learned operator takes part on its own.
+        integrator: of the classical methods, by name; the learned operator keeps the
+            one it was trained with.
         safety: step of a classical method in units of its stable one.
         threshold: relative error that ends the valid time.
     """
 
     methods: Annotated[tuple[str, ...], Field(min_length=1)] = ("weno_z",)
     points: Annotated[tuple[Count, ...], Field(min_length=1)] = (32,)
+    integrator: str = "SSPRK3"
     safety: Annotated[float, Field(gt=0, le=1)] = 0.5
     threshold: Positive = 0.2
 
 
 class Config(Section):
-    """A study. Section by section what is solved, kept, learned and compared."""
+    """A study. Section by section what is solved, kept, learned and compared.
+
+    Attributes:
+        extensions: classes of your own that the sections name, as `module:Class`:
+            equations, forms, constraints, initial states, discretizations.
+        forcing: null for none.
+    """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
     problem: Problem
-    forcing: Forcing = Forcing()
+    extensions: tuple[Extension, ...] = ()
+    forcing: Forcing | None = Forcing()
     reference: Reference = Reference()
     data: Data
     operator: Operator = Operator()

@@ -8,17 +8,10 @@ from pathlib import Path
 import xarray as xr
 
 from stencilnet.progress import Progress, no_progress
-from stencilnet.report import (
-    certificate_figure,
-    save,
-    summarize,
-    training_figure,
-    write_json,
-    write_report,
-)
-from stencilnet.storage import read_operator
+from stencilnet.report import summarize, write_json, write_report
 from stencilnet.study.comparison import check_comparison, compare_study
 from stencilnet.study.config import Config
+from stencilnet.study.figures import save_training_figures
 from stencilnet.study.generation import generate
 from stencilnet.study.training import check_training, train
 
@@ -66,16 +59,11 @@ def demo(
     check_training(config)
     check_comparison(config)
     begin = time.perf_counter()
-    settings = {"overwrite": overwrite}
-    generate(config, run, progress=progress("Generating"), **settings)
-    operator = train(config, run, progress=progress("Training"), **settings)
+    generate(config, run, overwrite=overwrite, progress=progress("Generating"))
+    operator = train(config, run, overwrite=overwrite, progress=progress("Training"))
     comparisons = compare_study(config, run, progress=progress("Comparing"))
-    folder = run / "comparison"
-    paths = write_report(comparisons, folder, overwrite=overwrite)
-    stored = read_operator(operator)
-    paths += save(training_figure(stored.history), folder / "training")
-    assert stored.certificate is not None, "a training leaves one"
-    paths += save(certificate_figure(stored.certificate), folder / "certificate")
+    paths = write_report(comparisons, run / "comparison", overwrite=overwrite)
+    paths += save_training_figures(operator)
     own = {
         row["method"]: row
         for row in summarize(comparisons)

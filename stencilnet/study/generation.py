@@ -1,13 +1,11 @@
 """Reference trajectories from a config: resolved, checked, stored on coarse grids."""
 
 import json
+import math
 from pathlib import Path
 
-import numpy as np
-import torch
 import xarray as xr
 
-from stencilnet.forcing import RandomForcing
 from stencilnet.grid import Grid
 from stencilnet.progress import Progress, no_progress
 from stencilnet.storage import (
@@ -17,15 +15,23 @@ from stencilnet.storage import (
     write_trajectories,
 )
 from stencilnet.study.config import Config
-from stencilnet.study.reference import (
-    coarsening,
-    onto,
-    solve_and_check,
+from stencilnet.study.problem import (
+    SPLITS,
+    problem_of,
+    split_forcing,
+    times_of,
+)
+from stencilnet.study.reference import InitialValueProblem, coarsening, onto
+from stencilnet.study.resolution import (
+    Accuracy,
+    resolving_grid,
+    solve_reference,
 )
 
-SPLITS = ("training", "validation", "test")
 # Sections of a config that decide what the data are, beside seed and sizes.
 _DECIDE_DATA = ("problem", "forcing", "reference")
+# With which the search for a resolving grid begins.
+_FEWEST_POINTS = 64
 
 
 def store_path(run: Path, split: str, points: int, *, averages: bool) -> Path:
@@ -34,21 +40,25 @@ def store_path(run: Path, split: str, points: int, *, averages: bool) -> Path:
     return run / "data" / split / f"{kind}-{points}.zarr"
 
 
-def kept_grids(config: Config) -> list[tuple[Grid, bool]]:
+def coarse_grids(config: Config) -> list[tuple[Grid, bool]]:
     """The coarse grids of a study, and whether each one holds cell averages.
 
     Raises:
         ValueError: if one does not divide the reference's.
     """
-    fine = Grid.line(config.reference.points, config.problem.length)
-    return [
-        (fine.coarsen(coarsening(fine, points)), averages)
+    period, points = config.problem.length, config.reference.points
+    grids = [
+        (Grid.line(size, period), averages)
         for averages, sizes in (
             (True, config.data.averages),
             (False, config.data.values),
         )
-        for points in dict.fromkeys(sizes)
+        for size in dict.fromkeys(sizes)
     ]
+    if points != "auto":
+        for grid, _ in grids:
+            coarsening(Grid.line(points, period), grid.shape[-1])
+    return grids
 
 
 def generate(
@@ -79,8 +89,7 @@ def generate(
             not finite, not resolved, or misses the tolerance of self-convergence.
     """
     run = Path(run)
-    problem, reference = config.problem, config.reference
-    fine, grids = Grid.line(reference.points, problem.length), kept_grids(config)
+    grids = coarse_grids(config)
     targets = {
         (split, grid, averages): store_path(
             run, split, grid.shape[-1], averages=averages
@@ -92,11 +101,13 @@ def generate(
         refuse_existing(path, overwrite=overwrite)
 
     forcings = {split: split_forcing(config, split) for split in SPLITS}
-    together = RandomForcing.join(list(forcings.values()))
-    intervals = round(problem.duration / problem.interval)
-    times = torch.arange(intervals + 1, dtype=torch.float64) * problem.interval
-    modes, quality = solve_and_check(config, together, progress)
+    problem = problem_of(config, *SPLITS)
+    accuracy = Accuracy(**config.reference.model_dump(exclude={"points"}))
+    fine = _fine_grid(config, problem, accuracy, progress)
+    modes, quality = solve_reference(problem, fine, accuracy, progress=progress)
 
+    kept = len(problem.times) - problem.start
+    times = times_of(kept - 1, config.problem.interval)
     start = 0
     paths = []
     for split, forcing in forcings.items():
@@ -107,16 +118,17 @@ def generate(
                 onto(modes[rows], fine, grid, averages=averages),
                 times,
                 grid,
-                forcing.starting_at(problem.warm_up),
+                forcing.starting_at(config.problem.warm_up),
                 averages=averages,
                 attributes={
                     "config": config.model_dump_json(),
                     "split": split,
                     "seed": config.data.seed,
-                    "equation": json.dumps(problem.equation),
+                    "equation": json.dumps(problem.equation.spec()),
                     "self_convergence": quality.self_convergence,
                     "spectral_tail": quality.spectral_tail,
                     "steps": quality.steps,
+                    "reference_points": fine.shape[-1],
                 },
             )
             path = targets[split, grid, averages]
@@ -139,12 +151,13 @@ def read_split(
     kept = json.loads(dataset.attrs["config"])
     asked = json.loads(config.model_dump_json())
     keys = [
-        *((section, key) for section in _DECIDE_DATA for key in asked[section]),
+        *((part, key) for part in _DECIDE_DATA for key in asked[part] or ["modes"]),
         ("data", "seed"),
         ("data", split),
     ]
     for section, key in keys:
-        found, value = kept[section].get(key), asked[section][key]
+        found = (kept[section] or {}).get(key)
+        value = (asked[section] or {}).get(key)
         if found != value:
             raise ValueError(
                 f"{path} was generated with {section}.{key}={found}, but the config "
@@ -153,14 +166,17 @@ def read_split(
     return dataset
 
 
-def split_forcing(config: Config, split: str) -> RandomForcing:
-    """The forcings of a split, on a clock that starts before the warm-up."""
-    forcing = config.forcing
-    return RandomForcing.sample(
-        getattr(config.data, split),
-        modes=forcing.modes,
-        amplitude=forcing.amplitude,
-        frequency=forcing.frequency,
-        wavenumbers=forcing.wavenumbers,
-        seed=np.random.SeedSequence(config.data.seed, spawn_key=(SPLITS.index(split),)),
+def _fine_grid(
+    config: Config, problem: InitialValueProblem, accuracy: Accuracy, progress: Progress
+) -> Grid:
+    """The grid of the reference: the config's, or one that resolves the problem."""
+    points, period = config.reference.points, config.problem.length
+    if points != "auto":
+        return Grid.line(points, period)
+    # Every coarse grid has its points among those of the reference.
+    least = math.lcm(*config.data.averages, *config.data.values)
+    while least < _FEWEST_POINTS:
+        least *= 2
+    return resolving_grid(
+        problem, Grid.line(least, period), accuracy, progress=progress
     )

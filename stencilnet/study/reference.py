@@ -1,110 +1,70 @@
-"""Resolved solutions of a config's problem, and measurements of their quality."""
+"""Resolved solutions of an equation, on the grids of a study."""
 
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
 from stencilnet.discretizations import PseudoSpectral
-from stencilnet.equations import Equation, equation_from_spec
+from stencilnet.equations import Equation
 from stencilnet.forcing import RandomForcing
 from stencilnet.grid import Grid
-from stencilnet.progress import Progress, no_progress
 from stencilnet.solver.exponential import TimeDifferencing
-from stencilnet.study.config import Config
+from stencilnet.study.initial import States
 
-# Enough rows for the transforms to run at full speed, few enough to stay in cache.
-_BATCH = 128
-# Of the largest mode; beyond it the grid visibly truncates the solution.
-_TAIL = 1e-4
+
+class UnresolvedError(ValueError):
+    """A reference that its grid or its step does not resolve.
+
+    Attributes:
+        remedy: "points" or "courant", whichever of them to change.
+    """
+
+    def __init__(self, message: str, *, remedy: str = "points") -> None:
+        super().__init__(message)
+        self.remedy = remedy
 
 
 @dataclass(frozen=True)
-class ReferenceQuality:
-    """What was measured about a set of reference trajectories.
+class InitialValueProblem:
+    """What there is to solve: an initial value problem for some samples.
 
     Attributes:
-        self_convergence: largest relative L2 difference, over the whole trajectory,
-            from a solution with twice the points and half the step.
-        spectral_tail: largest mode in the upper eighth of the spectrum, at any time,
-            relative to the largest mode.
-        steps: time steps taken.
+        equation: whose right-hand side a pseudo-spectral method takes.
+        states: point values at `times[0]` on any grid, one row per sample.
+        forcing: one row per sample, on the clock of `times`.
+        times: increasing; states are kept at each.
+        start: index of the first time that counts; what precedes it is the warm-up.
     """
 
-    self_convergence: float
-    spectral_tail: float
-    steps: int
+    equation: Equation
+    states: States
+    forcing: RandomForcing
+    times: Float[Tensor, " time"]
+    start: int = 0
 
-
-def solve_and_check(
-    config: Config, forcing: RandomForcing, progress: Progress = no_progress
-) -> tuple[Complex[Tensor, "sample time modes"], ReferenceQuality]:
-    """Solves for the reference of every row of `forcing` and measures its quality.
-
-    Args:
-        config: the study; sections problem and reference are read.
-        forcing: on a clock that starts before the warm-up.
-        progress: told about the intervals.
-
-    Returns:
-        The Fourier modes after the warm-up, see `onto`, and their quality.
-
-    Raises:
-        ValueError: if the solution is not finite, not resolved, or misses the tolerance
-            of self-convergence.
-    """
-    problem, reference = config.problem, config.reference
-    starts = range(0, len(forcing), _BATCH)
-    intervals = round((problem.warm_up + problem.duration) / problem.interval)
-    total = (intervals + 1) * (len(starts) + 1)
-    done = 0
-
-    def solve(rows: RandomForcing, refinement: int, note: str) -> tuple[Tensor, int]:
-        nonlocal done
-        grid = Grid.line(refinement * reference.points, problem.length)
-        courant = reference.courant / refinement
-        kept, steps = [], 0
-        for u_hat, substeps in reference_solution(config, rows, grid, courant):
-            kept.append(u_hat)
-            steps += substeps
-            done += 1
-            progress(done, total, note)
-        skipped = round(problem.warm_up / problem.interval)
-        return torch.stack(kept[skipped:], dim=1), steps
-
-    parts = [
-        solve(forcing.select(slice(start, start + _BATCH)), 1, "solving")
-        for start in starts
-    ]
-    modes = torch.cat([part for part, _ in parts])
-    tail = _spectral_tail(modes)
-    if tail > _TAIL:
-        raise ValueError(
-            f"The reference is not resolved, its highest modes reach {tail:.1e} of the "
-            f"largest: raise reference.points above {reference.points}."
+    def select(self, rows: slice | Tensor) -> "InitialValueProblem":
+        """The problem of some of the samples."""
+        return InitialValueProblem(
+            self.equation,
+            lambda grid: self.states(grid)[rows],
+            self.forcing.select(rows),
+            self.times,
+            self.start,
         )
-    hardest = _steepest(modes)[: reference.checked]
-    finer, _ = solve(forcing.select(hardest), 2, "checking the resolution")
-    error = _relative_difference(modes[hardest], finer)
-    if not error <= reference.tolerance:
-        raise ValueError(
-            f"The reference differs by {error:.1e} from one with twice the points and "
-            f"half the step, above the tolerance {reference.tolerance:.1e}: lower "
-            f"reference.courant or raise reference.points."
-        )
-    return modes, ReferenceQuality(error, tail, sum(steps for _, steps in parts))
 
 
 def reference_solution(
-    config: Config, forcing: RandomForcing, grid: Grid, courant: float
+    problem: InitialValueProblem, grid: Grid, *, courant: float = 0.8
 ) -> Iterator[tuple[Complex[Tensor, "sample modes"], int]]:
     """Dealiased pseudo-spectral solution with exponential time differencing.
 
     The linear part is exact in time and the forcing enters through its Fourier
-    coefficients at the stage times. Each interval between kept states is divided into
+    coefficients at the stage times. Each interval between two times is divided into
     equal steps
 
         dt <= courant / (k max |F'(u)| + max |S'(u)|),
@@ -113,37 +73,41 @@ def reference_solution(
     solution has: the grid's, or the one at which damping balances steepening, such as
     the width `nu / max |u|` of a viscous shock.
 
+    Args:
+        problem: the initial value problem.
+        grid: fine enough to resolve the solution.
+        courant: see above.
+
     Yields:
-        The modes after 0, 1, 2, ... intervals from time 0 on, warm-up included, and
-        the steps taken to get there.
+        The modes at each of the times, and the steps taken to get there.
 
     Raises:
-        ValueError: if the solution is not finite, with the time and the sample.
+        UnresolvedError: if the solution is not finite, with the time and the sample.
     """
-    problem = config.problem
-    equation = equation_from_spec(problem.equation)
+    equation, times = problem.equation, problem.times.tolist()
     method = PseudoSpectral(equation, grid)
-    force = forcing.spectrum(grid.shape[-1])
+    force = problem.forcing.spectrum(grid.shape[-1])
     symbol = method.symbol()
     k_max = float(method.get_buffer("k")[-1])
 
-    schemes: dict[int, TimeDifferencing] = {}
-    u_hat = method.to_modes(initial_state(config, grid)).expand(len(forcing), -1)
+    schemes: dict[float, TimeDifferencing] = {}
+    u_hat = method.to_modes(problem.states(grid))
     yield u_hat, 0
-    for index in range(round((problem.warm_up + problem.duration) / problem.interval)):
+    for start, stop in pairwise(times):
+        # Differences of equidistant times, which vary in their last bits.
+        interval = float(f"{stop - start:.12g}")
         rate = _fastest_rate(equation, method.to_values(u_hat), k_max)
-        substeps = max(1, math.ceil(problem.interval * rate / courant))
-        if substeps not in schemes:
-            dt = problem.interval / substeps
-            schemes[substeps] = TimeDifferencing(symbol, dt, krogstad=True)
-        start = index * problem.interval
-        u_hat = advance(method, schemes[substeps], force, u_hat, start, substeps)
+        substeps = max(1, math.ceil(interval * rate / courant))
+        dt = interval / substeps
+        if dt not in schemes:
+            schemes[dt] = TimeDifferencing(symbol, dt, krogstad=True)
+        u_hat = advance(method, schemes[dt], force, u_hat, start, substeps)
         bad = ~torch.isfinite(torch.view_as_real(u_hat)).all(-1).all(-1)
         if bad.any():
-            raise ValueError(
+            raise UnresolvedError(
                 f"The reference blew up in sample {int(bad.nonzero()[0])} before time "
-                f"{(index + 1) * problem.interval:g}: lower reference.courant below "
-                f"{courant:g}."
+                f"{stop:g}: lower reference.courant below {courant:g}, or raise "
+                f"reference.points above {grid.shape[-1]}."
             )
         yield u_hat, substeps
 
@@ -208,14 +172,6 @@ def advance(
     return u_hat.clone()
 
 
-def initial_state(config: Config, grid: Grid) -> Float[Tensor, " x"]:
-    """Point values of the problem's initial state."""
-    x = grid.points()
-    if config.problem.initial == "bump":
-        return torch.exp(-((x - 3) ** 2))
-    return torch.zeros_like(x)
-
-
 def onto(
     u_hat: Complex[Tensor, "*batch modes"], fine: Grid, coarse: Grid, *, averages: bool
 ) -> Float[Tensor, "*batch x"]:
@@ -246,34 +202,3 @@ def coarsening(fine: Grid, points: int) -> int:
             f"choose a number that divides {fine.shape[-1]}."
         )
     return fine.shape[-1] // points
-
-
-def _spectral_tail(modes: Complex[Tensor, "sample time modes"]) -> float:
-    """Largest mode of the upper eighth, relative to the largest of all."""
-    size = modes.abs().amax((0, 1))
-    upper = size[-max(len(size) // 8, 1) :]
-    return float(upper.max() / size.max().clamp(min=torch.finfo(size.dtype).tiny))
-
-
-def _steepest(modes: Complex[Tensor, "sample time modes"]) -> Tensor:
-    """Rows by falling norm of `u_x` over time; steep trajectories are the hard ones."""
-    k = torch.arange(modes.shape[-1])
-    return _energy(k * modes).sum(-1).argsort(descending=True, stable=True)
-
-
-def _relative_difference(
-    modes: Complex[Tensor, "sample time modes"],
-    finer: Complex[Tensor, "sample time more"],
-) -> float:
-    """Largest relative L2 difference over a trajectory; missing modes count as zero."""
-    missing = finer.shape[-1] - modes.shape[-1]
-    difference = torch.nn.functional.pad(modes, (0, missing)) - finer
-    norm = _energy(finer).sum(-1)
-    ratio = _energy(difference).sum(-1) / norm.clamp(min=torch.finfo(norm.dtype).tiny)
-    return float(ratio.max().sqrt())
-
-
-def _energy(modes: Complex[Tensor, "*batch modes"]) -> Float[Tensor, "*batch"]:
-    """Squared norm in space; every mode but the mean stands for two."""
-    square = torch.view_as_real(modes).square().sum(-1)
-    return 2 * square.sum(-1) - square[..., 0]

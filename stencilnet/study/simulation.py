@@ -3,6 +3,7 @@
 import json
 import math
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,29 +12,33 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from stencilnet.discretizations import (
-    CLASSICAL,
-    Discretization,
-    PseudoSpectral,
-    classical,
-)
-from stencilnet.equations import equation_from_spec
-from stencilnet.forcing import RandomForcing
+from stencilnet.discretizations import CLASSICAL, Discretization
 from stencilnet.grid import Grid
-from stencilnet.solver.integration import rollout, substeps_within
-from stencilnet.solver.runge_kutta import INTEGRATORS
+from stencilnet.solver import Integrator, rollout, substeps_within
 from stencilnet.storage import refuse_existing, trajectories, write_trajectories
 from stencilnet.study.comparison import stored_config
 from stencilnet.study.config import Config
+from stencilnet.study.initial import States
 from stencilnet.study.operators import habits, load_operator, moved
-from stencilnet.study.reference import initial_state, onto
+from stencilnet.study.problem import (
+    equation_of,
+    forcing_of,
+    integrator_of,
+    method_of,
+    methods_of,
+    states_of,
+    times_of,
+)
+from stencilnet.study.reference import onto
 
 # Share of the stable step that a classical method takes.
 _SAFETY = 0.5
+# Points of the grid through which averages of an initial state are taken, at least.
+_FINE = 512
 
 
 @dataclass(frozen=True)
-class _Solver:
+class _Setup:
     """A method with all that a rollout of it needs.
 
     Attributes:
@@ -59,6 +64,7 @@ def simulate(
     duration: float | None = None,
     points: int | None = None,
     substeps: int | None = None,
+    extensions: Sequence[type] = (),
     overwrite: bool = False,
 ) -> Path:
     """Solves the problem of a config for forcings of a seed, in float64.
@@ -75,6 +81,7 @@ def simulate(
             default. An operator keeps its spacing, so the domain sets its points.
         substeps: steps per kept state; an operator's own, or what keeps a classical
             method at half its stable step, by default.
+        extensions: classes of your own that an operator's store names.
         overwrite: whether to replace a store at `out`.
 
     Returns:
@@ -87,8 +94,8 @@ def simulate(
     """
     out = Path(out)
     refuse_existing(out, overwrite=overwrite)
-    solver = _solver(method, config, points)
-    problem, grid = solver.config.problem, solver.method.grid
+    setup = _setup(method, config, points, extensions)
+    problem, grid = setup.config.problem, setup.method.grid
     duration = problem.duration if duration is None else duration
     if not 0 < duration < math.inf:
         raise ValueError(
@@ -100,26 +107,19 @@ def simulate(
             f"The duration {duration:g} is no whole number of intervals of "
             f"{problem.interval:g} between kept states: change it."
         )
-    times = torch.arange(intervals + 1, dtype=torch.float64) * problem.interval
-    draw = solver.config.forcing
-    forcing = RandomForcing.sample(
-        samples,
-        modes=draw.modes,
-        amplitude=draw.amplitude,
-        frequency=draw.frequency,
-        wavenumbers=draw.wavenumbers,
-        seed=np.random.SeedSequence(seed),
-    )
-    averages = solver.method.averages
+    times = times_of(intervals, problem.interval)
+    streams = np.random.SeedSequence(seed)
+    forcing = forcing_of(setup.config, samples, streams)
+    averages = setup.method.averages
     force = forcing.on(grid, averages=averages)
-    u0 = _initial(solver.config, grid, averages=averages).expand(samples, -1)
+    u0 = _on_grid(states_of(setup.config, samples, streams), grid, averages=averages)
     if substeps is None:
-        step = solver.step or _cautious_step(solver, u0, force(0.0))
+        step = setup.step or _cautious_step(setup, u0, force(0.0))
         substeps = substeps_within(problem.interval, step)
-    integrator = INTEGRATORS[solver.integrator]
+    integrator = integrator_of(setup.integrator)
     with torch.no_grad():
         u = rollout(
-            solver.method, u0, times, force, integrator=integrator, substeps=substeps
+            setup.method, u0, times, force, integrator=integrator, substeps=substeps
         )
     finite = torch.isfinite(u).all(-1)
     good = finite.all(-1)
@@ -127,7 +127,7 @@ def simulate(
     lasted = finite.int().cumprod(-1).sum(-1)
     until = torch.where(good, intervals, lasted // 2).unsqueeze(-1)
     early = torch.arange(intervals + 1) <= until
-    solver.method.warn_if_unstable(u[early], integrator, problem.interval / substeps)
+    setup.method.warn_if_unstable(u[early], integrator, problem.interval / substeps)
     if not good.all():
         first = float(times[int((~finite).any(0).int().argmax())])
         warnings.warn(
@@ -142,11 +142,11 @@ def simulate(
         forcing,
         averages=averages,
         attributes={
-            "config": solver.config.model_dump_json(),
+            "config": setup.config.model_dump_json(),
             "method": method,
             "seed": seed,
-            "equation": json.dumps(solver.method.equation.spec()),
-            "integrator": solver.integrator,
+            "equation": json.dumps(setup.method.equation.spec()),
+            "integrator": setup.integrator,
             "step": problem.interval / substeps,
             "blow_ups": int((~good).sum()),
         },
@@ -154,27 +154,20 @@ def simulate(
     return write_trajectories(dataset, out, overwrite=overwrite)
 
 
-def _solver(method: str, config: Config | None, points: int | None) -> _Solver:
+def _setup(
+    method: str,
+    config: Config | None,
+    points: int | None,
+    extensions: Sequence[type],
+) -> _Setup:
     """What `simulate` was asked to roll out."""
-    if method in CLASSICAL:
-        if config is None:
-            raise ValueError(
-                f"The classical method {method} needs a problem: name a config, as in "
-                f"--config p2."
-            )
-        problem = config.problem
-        points = config.comparison.points[0] if points is None else points
-        grid = Grid.line(points, problem.length)
-        equation = equation_from_spec(problem.equation)
-        return _Solver(classical(method, equation, grid), config)
     path = Path(method)
     if not path.exists():
-        raise FileNotFoundError(
-            f"{method} is neither an operator store nor a classical method: give a "
-            f"path or one of {', '.join(CLASSICAL)}."
-        )
-    learned, stored = load_operator(path)
-    config = config or stored_config(stored.attributes, path)
+        return _classical_setup(method, config, points)
+    if config is not None:
+        extensions = (*config.extensions, *extensions)
+    learned, stored = load_operator(path, extensions=extensions)
+    config = config or stored_config(stored.attributes, path, extensions)
     problem = config.problem
     spacing = learned.grid.spacing[-1]
     grid = Grid.line(max(round(problem.length / spacing), 1), problem.length)
@@ -184,29 +177,47 @@ def _solver(method: str, config: Config | None, points: int | None) -> _Solver:
             f"The operator in {path} was learned at the spacing {spacing:.4g}: give a "
             f"domain that it divides, and no other number of points."
         )
-    return _Solver(
-        moved(learned, grid, equation_from_spec(problem.equation)).double(),
-        config,
-        *habits(stored),
+    return _Setup(
+        moved(learned, grid, equation_of(config)).double(), config, *habits(stored)
     )
 
 
+def _classical_setup(method: str, config: Config | None, points: int | None) -> _Setup:
+    """A classical method of the package or of a config."""
+    known = CLASSICAL if config is None else methods_of(config)
+    if method not in known:
+        raise FileNotFoundError(
+            f"{method} is neither an operator store nor a classical method: give a "
+            f"path or one of {', '.join(known)}."
+        )
+    if config is None:
+        raise ValueError(
+            f"The classical method {method} needs a problem: name a config, as in "
+            f"--config p2."
+        )
+    points = config.comparison.points[0] if points is None else points
+    grid = Grid.line(points, config.problem.length)
+    return _Setup(method_of(config, method, grid), config, config.comparison.integrator)
+
+
 def _cautious_step(
-    solver: _Solver, u0: Float[Tensor, "sample x"], force: Float[Tensor, "sample x"]
+    setup: _Setup, u0: Float[Tensor, "sample x"], force: Float[Tensor, "sample x"]
 ) -> float:
     """Half the stable step for twice the range of the initial state and the forcing.
 
     A state at rest has no speed yet; the forcing soon gives it one.
     """
     range_ = torch.cat([2 * u0, force, -force])
-    stable = solver.method.stable_step(range_, INTEGRATORS[solver.integrator])
-    return _SAFETY * stable
+    integrator: Integrator = integrator_of(setup.integrator)
+    return _SAFETY * setup.method.stable_step(range_, integrator)
 
 
-def _initial(config: Config, grid: Grid, *, averages: bool) -> Float[Tensor, " x"]:
-    """Initial state on a grid, through a fine grid that has its points."""
-    refinement = max(1, math.ceil(config.reference.points / grid.shape[-1]))
+def _on_grid(
+    states: States, grid: Grid, *, averages: bool
+) -> Float[Tensor, "sample x"]:
+    """Initial states on a grid, through a fine grid that has its points."""
+    refinement = max(1, math.ceil(_FINE / grid.shape[-1]))
     fine = Grid.line(grid.shape[-1] * refinement, grid.extent[-1])
-    method = PseudoSpectral(equation_from_spec(config.problem.equation), fine)
-    modes = method.to_modes(initial_state(config, fine))
+    u = states(fine)
+    modes = torch.fft.rfft(u, norm="forward")
     return onto(modes, fine, grid, averages=averages)

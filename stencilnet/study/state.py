@@ -16,6 +16,8 @@ from stencilnet.study.operators import set_weights
 
 # Settings of a training that decide what its best weights are best at.
 _FIXED = ("seed", "batch", "substeps", "integrator", "backward", "dtype")
+# Settings whose change would start the schedule of the rate anew.
+_SCHEDULE = ("iterations", "warm_up")
 
 
 @dataclass
@@ -113,7 +115,7 @@ def resume_from(state: TrainingState, folder: Path, attributes: dict[str, Any]) 
 
     Raises:
         ValueError: if the checkpoint belongs to another operator, other data, or a
-            training with other settings than rate, horizon and length.
+            training with other settings than the highest rate, horizon and clip.
     """
     path = last_checkpoint(folder)
     if path is None:
@@ -137,10 +139,11 @@ def resume_from(state: TrainingState, folder: Path, attributes: dict[str, Any]) 
                 f"{path} was trained with training.{key}={began[key]}, not "
                 f"{asked[key]}: train without --resume, or keep the value."
             )
-    done = int(stored.attributes["iteration"])
-    if done > asked["iterations"]:
-        raise ValueError(
-            f"{path} has had {done} updates, more than training.iterations="
-            f"{asked['iterations']}: raise that, or train without --resume."
-        )
+    for key in _SCHEDULE:
+        if began[key] != asked[key]:
+            raise ValueError(
+                f"{path} is part of a training with training.{key}={began[key]}; with "
+                f"{asked[key]} its learning rate would jump: keep the value, or train "
+                f"without --resume."
+            )
     state.restore(stored, path)

@@ -11,12 +11,10 @@ from stencilnet.discretizations import (
     constraints_from_spec,
     network_from_spec,
 )
-from stencilnet.equations import equation_from_spec, form_from_name
-from stencilnet.errors import nearest
+from stencilnet.equations import form_from_name
 from stencilnet.grid import Grid
 from stencilnet.progress import Progress, no_progress
-from stencilnet.solver.integration import rollout
-from stencilnet.solver.runge_kutta import INTEGRATORS, RungeKutta
+from stencilnet.solver import Integrator, rollout
 from stencilnet.storage import (
     StoredOperator,
     refuse_existing,
@@ -24,9 +22,10 @@ from stencilnet.storage import (
     write_operator,
 )
 from stencilnet.study.certificate import certify
-from stencilnet.study.comparison import relative_l2
 from stencilnet.study.config import Config, Training
 from stencilnet.study.generation import read_split
+from stencilnet.study.metrics import relative_l2
+from stencilnet.study.problem import equation_of, integrator_of
 from stencilnet.study.state import (
     TrainingState,
     last_checkpoint,
@@ -61,10 +60,10 @@ def new_operator(config: Config, grid: Grid, scale: float) -> LearnedStencil:
     """
     operator = config.operator
     return LearnedStencil(
-        equation_from_spec(config.problem.equation),
+        equation_of(config),
         grid,
-        form=form_from_name(operator.form),
-        constraint=constraints_from_spec(operator.constraint),
+        form=form_from_name(operator.form, config.extensions),
+        constraint=constraints_from_spec(operator.constraint, config.extensions),
         network=network_from_spec(operator.network),
         width=operator.width,
         window=operator.window,
@@ -75,16 +74,12 @@ def new_operator(config: Config, grid: Grid, scale: float) -> LearnedStencil:
 
 
 def check_training(config: Config) -> None:
-    """Refuses an operator or an integrator that cannot be, before any work is done.
+    """Validates operator and integrator settings before any work starts.
 
     Raises:
         ValueError: naming the setting.
     """
-    if config.training.integrator not in INTEGRATORS:
-        raise ValueError(
-            f"There is no integrator {config.training.integrator!r}, "
-            f"{nearest(config.training.integrator, list(INTEGRATORS))}."
-        )
+    integrator_of(config.training.integrator)
     new_operator(config, Grid.line(config.operator.points, config.problem.length), 1.0)
 
 
@@ -92,6 +87,7 @@ def train(
     config: Config,
     run: Path | str,
     *,
+    operator: LearnedStencil | None = None,
     resume: bool = False,
     overwrite: bool = False,
     progress: Progress = no_progress,
@@ -110,6 +106,8 @@ def train(
         config: the study; sections problem, operator and training are read.
         run: its folder, which `generate` has filled. The operator goes to
             `operator.zarr`, checkpoints to `checkpoints/`.
+        operator: what to train, on the grid of the data, in place of the operator that
+            the config describes; it is trained in place.
         resume: whether to continue from the last checkpoint, if there is one.
         overwrite: whether to replace an operator and older checkpoints.
         progress: told about the updates.
@@ -131,16 +129,21 @@ def train(
     if not (resume or overwrite):
         refuse_existing(checkpoints, overwrite=False)
     check_training(config)
-    integrator = INTEGRATORS[training.integrator]
+    integrator = integrator_of(training.integrator)
     dtype = _DTYPES[training.dtype]
-    averages = form_from_name(config.operator.form).averages
+    form = form_from_name(config.operator.form, config.extensions)
+    points, averages = config.operator.points, form.averages
+    if operator is not None:
+        points, averages = operator.grid.shape[-1], operator.averages
     datasets = [
-        read_split(config, run, split, config.operator.points, averages=averages)
+        read_split(config, run, split, points, averages=averages)
         for split in ("training", "validation")
     ]
     learning, validation = (Trajectories.of(dataset, dtype) for dataset in datasets)
     learning.check_horizon(max(training.horizon))
-    operator = new_operator(config, learning.grid, float(learning.u.double().std()))
+    if operator is None:
+        scale = float(learning.u.double().std())
+        operator = new_operator(config, learning.grid, scale)
     attributes = {
         "config": config.model_dump_json(),
         "data_hash": datasets[0].attrs["content_hash"],
@@ -167,6 +170,8 @@ def train(
         progress(state.iteration, training.iterations, note)
 
     operator.load_state_dict({**operator.state_dict(), **state.best})
+    # The stencils have changed, and the limit of the step with them.
+    operator.warn_if_unstable(learning.u, integrator, attributes["step"])
     stored = StoredOperator(
         operator.spec(),
         {name: value.numpy() for name, value in state.best.items()},
@@ -181,7 +186,7 @@ def _update(
     state: TrainingState,
     learning: Trajectories,
     training: Training,
-    integrator: RungeKutta,
+    integrator: Integrator,
     checkpoints: Path,
 ) -> None:
     """One step of the optimizer."""
@@ -219,7 +224,7 @@ def _update(
 def _validate(
     state: TrainingState,
     validation: Trajectories,
-    integrator: RungeKutta,
+    integrator: Integrator,
     substeps: int,
 ) -> None:
     """Measures the error over whole trajectories and keeps the best weights."""

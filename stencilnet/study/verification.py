@@ -1,12 +1,12 @@
 """Whether a store is what was written, and what it vouches for."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import xarray as xr
 
 from stencilnet.equations import equation_from_spec
-from stencilnet.solver.runge_kutta import INTEGRATORS
 from stencilnet.storage import (
     OPERATOR_SCHEMA,
     grid_of,
@@ -15,15 +15,22 @@ from stencilnet.storage import (
 )
 from stencilnet.study.certificate import certify
 from stencilnet.study.operators import habits, load_operator, moved
+from stencilnet.study.problem import integrator_of
 
 
-def verify(store: Path | str, *, data: Path | str | None = None) -> xr.Dataset:
+def verify(
+    store: Path | str,
+    *,
+    data: Path | str | None = None,
+    extensions: Sequence[type] = (),
+) -> xr.Dataset:
     """Checks a store against its checksum and returns what it vouches for.
 
     Args:
         store: of an operator or of trajectories.
         data: trajectories on which to certify an operator anew, with its own integrator
             and step, instead of returning the certificate that its training left.
+        extensions: classes of your own that the store names, such as the equation.
 
     Returns:
         The certificate of an operator, see `certificate.certify`, or the trajectories.
@@ -44,7 +51,7 @@ def verify(store: Path | str, *, data: Path | str | None = None) -> xr.Dataset:
                 f"out --data."
             )
         return read_trajectories(store, finite=False)
-    operator, stored = load_operator(store)
+    operator, stored = load_operator(store, extensions=extensions)
     if data is None:
         if stored.certificate is None:
             raise ValueError(
@@ -58,11 +65,11 @@ def verify(store: Path | str, *, data: Path | str | None = None) -> xr.Dataset:
             f"{data} does not state its equation: give trajectories that stencilnet "
             f"generated."
         )
-    equation = equation_from_spec(json.loads(dataset.attrs["equation"]))
+    equation = equation_from_spec(json.loads(dataset.attrs["equation"]), extensions)
     integrator, step = habits(stored)
     return certify(
         moved(operator, grid_of(dataset), equation),
         dataset,
-        integrator=INTEGRATORS[integrator],
+        integrator=integrator_of(integrator),
         step=step,
     )

@@ -1,0 +1,47 @@
+"""What a study would do, before it does it."""
+
+from pathlib import Path
+
+from stencilnet.study.comparison import check_comparison
+from stencilnet.study.config import Config
+from stencilnet.study.generation import coarse_grids
+from stencilnet.study.problem import equation_of, states_of
+from stencilnet.study.training import check_training
+
+
+def check_study(config: Config) -> None:
+    """Raises unless the problem of a config exists: equation, initial state, grids.
+
+    Raises:
+        ValueError: naming the setting.
+    """
+    equation_of(config)
+    states_of(config, 1, 0)
+    coarse_grids(config)
+
+
+def outline(config: Config, folder: Path) -> str:
+    """What a study would solve, learn and compare, and how much it would keep.
+
+    Raises:
+        ValueError: if a setting does not exist or does not fit, naming it.
+    """
+    check_study(config)
+    check_training(config)
+    check_comparison(config)
+    data, problem, training = config.data, config.problem, config.training
+    states = round(problem.duration / problem.interval) + 1
+    samples = data.training + data.validation + data.test
+    points = sum(data.averages) + sum(data.values)
+    size = samples * states * points * 8 / 2**20
+    return (
+        f"{config.name}: {samples} trajectories of {states} states of "
+        f"{problem.equation['name']} from a reference of {config.reference.points} "
+        f"points; kept on {list(data.averages)} (averages) and {list(data.values)} "
+        f"(values), {size:.0f} MiB before compression.\n"
+        f"Training: {training.iterations} updates of {training.batch} windows over "
+        f"{list(training.horizon)} intervals on {config.operator.points} points.\n"
+        f"Comparison: {', '.join(config.comparison.methods)} on "
+        f"{list(config.comparison.points)} points.\n"
+        f"Everything goes to {folder}."
+    )

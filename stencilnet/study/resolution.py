@@ -1,0 +1,215 @@
+"""Whether a reference is resolved, and the grid on which it is."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Complex, Float
+from torch import Tensor
+
+from stencilnet.grid import Grid
+from stencilnet.progress import Progress, no_progress
+from stencilnet.study.reference import (
+    InitialValueProblem,
+    UnresolvedError,
+    reference_solution,
+)
+
+# Enough rows for the transforms to run at full speed, few enough to stay in cache.
+_BATCH = 128
+# Rows of a trial, which tells early whether a grid resolves the solution.
+_TRIAL = 2
+# Of the largest mode; beyond it the grid visibly truncates the solution.
+_TAIL = 1e-4
+# Past it "auto" gives up.
+_MOST_POINTS = 2**15
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """How accurate a reference has to be.
+
+    Attributes:
+        courant: step in units of the time in which the fastest wave crosses the
+            shortest length, see `reference_solution`.
+        tolerance: largest self-convergence error accepted, relative.
+        checked: number of trajectories whose self-convergence is measured.
+    """
+
+    courant: float = 0.8
+    tolerance: float = 1e-5
+    checked: int = 4
+
+
+@dataclass(frozen=True)
+class ReferenceQuality:
+    """What was measured about a set of reference trajectories.
+
+    Attributes:
+        self_convergence: largest relative L2 difference, over the whole trajectory,
+            from a solution with twice the points and half the step.
+        spectral_tail: largest mode in the upper eighth of the spectrum, at any time,
+            relative to the largest mode.
+        steps: time steps taken.
+    """
+
+    self_convergence: float
+    spectral_tail: float
+    steps: int
+
+
+def solve_reference(
+    problem: InitialValueProblem,
+    grid: Grid,
+    accuracy: Accuracy | None = None,
+    *,
+    progress: Progress = no_progress,
+) -> tuple[Complex[Tensor, "sample time modes"], ReferenceQuality]:
+    """Solves a problem on a fine grid and measures the quality of the solution.
+
+    A trial of the first samples tells early if the grid is too coarse.
+
+    Args:
+        problem: the initial value problem.
+        grid: fine enough to resolve it.
+        accuracy: what to ask of the solution.
+        progress: told about the intervals.
+
+    Returns:
+        The Fourier modes from `problem.start` on, see `onto`, and their quality.
+
+    Raises:
+        UnresolvedError: if the solution is not finite, not resolved, or misses the
+            tolerance of self-convergence, with a remedy.
+    """
+    accuracy = accuracy or Accuracy()
+    samples = len(problem.forcing)
+    starts = range(0, samples, _BATCH)
+    trial = samples > 2 * _TRIAL
+    total = len(problem.times) * (len(starts) + 1 + trial)
+    done = 0
+
+    def solve(rows: slice | Tensor, refinement: int, note: str) -> tuple[Tensor, int]:
+        nonlocal done
+        finer = Grid.line(refinement * grid.shape[-1], grid.extent[-1])
+        solution = reference_solution(
+            problem.select(rows), finer, courant=accuracy.courant / refinement
+        )
+        states, steps = [], 0
+        for u_hat, substeps in solution:
+            states.append(u_hat)
+            steps += substeps
+            done += 1
+            progress(done, total, note)
+        return torch.stack(states[problem.start :], dim=1), steps
+
+    if trial:
+        _check_resolved(solve(slice(_TRIAL), 1, "trying")[0], grid)
+    parts = [
+        solve(slice(start, start + _BATCH), 1, "solving the reference")
+        for start in starts
+    ]
+    modes = torch.cat([part for part, _ in parts])
+    tail = _check_resolved(modes, grid)
+    hardest = _steepest(modes)[: accuracy.checked]
+    finer, _ = solve(hardest, 2, "checking the resolution")
+    error = _relative_difference(modes[hardest], finer)
+    if not error <= accuracy.tolerance:
+        # A spectrum that has long decayed leaves the step as the cause.
+        remedy = "courant" if tail < accuracy.tolerance / 100 else "points"
+        change = {
+            "courant": f"lower reference.courant below {accuracy.courant:g}",
+            "points": f"raise reference.points above {grid.shape[-1]}",
+        }[remedy]
+        raise UnresolvedError(
+            f"The reference of {grid.shape[-1]} points differs by {error:.1e} from one "
+            f"with twice the points and half the step, above the tolerance "
+            f"{accuracy.tolerance:.1e}: {change}.",
+            remedy=remedy,
+        )
+    return modes, ReferenceQuality(error, tail, sum(steps for _, steps in parts))
+
+
+def resolving_grid(
+    problem: InitialValueProblem,
+    coarsest: Grid,
+    accuracy: Accuracy | None = None,
+    *,
+    progress: Progress = no_progress,
+) -> Grid:
+    """The coarsest grid, by doubling, on which a trial meets the accuracy.
+
+    The trial solves for the first `accuracy.checked` samples. It has to have a quarter
+    of the tolerance left, as other samples may be harder.
+
+    Args:
+        problem: the initial value problem.
+        coarsest: where the doubling begins.
+        accuracy: what to ask of the solution.
+        progress: told about the grids tried.
+
+    Raises:
+        UnresolvedError: if no grid of a feasible size does.
+    """
+    accuracy = accuracy or Accuracy()
+    stricter = Accuracy(accuracy.courant, accuracy.tolerance / 4, accuracy.checked)
+    trial = problem.select(slice(accuracy.checked))
+    points, tried = coarsest.shape[-1], 0
+    while points <= _MOST_POINTS:
+        grid = Grid.line(points, coarsest.extent[-1])
+        try:
+            solve_reference(trial, grid, stricter)
+            return grid
+        except UnresolvedError as error:
+            if error.remedy != "points":
+                raise
+            points, tried = 2 * points, tried + 1
+            progress(tried, tried + 1, f"trying a reference of {points} points")
+    raise UnresolvedError(
+        f"No reference of at most {_MOST_POINTS} points is resolved: raise the "
+        f"viscosity or the tolerance, or lower reference.courant."
+    )
+
+
+def _check_resolved(modes: Complex[Tensor, "sample time modes"], grid: Grid) -> float:
+    """The spectral tail; raises with a number of points if it is too large.
+
+    The spectrum of an analytic solution decays exponentially in `k`, so twice as many
+    points square the tail.
+    """
+    size = modes.abs().amax((0, 1))
+    upper = size[-max(len(size) // 8, 1) :]
+    tail = float(upper.max() / size.max().clamp(min=torch.finfo(size.dtype).tiny))
+    if not tail <= _TAIL:
+        doublings = 1
+        while tail ** (2**doublings) > _TAIL and doublings < 6:
+            doublings += 1
+        raise UnresolvedError(
+            f"The reference is not resolved, its highest modes reach {tail:.1e} of the "
+            f"largest: raise reference.points from {grid.shape[-1]} to about "
+            f"{grid.shape[-1] * 2**doublings}, or set it to auto."
+        )
+    return tail
+
+
+def _steepest(modes: Complex[Tensor, "sample time modes"]) -> Tensor:
+    """Rows by falling norm of `u_x` over time; steep trajectories are the hard ones."""
+    k = torch.arange(modes.shape[-1])
+    return _energy(k * modes).sum(-1).argsort(descending=True, stable=True)
+
+
+def _relative_difference(
+    modes: Complex[Tensor, "sample time modes"],
+    finer: Complex[Tensor, "sample time more"],
+) -> float:
+    """Largest relative L2 difference over a trajectory; missing modes count as zero."""
+    missing = finer.shape[-1] - modes.shape[-1]
+    difference = torch.nn.functional.pad(modes, (0, missing)) - finer
+    norm = _energy(finer).sum(-1)
+    ratio = _energy(difference).sum(-1) / norm.clamp(min=torch.finfo(norm.dtype).tiny)
+    return float(ratio.max().sqrt())
+
+
+def _energy(modes: Complex[Tensor, "*batch modes"]) -> Float[Tensor, "*batch"]:
+    """Squared norm in space; every mode but the mean stands for two."""
+    square = torch.view_as_real(modes).square().sum(-1)
+    return 2 * square.sum(-1) - square[..., 0]
