@@ -25,7 +25,7 @@ from stencilnet.equations import Burgers
 from stencilnet.forcing import RandomForcing
 from stencilnet.grid import Grid
 from stencilnet.report import WIDTH, package_style, save, write_json
-from stencilnet.solver.integration import rollout
+from stencilnet.solver import rollout
 from stencilnet.solver.runge_kutta import RK4
 from stencilnet.study.config import load_config
 from stencilnet.study.reference import onto, reference_solution
@@ -85,7 +85,7 @@ def simulate(unknown: Tensor) -> Tensor:
         times,
         lambda t: unknown[:, 1:2] * force(t),
         integrator=RK4,
-        substeps=substeps,
+        steps=substeps,
     )
 
 

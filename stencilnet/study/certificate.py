@@ -124,7 +124,7 @@ def certify(
             times,
             forcing.on(grid, averages=operator.averages),
             integrator=integrator,
-            substeps=substeps,
+            steps=substeps,
         )
     per_derivative = {
         "moment_residual": operator.moment_residuals(fields),

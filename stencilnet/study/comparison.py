@@ -18,8 +18,7 @@ from stencilnet.equations import equation_from_spec
 from stencilnet.forcing import RandomForcing
 from stencilnet.grid import Grid
 from stencilnet.progress import Progress, no_progress
-from stencilnet.solver.integration import rollout, substeps_within
-from stencilnet.solver.runge_kutta import INTEGRATORS, SSPRK3, RungeKutta
+from stencilnet.solver import INTEGRATORS, SSPRK3, Integrator, rollout, substeps_within
 from stencilnet.storage import forcing_of, grid_of
 from stencilnet.study.config import Config, validate_config
 from stencilnet.study.generation import read_split
@@ -54,7 +53,7 @@ def compare(
     reference: xr.Dataset,
     *,
     values: xr.Dataset | None = None,
-    integrators: Mapping[str, RungeKutta] | None = None,
+    integrators: Mapping[str, Integrator] | None = None,
     steps: Mapping[str, float] | None = None,
     safety: float = 0.5,
     threshold: float = 0.2,
@@ -135,7 +134,7 @@ def compare(
                 times,
                 forcing.on(grid, averages=method.averages),
                 integrator=integrator,
-                substeps=substeps,
+                steps=substeps,
             )
         column = _measure(u, truth, times, threshold)
         column["mean_drift"] = ("sample", mean_drift(u, times, forcing))

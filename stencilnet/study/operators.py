@@ -12,7 +12,7 @@ from stencilnet.discretizations import LearnedStencil
 from stencilnet.equations import Equation
 from stencilnet.errors import nearest
 from stencilnet.grid import Grid
-from stencilnet.solver.runge_kutta import INTEGRATORS
+from stencilnet.solver import INTEGRATORS
 from stencilnet.storage import StoredOperator, read_operator, write_operator
 
 

@@ -20,8 +20,7 @@ from stencilnet.discretizations import (
 from stencilnet.equations import equation_from_spec
 from stencilnet.forcing import RandomForcing
 from stencilnet.grid import Grid
-from stencilnet.solver.integration import rollout, substeps_within
-from stencilnet.solver.runge_kutta import INTEGRATORS
+from stencilnet.solver import INTEGRATORS, rollout, substeps_within
 from stencilnet.storage import refuse_existing, trajectories, write_trajectories
 from stencilnet.study.comparison import stored_config
 from stencilnet.study.config import Config
@@ -119,7 +118,7 @@ def simulate(
     integrator = INTEGRATORS[solver.integrator]
     with torch.no_grad():
         u = rollout(
-            solver.method, u0, times, force, integrator=integrator, substeps=substeps
+            solver.method, u0, times, force, integrator=integrator, steps=substeps
         )
     finite = torch.isfinite(u).all(-1)
     good = finite.all(-1)

@@ -15,8 +15,7 @@ from stencilnet.equations import equation_from_spec, form_from_name
 from stencilnet.errors import nearest
 from stencilnet.grid import Grid
 from stencilnet.progress import Progress, no_progress
-from stencilnet.solver.integration import rollout
-from stencilnet.solver.runge_kutta import INTEGRATORS, RungeKutta
+from stencilnet.solver import INTEGRATORS, Integrator, rollout
 from stencilnet.storage import (
     StoredOperator,
     refuse_existing,
@@ -181,7 +180,7 @@ def _update(
     state: TrainingState,
     learning: Trajectories,
     training: Training,
-    integrator: RungeKutta,
+    integrator: Integrator,
     checkpoints: Path,
 ) -> None:
     """One step of the optimizer."""
@@ -219,7 +218,7 @@ def _update(
 def _validate(
     state: TrainingState,
     validation: Trajectories,
-    integrator: RungeKutta,
+    integrator: Integrator,
     substeps: int,
 ) -> None:
     """Measures the error over whole trajectories and keeps the best weights."""
@@ -230,7 +229,7 @@ def _validate(
             validation.times - validation.times[0],
             validation.force(),
             integrator=integrator,
-            substeps=substeps,
+            steps=substeps,
         )
     error = float(relative_l2(u, validation.u).mean())
     state.record(validation_iteration=state.iteration, validation_relative_l2=error)

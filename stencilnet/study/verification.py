@@ -6,7 +6,7 @@ from pathlib import Path
 import xarray as xr
 
 from stencilnet.equations import equation_from_spec
-from stencilnet.solver.runge_kutta import INTEGRATORS
+from stencilnet.solver import INTEGRATORS
 from stencilnet.storage import (
     OPERATOR_SCHEMA,
     grid_of,

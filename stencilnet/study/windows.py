@@ -13,8 +13,7 @@ from torch import Tensor
 from stencilnet.discretizations import LearnedStencil
 from stencilnet.forcing import RandomForcing
 from stencilnet.grid import Grid
-from stencilnet.solver.integration import rollout
-from stencilnet.solver.runge_kutta import RungeKutta
+from stencilnet.solver import Integrator, rollout
 from stencilnet.storage import forcing_of, grid_of
 
 
@@ -85,7 +84,7 @@ def window_loss(
     operator: LearnedStencil,
     window: Trajectories,
     *,
-    integrator: RungeKutta,
+    integrator: Integrator,
     substeps: int,
     backward: float = 0.0,
 ) -> Float[Tensor, ""]:
@@ -100,7 +99,7 @@ def window_loss(
             and runs backward in time.
     """
     forcing = window.force()
-    settings: dict[str, Any] = {"integrator": integrator, "substeps": substeps}
+    settings: dict[str, Any] = {"integrator": integrator, "steps": substeps}
     u = rollout(operator, window.u[:, 0], window.times, forcing, **settings)
     error = (u - window.u)[:, 1:].square().mean()
     if backward:
