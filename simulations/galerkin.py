@@ -101,7 +101,7 @@ for elements, degree in product(numbers, (1, 2, 3)):
         stable = method.stable_step(1.2 * truth, SSPRK3)
         substeps = substeps_within(problem.interval, safety * stable)
         with torch.no_grad():
-            u = rollout(method, u0, times, force, substeps=substeps)
+            u = rollout(method, u0, times, force, steps=substeps)
         found = u.reshape(*u.shape[:-1], elements, degree + 1).mean(-1)
         key = name if elements == numbers[0] else f"{name}, {elements} elements"
         errors[key] = float((found - truth).abs().mean())

@@ -24,7 +24,7 @@ from stencilnet.discretizations import PseudoSpectral
 from stencilnet.equations import Burgers
 from stencilnet.grid import Grid
 from stencilnet.report import WIDTH, package_style, save, write_json
-from stencilnet.solver.integration import rollout
+from stencilnet.solver import rollout
 from stencilnet.solver.runge_kutta import RK4
 from stencilnet.study.config import load_config
 from stencilnet.study.problem import equation_of, forcing_of, states_of
@@ -81,7 +81,7 @@ def simulate(unknown: Tensor) -> Tensor:
         times,
         lambda t: unknown[:, 1:2] * force(t),
         integrator=RK4,
-        substeps=substeps,
+        steps=substeps,
     )
 
 

@@ -38,8 +38,8 @@ from stencilnet.solver import (
     ETDRK4,
     RK4,
     SSPRK3,
+    Adaptive,
     Integrator,
-    adaptive_rollout,
     rollout,
 )
 from stencilnet.stencils import Convex, Derivative, NullSpace
@@ -59,6 +59,7 @@ __all__ = [
     "MLP",
     "RK4",
     "SSPRK3",
+    "Adaptive",
     "Burgers",
     "CentralFlux",
     "Config",
@@ -80,7 +81,6 @@ __all__ = [
     "TotalVariation",
     "UpwindFlux",
     "Weno",
-    "adaptive_rollout",
     "certify",
     "compare",
     "denoise",

@@ -5,16 +5,22 @@ import torch
 from helpers import smooth_field
 
 from stencilnet import (
+    ETDRK4,
     RK4,
     Burgers,
     FiniteDifference,
     Grid,
     PseudoSpectral,
     RandomForcing,
-    adaptive_rollout,
     rollout,
 )
-from stencilnet.solver import BogackiShampine32, DormandPrince54, EmbeddedPair
+from stencilnet.solver import (
+    Adaptive,
+    BogackiShampine32,
+    DormandPrince54,
+    EmbeddedPair,
+    solve_adaptively,
+)
 
 PAIRS = {"BS32": BogackiShampine32, "DP54": DormandPrince54}
 HEUN_EULER = EmbeddedPair(
@@ -37,14 +43,13 @@ def decaying(t):
 
 def decay_error(pair, tolerance):
     """Error of `u_t = -u + cos t` at time 4."""
-    solved = adaptive_rollout(
+    solved = solve_adaptively(
         lambda u: -u,
         torch.ones(1, 1, dtype=torch.float64),
         torch.tensor([0.0, 4.0]),
         decaying,
-        pair=pair,
-        relative_tolerance=tolerance,
-        absolute_tolerance=tolerance,
+        integrator=pair,
+        steps=Adaptive(tolerance, tolerance),
     )
     exact = (math.cos(4) + math.sin(4)) / 2 + math.exp(-4) / 2
     return abs(float(solved.u[0, 1, 0]) - exact), int(solved.accepted)
@@ -70,8 +75,8 @@ def test_adaptive_steps_find_the_solution_of_fixed_ones(pair):
     method, u0, forcing = burgers()
     times = torch.tensor([0.0, 0.3, 0.35, 1.2])
     force = forcing.on(method.grid, averages=True)
-    exact = rollout(method, u0, times, force, integrator=RK4, substeps=200)
-    solved = adaptive_rollout(method, u0, times, force, pair=pair)
+    exact = rollout(method, u0, times, force, integrator=RK4, steps=200)
+    solved = solve_adaptively(method, u0, times, force, integrator=pair)
     torch.testing.assert_close(solved.u, exact, atol=1e-5, rtol=1e-5)
     assert solved.u.shape == (3, 4, 24)
     assert torch.equal(solved.u[:, 0], u0)
@@ -86,7 +91,7 @@ def test_a_sample_does_not_depend_on_the_others():
 
     def solve(rows):
         force = forcing.select(rows).on(method.grid, averages=True)
-        return adaptive_rollout(method, u0[rows], times, force)
+        return solve_adaptively(method, u0[rows], times, force)
 
     together = solve([0, 1, 2])
     for row in range(3):
@@ -106,7 +111,7 @@ def test_steps_end_at_the_kept_times_and_are_not_longer_than_needed():
     u0 = torch.ones(2, 3, dtype=torch.float64)
     u0[1] *= 50
     times = torch.tensor([1.0, 1.7, 3.0], dtype=torch.float64)
-    solved = adaptive_rollout(lambda u: -(u**2) / 10, u0, times, spy)
+    solved = solve_adaptively(lambda u: -(u**2) / 10, u0, times, spy)
     clock = torch.stack(seen)
     # As many rounds apart as they may be, both clocks read the kept times.
     for sample in range(2):
@@ -124,9 +129,9 @@ def test_decreasing_times_integrate_backward():
     u0 = 0.3 * smooth_field(grid, samples=2)
     force = RandomForcing.sample(2, wavenumbers=(1, 2), seed=2).on(grid, averages=True)
     times = torch.linspace(0, 0.5, 3, dtype=torch.float64)
-    settings = {"relative_tolerance": 1e-10, "absolute_tolerance": 1e-12}
-    forward = adaptive_rollout(method, u0, times, force, **settings).u
-    back = adaptive_rollout(method, forward[:, -1], times.flip(0), force, **settings).u
+    steps = Adaptive(1e-10, 1e-12)
+    forward = solve_adaptively(method, u0, times, force, steps=steps).u
+    back = solve_adaptively(method, forward[:, -1], times.flip(0), force, steps=steps).u
     torch.testing.assert_close(back.flip(1), forward, atol=1e-8, rtol=0)
 
 
@@ -139,15 +144,13 @@ def test_gradients_through_adaptive_steps_are_exact(pair):
 
     def end(viscosity, u0):
         method = FiniteDifference(Burgers(viscosity), grid, order=2)
-        solved = adaptive_rollout(
+        solved = solve_adaptively(
             method,
             u0,
             torch.tensor([0.0, 0.2, 0.3]),
             force,
-            pair=pair,
-            relative_tolerance=tolerance,
-            absolute_tolerance=tolerance,
-            first_step=0.2,
+            integrator=pair,
+            steps=Adaptive(tolerance, tolerance, first_step=0.2),
         )
         solutions.append(solved)
         return solved.u
@@ -163,8 +166,11 @@ def test_gradients_through_adaptive_steps_are_exact(pair):
 def test_a_rejected_step_that_overflows_does_not_reach_the_gradient():
     u0 = torch.tensor([[1.0], [12.0]], dtype=torch.float64, requires_grad=True)
     # From 12, the second stage of the first step lands where sinh is infinite.
-    solved = adaptive_rollout(
-        lambda u: -u.sinh(), u0, torch.tensor([0.0, 1.0]), first_step=0.5
+    solved = solve_adaptively(
+        lambda u: -u.sinh(),
+        u0,
+        torch.tensor([0.0, 1.0]),
+        steps=Adaptive(first_step=0.5),
     )
     assert solved.rejected[1] > 0
     (slope,) = torch.autograd.grad(solved.u[:, 1].sum(), u0)
@@ -179,7 +185,7 @@ def test_a_blow_up_is_isolated():
     u0 = torch.tensor([[0.5], [2.0], [math.nan], [-1.0]], dtype=torch.float64)
     u0.requires_grad_()
     times = torch.tensor([0.0, 0.4, 0.6, 1.0], dtype=torch.float64)
-    solved = adaptive_rollout(lambda u: u**2, u0, times)
+    solved = solve_adaptively(lambda u: u**2, u0, times)
     exact = u0 / (1 - u0 * times)
     finite = solved.u[..., 0].isfinite()
     assert finite.tolist() == [
@@ -195,7 +201,7 @@ def test_a_blow_up_is_isolated():
     torch.testing.assert_close(
         slope[[0, 3]], 1 / (1 - u0.detach()[[0, 3]]) ** 2, rtol=1e-4, atol=0
     )
-    alone = adaptive_rollout(lambda u: u**2, u0[:1], times)
+    alone = solve_adaptively(lambda u: u**2, u0[:1], times)
     torch.testing.assert_close(alone.u, solved.u[:1])
 
 
@@ -203,25 +209,23 @@ def test_a_blow_up_is_isolated():
 def test_dtype_and_any_batch_are_kept():
     method, u0, _ = burgers()
     times = torch.tensor([0.0, 0.5])
-    exact = adaptive_rollout(method, u0, times).u
-    single = adaptive_rollout(
-        method, u0.float(), times, relative_tolerance=1e-5, absolute_tolerance=1e-6
-    )
+    exact = solve_adaptively(method, u0, times).u
+    single = solve_adaptively(method, u0.float(), times, steps=Adaptive(1e-5, 1e-6))
     assert single.u.dtype == torch.float32
     torch.testing.assert_close(single.u.double(), exact, atol=1e-4, rtol=1e-4)
-    alone = adaptive_rollout(method, u0[1], times)
+    alone = solve_adaptively(method, u0[1], times)
     torch.testing.assert_close(alone.u, exact[1])
     assert alone.accepted.shape == ()
-    nested = adaptive_rollout(method, u0.reshape(1, 3, 1, 24), times)
+    nested = solve_adaptively(method, u0.reshape(1, 3, 1, 24), times)
     torch.testing.assert_close(nested.u.reshape(3, 2, 24), exact)
     assert nested.accepted.shape == (1, 3, 1)
 
 
 def test_a_state_at_rest_and_a_single_time_need_no_special_care():
     zero = torch.zeros(2, 4, dtype=torch.float64)
-    solved = adaptive_rollout(lambda u: -u, zero, torch.tensor([0.0, 100.0]))
+    solved = solve_adaptively(lambda u: -u, zero, torch.tensor([0.0, 100.0]))
     assert torch.equal(solved.u[:, 1], zero)
-    one = adaptive_rollout(lambda u: -u, zero + 1, torch.tensor([3.0]))
+    one = solve_adaptively(lambda u: -u, zero + 1, torch.tensor([3.0]))
     assert torch.equal(one.u[:, 0], zero + 1)
     assert one.accepted.tolist() == [0, 0]
 
@@ -229,20 +233,35 @@ def test_a_state_at_rest_and_a_single_time_need_no_special_care():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"pair": RK4}, "error estimate"),
-        ({"times": torch.tensor([0.0, 1.0, 1.0])}, "strictly"),
-        ({"times": torch.tensor([0.0, math.nan])}, "must be finite"),
-        ({"times": torch.tensor([])}, "at least the start"),
-        ({"relative_tolerance": 0.0}, "positive relative_tolerance"),
-        ({"absolute_tolerance": -1.0}, "positive absolute_tolerance"),
+        ({"relative": 0.0}, "positive relative"),
+        ({"absolute": -1.0}, "positive absolute"),
         ({"first_step": math.nan}, "positive first_step"),
+        ({"largest_step": math.inf}, "positive largest_step"),
         ({"max_steps": 0}, "positive max_steps"),
+        ({"through": (0.5, math.nan)}, "finite"),
     ],
 )
-def test_settings_that_make_no_sense_are_refused(settings, message):
-    arguments = {"times": torch.tensor([0.0, 1.0]), **settings}
+def test_steps_that_make_no_sense_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
-        adaptive_rollout(lambda u: -u, torch.ones(2, 3), **arguments)
+        Adaptive(**settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"integrator": RK4}, "error estimate"),
+        ({"integrator": ETDRK4}, "error estimate"),
+        ({"times": torch.tensor([0.0, 1.0, 1.0])}, "strictly"),
+        ({"times": torch.tensor([0.0, math.nan])}, "1 of 2 are not"),
+        ({"times": torch.tensor([])}, "at least the start"),
+        ({"checkpoint": True}, "neither checkpointed nor compiled"),
+        ({"compile": True}, "neither checkpointed nor compiled"),
+    ],
+)
+def test_adaptive_rollouts_that_make_no_sense_are_refused(settings, message):
+    arguments = {"times": torch.tensor([0.0, 1.0]), "steps": Adaptive(), **settings}
+    with pytest.raises(ValueError, match=message):
+        rollout(lambda u: -u, torch.ones(2, 3), **arguments)
 
 
 def test_a_forcing_that_does_not_fit_is_refused():
@@ -250,16 +269,19 @@ def test_a_forcing_that_does_not_fit_is_refused():
     u0 = torch.zeros(3, 8, dtype=torch.float64)
     forcing = RandomForcing.sample(3, wavenumbers=(1,), seed=0)
     with pytest.raises(ValueError, match="on the state's grid"):
-        adaptive_rollout(lambda u: u, u0, times, forcing.on(Grid.line(9)))
+        solve_adaptively(lambda u: u, u0, times, forcing.on(Grid.line(9)))
     with pytest.raises(TypeError, match="convert one"):
-        adaptive_rollout(lambda u: u, u0.float(), times, forcing.on(Grid.line(8)))
+        solve_adaptively(lambda u: u, u0.float(), times, forcing.on(Grid.line(8)))
 
 
 def test_too_many_steps_name_the_sample_and_the_time():
     u0 = torch.tensor([[0.0], [1.0]], dtype=torch.float64)
     with pytest.warns(UserWarning, match=r"Sample 1 .* at time 0\.\d+ of"):
-        solution = adaptive_rollout(
-            lambda u: -1e4 * u, u0, torch.tensor([0.0, 1.0]), max_steps=200
+        solution = solve_adaptively(
+            lambda u: -1e4 * u,
+            u0,
+            torch.tensor([0.0, 1.0]),
+            steps=Adaptive(max_steps=200),
         )
     assert solution.u[0, -1].tolist() == [0.0]
     assert solution.u[1, -1].isnan().all()
@@ -272,7 +294,7 @@ def test_kept_times_do_not_disturb_the_steps():
         return torch.stack([u[..., 1], -u[..., 0]], dim=-1)
 
     free, kept = (
-        adaptive_rollout(oscillator, u0, torch.linspace(0, 40, count)).accepted
+        solve_adaptively(oscillator, u0, torch.linspace(0, 40, count)).accepted
         for count in (2, 300)
     )
     assert int(kept) < 1.4 * max(int(free), 299)
@@ -286,6 +308,6 @@ def test_a_forcing_of_the_time_alone_means_the_same_to_both_rollouts():
     def travelling(t):
         return torch.sin(grid.points() - torch.as_tensor(t))
 
-    fixed = rollout(torch.zeros_like, u0, times, travelling, integrator=RK4, substeps=9)
-    free = adaptive_rollout(torch.zeros_like, u0, times, travelling).u
+    fixed = rollout(torch.zeros_like, u0, times, travelling, integrator=RK4, steps=9)
+    free = rollout(torch.zeros_like, u0, times, travelling, steps=Adaptive())
     torch.testing.assert_close(fixed, free, atol=1e-5, rtol=0)

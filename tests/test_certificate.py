@@ -216,7 +216,7 @@ def test_rollouts_of_a_certificate_are_those_of_the_solver():
     u = torch.tensor(data["u"].values)
     times = torch.tensor(data["time"].values)
     with torch.no_grad():
-        followed = rollout(operator, u[:, 0], times, force, substeps=2)
+        followed = rollout(operator, u[:, 0], times, force, steps=2)
     error = (followed - u).norm(dim=(1, 2)) / u.norm(dim=(1, 2))
     np.testing.assert_allclose(found["relative_l2"], error, rtol=1e-10)
 

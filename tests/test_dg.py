@@ -32,7 +32,7 @@ def final_state(method, u0, duration):
     times = torch.tensor([0.0, duration], dtype=torch.float64)
     with torch.no_grad():
         states = rollout(
-            method, u0, times, integrator=RK4, substeps=math.ceil(duration / dt)
+            method, u0, times, integrator=RK4, steps=math.ceil(duration / dt)
         )
     return states[..., -1, :]
 
@@ -122,7 +122,7 @@ def test_steps_past_the_stable_one_grow(degree):
     for share, grows in ((0.98, False), (1.05, True)):
         times = torch.tensor([0.0, 200 * share * limit])
         with torch.no_grad():
-            end = rollout(method, u, times, substeps=200)[-1]
+            end = rollout(method, u, times, steps=200)[-1]
         assert (float((end - end.mean()).norm()) < 1e-6) is not grows
 
 
@@ -188,7 +188,7 @@ def test_gradients_flow_through_a_rollout(degree):
     method = dg(degree, 6)
     u0 = smooth_field(method.grid).requires_grad_()
     times = torch.tensor([0.0, 0.01])
-    rollout(method, u0, times, substeps=3).square().sum().backward()
+    rollout(method, u0, times, steps=3).square().sum().backward()
     assert torch.isfinite(u0.grad).all()
     assert float(u0.grad.abs().max()) > 0
 

@@ -113,7 +113,7 @@ def test_weno_keeps_the_shock_where_it_belongs():
         times = torch.tensor([0.0, 1.0], dtype=torch.float64)
         weno = Weno(Burgers(0.0), grid)
         u0 = shock.averages(grid, 0.0)
-        end = rollout(weno, u0, times, substeps=points)[-1]
+        end = rollout(weno, u0, times, steps=points)[-1]
         assert float(end.mean()) == pytest.approx(float(u0.mean()), abs=1e-13)
         steepest = grid.points()[(end.roll(-1) - end).argmin()] + grid.spacing[-1] / 2
         assert float(steepest) == pytest.approx(shock.front(1.0), abs=grid.spacing[-1])
@@ -140,7 +140,7 @@ def test_manufactured_solutions_stay_under_their_forcing(
     def error(steps):
         with torch.no_grad():
             end = rollout(
-                method, u0, times, forcing, integrator=integrator, substeps=steps
+                method, u0, times, forcing, integrator=integrator, steps=steps
             )[-1]
         exact = wave.of(grid, float(times[-1]), averages=averages)
         return float((end - exact).abs().max())
@@ -165,7 +165,7 @@ def test_finite_differences_carry_a_wave():
             AdvectionDiffusion(1.3, 0.2), grid, order=4, form=Convective
         )
         times = torch.tensor([0.0, 0.5], dtype=torch.float64)
-        u = rollout(method, wave.values(grid, 0.0), times, integrator=RK4, substeps=200)
+        u = rollout(method, wave.values(grid, 0.0), times, integrator=RK4, steps=200)
         return float((u[-1] - wave.values(grid, 0.5)).abs().max())
 
     assert observed_order(error, (16, 32)) == pytest.approx(4, abs=0.15)

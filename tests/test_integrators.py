@@ -31,6 +31,7 @@ from stencilnet.solver import (
     ARS443,
     ETDRK4B,
     IFRK4,
+    INTEGRATORS,
     BogackiShampine32,
     DormandPrince54,
     EmbeddedPair,
@@ -45,7 +46,6 @@ from stencilnet.solver import (
     TimeDifferencing,
 )
 from stencilnet.solver.exponential import phi_functions
-from stencilnet.solver.runge_kutta import INTEGRATORS
 
 SEMILINEAR = {
     "ETDRK4": ETDRK4,
@@ -54,6 +54,7 @@ SEMILINEAR = {
     "ARS222": ARS222,
     "ARS443": ARS443,
 }
+EXPLICIT = {k: v for k, v in INTEGRATORS.items() if isinstance(v, RungeKutta)}
 PAIRS = {"BS32": BogackiShampine32, "DP54": DormandPrince54}
 
 
@@ -66,7 +67,7 @@ def forced_solution(t):
     return (math.cos(t) + math.sin(t)) / 2 + 0.5 * math.exp(-t)
 
 
-@pytest.mark.parametrize("name", INTEGRATORS)
+@pytest.mark.parametrize("name", EXPLICIT)
 def test_integrators_reach_their_order_on_a_forced_problem(name):
     method = INTEGRATORS[name]
 
@@ -104,7 +105,7 @@ def test_an_integrating_factor_needs_ordered_stage_times():
         IntegratingFactor(backward, torch.zeros(1), 0.1)
 
 
-@pytest.mark.parametrize("name", INTEGRATORS)
+@pytest.mark.parametrize("name", EXPLICIT)
 def test_the_right_hand_side_is_evaluated_at_the_stage_times(name):
     seen = []
 
@@ -123,7 +124,7 @@ def test_stage_times_come_from_the_tableau_alone():
     assert seen == [0.0, 0.3]
 
 
-@pytest.mark.parametrize("name", INTEGRATORS)
+@pytest.mark.parametrize("name", EXPLICIT)
 def test_amplification_is_what_a_step_does_to_a_linear_problem(name):
     z = torch.tensor([0.3 - 0.8j, -1.2 + 0.1j], dtype=torch.complex128)
     one = torch.ones_like(z)
@@ -531,11 +532,11 @@ def test_semilinear_integrators_refuse_what_has_no_linear_part(method):
         def linear_symbol(self):
             return self.symbol
 
-    with pytest.raises(ValueError, match="does not tell"):
+    with pytest.raises(ValueError, match="does not define"):
         method.bind(lambda u: -u, None)
-    with pytest.raises(ValueError, match="does not tell"):
+    with pytest.raises(ValueError, match="does not define"):
         method.bind(Nothing(None), None)
-    with pytest.raises(ValueError, match="zero for all modes"):
+    with pytest.raises(ValueError, match="is zero here"):
         method.bind(Nothing(torch.zeros(3, dtype=torch.complex128)), None)
     with pytest.raises(ValueError, match="on one grid"):
         method.bind(Relaxation(), None)(0.0, torch.ones(8), 0.1)

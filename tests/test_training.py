@@ -42,7 +42,7 @@ def classical_trajectories(samples=3, steps=20):
     times = torch.arange(steps + 1, dtype=torch.float64) * 0.1
     u0 = 0.5 * torch.sin(grid.points()).expand(samples, -1)
     force = forcing.on(grid, averages=True)
-    u = rollout(scheme, u0, times, force, substeps=2)
+    u = rollout(scheme, u0, times, force, steps=2)
     return Trajectories(u, times, grid, forcing, True)
 
 

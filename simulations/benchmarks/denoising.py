@@ -42,7 +42,7 @@ from stencilnet.discretizations import classical
 from stencilnet.equations import Burgers
 from stencilnet.forcing import RandomForcing
 from stencilnet.grid import Grid
-from stencilnet.solver.integration import rollout
+from stencilnet.solver import rollout
 
 # Parameters
 
@@ -230,7 +230,7 @@ def snapshot(n: int) -> np.ndarray:
     times = torch.linspace(0, 6, 61, dtype=torch.float64)
     with torch.no_grad():
         weno = classical("weno_z", Burgers(0.01), grid)
-        u = rollout(weno, start, times, force, substeps=20)
+        u = rollout(weno, start, times, force, steps=20)
     states: np.ndarray = u[0, -1].numpy()
     return np.interp(np.linspace(0, 1, n), np.linspace(0, 1, 512), states)
 

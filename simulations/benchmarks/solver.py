@@ -48,8 +48,8 @@ from stencilnet.equations import Burgers
 from stencilnet.forcing import RandomForcing
 from stencilnet.grid import Grid
 from stencilnet.report import WIDTH, package_style, save
+from stencilnet.solver import rollout
 from stencilnet.solver.exponential import TimeDifferencing
-from stencilnet.solver.integration import rollout
 from stencilnet.solver.runge_kutta import RK4, RungeKutta
 from stencilnet.study.reference import advance
 
@@ -120,7 +120,7 @@ def gradient_of_a_long_rollout(steps: int, *, checkpoint: bool) -> None:
     grid, u0, force = problem(points, samples, torch.float32)
     times = torch.linspace(0, steps * 0.005, 41)
     u = rollout(
-        learned(grid), u0, times, force, substeps=steps // 40, checkpoint=checkpoint
+        learned(grid), u0, times, force, steps=steps // 40, checkpoint=checkpoint
     )
     u.square().mean().backward()  # type: ignore[no-untyped-call]
 
@@ -154,7 +154,7 @@ def compiled_speedup(method: Discretization, dtype: torch.dtype) -> float:
 
     def run(*, compile: bool) -> object:  # noqa: A002
         with torch.no_grad():
-            return rollout(method, u0, times, force, substeps=20, compile=compile)
+            return rollout(method, u0, times, force, steps=20, compile=compile)
 
     eager = seconds(lambda: run(compile=False))
     return eager / seconds(lambda: run(compile=True))

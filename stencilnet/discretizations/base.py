@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from stencilnet.discretizations import stability
 from stencilnet.equations import Equation, Form
 from stencilnet.grid import Grid
-from stencilnet.solver import RungeKutta
+from stencilnet.solver import Integrator, SemilinearIntegrator
 from stencilnet.stencils import ConstantModule, Derivative
 
 F = TypeVar("F", bound=Form)
@@ -121,7 +121,7 @@ class Discretization(ConstantModule, abc.ABC):
     def stable_step(
         self,
         u: Float[Tensor, "*batch x"],
-        integrator: RungeKutta,
+        integrator: Integrator,
         *,
         states: int = 9,
         growth: float = 1e-4,
@@ -129,7 +129,7 @@ class Discretization(ConstantModule, abc.ABC):
         """The largest stable step for fields with the range of `u`.
 
         The method is linearized about constant states between the extremes of `u`; the
-        integrator's stability function does the rest, see `RungeKutta.stable_step`.
+        integrator's stability function does the rest, see `Integrator.stable_step`.
 
         Frozen coefficients do not prove nonlinear stability: take 0.8 of the limit
         or less.
@@ -138,21 +138,16 @@ class Discretization(ConstantModule, abc.ABC):
             u: any fields; only their extremes count.
             integrator: the method that will advance them.
             states: number of constant states.
-            growth: see `RungeKutta.stable_step`.
+            growth: see `Integrator.stable_step`.
 
         Returns:
             The step in units of time, infinite if nothing limits it.
 
         Raises:
             ValueError: if `u` is empty, not finite or not of floating-point numbers, or
-                if there are fewer than 2 states.
-            TypeError: if the integrator is not explicit.
+                if there are fewer than 2 states, or if the integrator treats the
+                linear part apart and the method has no symbol of it.
         """
-        if not hasattr(integrator, "stable_step"):
-            raise TypeError(
-                f"{type(integrator).__name__} has no stability region of its own: its "
-                f"step is limited by accuracy, or give an explicit method such as RK4."
-            )
         if states < 2:
             raise ValueError(
                 f"A stable step needs at least 2 constant states, the extremes of the "
@@ -170,10 +165,15 @@ class Discretization(ConstantModule, abc.ABC):
                 "the blow-up before."
             )
         levels = torch.linspace(low, high, states).to(u)
-        return integrator.stable_step(self.eigenvalues(levels), growth=growth)
+        eigenvalues = self.eigenvalues(levels)
+        linear = None
+        if isinstance(integrator, SemilinearIntegrator):
+            symbol = integrator.linear_symbol(self).detach()
+            linear = stability.per_eigenvalue(symbol, eigenvalues)
+        return integrator.stable_step(eigenvalues, linear=linear, growth=growth)
 
     def warn_if_unstable(
-        self, u: Float[Tensor, "*batch x"], integrator: RungeKutta, dt: float
+        self, u: Float[Tensor, "*batch x"], integrator: Integrator, dt: float
     ) -> None:
         """Warns, naming the limit, if `dt` exceeds the stable step for `u`."""
         limit = self.stable_step(u, integrator)

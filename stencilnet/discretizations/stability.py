@@ -46,6 +46,22 @@ def eigenvalues(
     return torch.linalg.eigvals(blocks.transpose(-3, -2)).flatten(-2)
 
 
+def per_eigenvalue(
+    symbol: Complex[Tensor, "*sample mode"], eigenvalues: Complex[Tensor, "states x"]
+) -> Complex[Tensor, "states x"]:
+    """A symbol in the order of `eigenvalues`.
+
+    Args:
+        symbol: one number per mode of `torch.fft.rfft`, for all samples or for each.
+        eigenvalues: in the order of `torch.fft.fft`, all states of a sample together.
+    """
+    points = eigenvalues.shape[-1]
+    negative = symbol[..., 1 : (points + 1) // 2].flip(-1).conj()
+    rows = torch.cat([symbol, negative], dim=-1).reshape(-1, 1, points)
+    states = eigenvalues.shape[0] // rows.shape[0]
+    return rows.expand(-1, states, -1).reshape(eigenvalues.shape).to(eigenvalues)
+
+
 def pulse_responses(
     rhs: RightHandSide,
     levels: Float[Tensor, " state"],

@@ -1,6 +1,15 @@
 """Integration in time: integrators as values, and rollouts."""
 
-from stencilnet.solver.adaptive import AdaptiveSolution, adaptive_rollout
+from stencilnet.solver.adaptive import AdaptiveSolution, solve_adaptively
+from stencilnet.solver.base import (
+    Field,
+    Forcing,
+    Integrator,
+    RightHandSide,
+    Step,
+    evaluate,
+)
+from stencilnet.solver.catalogue import INTEGRATORS
 from stencilnet.solver.exponential import (
     ETDRK4,
     ETDRK4B,
@@ -13,7 +22,6 @@ from stencilnet.solver.exponential import (
 from stencilnet.solver.implicit_explicit import ARS222, ARS443, ImplicitExplicit
 from stencilnet.solver.integration import rollout, substeps_within
 from stencilnet.solver.runge_kutta import (
-    INTEGRATORS,
     RK4,
     SSPRK3,
     BogackiShampine32,
@@ -21,10 +29,11 @@ from stencilnet.solver.runge_kutta import (
     EmbeddedPair,
     Euler,
     Heun,
-    Integrator,
     Kutta3,
     RungeKutta,
 )
+from stencilnet.solver.semilinear import SemilinearIntegrator
+from stencilnet.solver.steps import Adaptive, StableStep
 
 __all__ = [
     "ARS222",
@@ -35,21 +44,29 @@ __all__ = [
     "INTEGRATORS",
     "RK4",
     "SSPRK3",
+    "Adaptive",
     "AdaptiveSolution",
     "BogackiShampine32",
     "DormandPrince54",
     "EmbeddedPair",
     "Euler",
     "ExponentialTimeDifferencing",
+    "Field",
+    "Forcing",
     "Heun",
     "ImplicitExplicit",
     "IntegratingFactor",
     "Integrator",
     "Kutta3",
     "Lawson",
+    "RightHandSide",
     "RungeKutta",
+    "SemilinearIntegrator",
+    "StableStep",
+    "Step",
     "TimeDifferencing",
-    "adaptive_rollout",
+    "evaluate",
     "rollout",
+    "solve_adaptively",
     "substeps_within",
 ]

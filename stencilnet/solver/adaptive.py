@@ -3,23 +3,27 @@
 import math
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from stencilnet.solver.integration import at_time, check_fit, check_state, check_times
-from stencilnet.solver.runge_kutta import DormandPrince54, EmbeddedPair, RungeKutta
+from stencilnet.solver.base import Forcing, Integrator, evaluate
+from stencilnet.solver.problem import Numbers, as_state, as_times, check_forcing
+from stencilnet.solver.runge_kutta import DormandPrince54, EmbeddedPair
+from stencilnet.solver.steps import Adaptive, Knots
 
 # A step aims at this part of the tolerance and changes by these factors at most.
 _SAFETY = 0.9
 _SMALLEST_FACTOR, _LARGEST_FACTOR = 0.2, 5.0
+# A last step that is a little longer saves a tiny one.
+_STRETCH = 1.01
 
 
 @dataclass(frozen=True)
 class AdaptiveSolution:
-    """What `adaptive_rollout` returns.
+    """A trajectory with the number of steps behind it.
 
     Attributes:
         u: the trajectory at the times asked for.
@@ -32,31 +36,24 @@ class AdaptiveSolution:
     rejected: Int[Tensor, "*batch"]
 
 
-def adaptive_rollout(
+def solve_adaptively(
     rhs: Callable[[Tensor], Tensor],
-    u0: Float[Tensor, "*batch x"],
-    times: Float[Tensor, " time"],
-    forcing: Callable[[Tensor], Tensor] | None = None,
+    u0: Float[Tensor, "*batch x"] | Numbers,
+    times: Float[Tensor, " time"] | Numbers,
+    forcing: Forcing | None = None,
     *,
-    pair: RungeKutta = DormandPrince54,
-    relative_tolerance: float = 1e-6,
-    absolute_tolerance: float = 1e-9,
-    first_step: float | None = None,
-    max_steps: int = 100_000,
+    integrator: Integrator = DormandPrince54,
+    steps: Adaptive = Adaptive(),  # noqa: B008
 ) -> AdaptiveSolution:
-    """Solves `u_t = rhs(u) + forcing(t)` with an error per step below a tolerance.
+    """Solves `u_t = rhs(u) + forcing(t)` as `rollout` does, and counts the steps.
 
-    Every sample has a clock and a step of its own, which end exactly at the kept
-    `times`. A step from `u` to `u'` is accepted if its estimated error `e` has
-
-        mean_x (e / (absolute_tolerance + relative_tolerance max(|u|, |u'|)))**2 <= 1,
-
-    and a proportional-integral controller chooses the next one. A sample does not
-    depend on the others; those at the last time wait for them.
+    Every sample has a clock and a step of its own, which end exactly at `times`. A
+    proportional-integral controller chooses each step. A sample does not depend on the
+    others; those at the last time wait for them.
 
     Differentiable with respect to `u0`, everything in `rhs` and `forcing`, with the
     steps as constants. A sample that blows up, where no step is short enough, is NaN
-    from the next kept time on and leaves the other samples untouched.
+    from the next of the `times` on and leaves the other samples untouched.
 
     Source: Hairer, Norsett and Wanner (1993), Solving Ordinary Differential Equations
     I, Sec. II.4; the controller is that of Gustafsson (1991),
@@ -68,133 +65,171 @@ def adaptive_rollout(
         times: strictly monotone; decreasing times integrate backward.
         forcing: `t -> f` for a float64 tensor `(*batch, 1)` of one time per sample,
             with `f` broadcastable to `u0`, such as `RandomForcing.on(grid)`.
-        pair: a method with an error estimate.
-        relative_tolerance: of the error per step, relative to the solution.
-        absolute_tolerance: what is added to it, in the units of the solution.
-        first_step: length of the first step, positive; estimated by default.
-        max_steps: bound of the steps that a sample may try; past it the sample counts
-            as blown up, and a warning tells.
+        integrator: a method with an error estimate.
+        steps: tolerances and bounds of the steps.
 
     Raises:
-        ValueError: if `pair` has no error estimate, if `times` has no entry or is not
-            strictly monotone, if a tolerance, `first_step` or `max_steps` is not
-            positive, or if the forcing does not fit the batch.
+        ValueError: if `integrator` has no error estimate, if `times` has no entry or is
+            not strictly monotone, or if the forcing does not fit the batch.
         TypeError: if the forcing has another dtype than `u0`.
     """
-    if not isinstance(pair, EmbeddedPair):
+    if not isinstance(integrator, EmbeddedPair):
         raise ValueError(
             "Adaptive steps need a method with an error estimate: take an "
-            "EmbeddedPair, such as DormandPrince54, or `rollout` with fixed steps."
+            "EmbeddedPair, such as DormandPrince54, or a fixed number of steps."
         )
-    for name, value in (
-        ("relative_tolerance", relative_tolerance),
-        ("absolute_tolerance", absolute_tolerance),
-        ("first_step", 1.0 if first_step is None else first_step),
-        ("max_steps", max_steps),
-    ):
-        if not (math.isfinite(value) and value > 0):
-            raise ValueError(
-                f"An adaptive rollout needs a positive {name}, not {value}."
-            )
-    clock = times.to(u0.device, torch.float64)
-    check_times(clock)
-    check_state(u0)
-    solver = _Solver(rhs, forcing, pair, relative_tolerance, absolute_tolerance)
-    return solver.solve(u0, clock, first_step, max_steps)
+    u = as_state(u0)
+    clock = as_times(times).to(u.device)
+    start = clock[0].expand(*u.shape[:-1], 1)
+    if forcing is not None:
+        check_forcing(forcing, start, u)
+    knots = Knots.between(clock, steps.through)
+    return _AdaptiveSteps(rhs, forcing, integrator, steps, knots).solve(u)
+
+
+@dataclass
+class _Clocks:
+    """Where each sample is: all of shape `batch`, but `u`, `slope` and `states`."""
+
+    t: Tensor
+    u: Tensor
+    slope: Tensor
+    step: Tensor
+    blown: Tensor
+    states: list[Tensor]
+    following: Tensor = field(init=False)  # the knot ahead
+    on_jump: Tensor = field(init=False)
+    accepted: Tensor = field(init=False)
+    rejected: Tensor = field(init=False)
+    previous_error: Tensor = field(init=False)
+    failed: Tensor = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.following = torch.ones_like(self.t, dtype=torch.int64)
+        self.accepted = torch.zeros_like(self.following)
+        self.rejected = torch.zeros_like(self.following)
+        self.previous_error = torch.ones_like(self.t)
+        self.failed = torch.zeros_like(self.blown)
+        self.on_jump = torch.zeros_like(self.blown)
 
 
 @dataclass(frozen=True)
-class _Solver:
-    """A problem with its method and tolerances; the clocks have the shape `batch`."""
+class _AdaptiveSteps:
+    """A problem with its method and the rule for its steps."""
 
     rhs: Callable[[Tensor], Tensor]
-    forcing: Callable[[Tensor], Tensor] | None
+    forcing: Forcing | None
     pair: EmbeddedPair
-    relative_tolerance: float
-    absolute_tolerance: float
+    settings: Adaptive
+    knots: Knots
 
-    def solve(
-        self, u0: Tensor, times: Tensor, first_step: float | None, max_steps: int
-    ) -> AdaptiveSolution:
-        last = len(times) - 1
-        sign = -1.0 if last and float(times[1]) < float(times[0]) else 1.0
-        t = times[0].expand(u0.shape[:-1]).clone()
-        if self.forcing is not None:
-            check_fit(at_time(self.forcing, t.unsqueeze(-1)), u0)
+    def solve(self, u0: Tensor) -> AdaptiveSolution:
+        now = self._start(u0)
+        last = len(self.knots.values) - 1
+        while True:
+            tried = now.accepted + now.rejected
+            exceeded = (tried >= self.settings.max_steps) & (now.following <= last)
+            now.blown = now.blown | self._used_up(exceeded & ~now.blown, now.t)
+            moving = (now.following <= last) & ~now.blown
+            if not bool(moving.any()):
+                u = torch.stack(now.states, dim=-2)
+                return AdaptiveSolution(u, now.accepted, now.rejected)
+            self._round(now, moving)
 
+    def _start(self, u0: Tensor) -> _Clocks:
+        """All clocks at the first time."""
+        t = self.knots.values[0].expand(u0.shape[:-1]).clone()
+        on_jump = self.knots.jumps[0].expand(t.shape)
+        begin = self.knots.after(t, on_jump)
         # A sample that starts without a finite slope is given the state of another one
         # and not shown: NaN would otherwise reach the gradients of the others.
         with torch.no_grad():
-            blown = ~(_finite(u0) & _finite(self._u_t(t, u0)))
+            blown = ~(_finite(u0) & _finite(self._u_t(begin, u0)))
         u = torch.where(blown.unsqueeze(-1), _first_row(u0, ~blown), u0)
-        slope = self._u_t(t, u)
-        step = self._first_step(t, u, slope, sign, first_step)
+        slope = self._u_t(begin, u)
+        step = self._bounded(self._first_step(begin, u, slope))
+        states = [u0] + [torch.full_like(u0, math.nan)] * (self.knots.stored - 1)
+        now = _Clocks(t, u, slope, step, blown, states)
+        now.on_jump = on_jump
+        return now
 
-        kept = [u0] + [torch.full_like(u0, math.nan)] * last
-        following = torch.ones_like(t, dtype=torch.int64)
-        accepted, rejected = torch.zeros_like(following), torch.zeros_like(following)
-        previous_error = torch.ones_like(t)
-        failed = torch.zeros_like(blown)
-        while True:
-            exceeded = (accepted + rejected >= max_steps) & (following <= last)
-            blown = blown | self._used_up(exceeded & ~blown, t, times)
-            moving = (following <= last) & ~blown
-            if not bool(moving.any()):
-                return AdaptiveSolution(torch.stack(kept, dim=-2), accepted, rejected)
+    def _round(self, now: _Clocks, moving: Bool[Tensor, "*batch"]) -> None:
+        """One trial step of each sample that has not arrived at the last time."""
+        knots = self.knots
+        ahead = now.following.clamp(max=len(knots.values) - 1)
+        remaining = knots.values[ahead] - now.t
+        arrives = now.step.abs() * _STRETCH >= remaining.abs()
+        if self.settings.largest_step is not None:
+            arrives &= remaining.abs() <= self.settings.largest_step
+        dt = torch.where(moving, torch.where(arrives, remaining, now.step), 0.0)
+        begin = knots.after(now.t, now.on_jump)
+        end = torch.where(arrives, knots.values[ahead], now.t + dt)
+        end = knots.before(end, arrives & knots.jumps[ahead])
+        trial, slopes = self._advance(now, dt, begin, end)
+        error = self._error(now.u, trial, slopes, dt)
+        fits = moving & (error <= 1)
+        if trial.requires_grad and bool((moving & ~fits).any()):
+            # Rejected states may be infinite, and zero times infinity would reach
+            # the gradients: the samples that were rejected stand still instead.
+            trial, slopes = self._advance(now, torch.where(fits, dt, 0.0), begin, end)
 
-            remaining = times[following.clamp(max=last)] - t
-            # A last step that is a little longer saves a tiny one.
-            arrives = step.abs() * 1.01 >= remaining.abs()
-            dt = torch.where(moving, torch.where(arrives, remaining, step), 0.0)
-            trial, slopes = self._advance(t, u, slope, dt)
-            error = self._error(u, trial, slopes, dt)
-            fits = moving & (error <= 1)
-            if trial.requires_grad and bool((moving & ~fits).any()):
-                # Rejected states may be infinite, and zero times infinity would reach
-                # the gradients: the samples that were rejected stand still instead.
-                taken = torch.where(fits, dt, 0.0)
-                trial, slopes = self._advance(t, u, slope, taken)
+        hits = fits & arrives
+        now.t = torch.where(hits, knots.values[ahead], now.t + dt * fits)
+        now.u = torch.where(fits.unsqueeze(-1), trial, now.u)
+        now.on_jump = torch.where(fits, hits & knots.jumps[ahead], now.on_jump)
+        if self.pair.first_same_as_last:
+            now.slope = torch.where(fits.unsqueeze(-1), slopes[-1], now.slope)
+        stale = hits & now.on_jump if self.pair.first_same_as_last else fits
+        if bool(stale.any()):
+            slope = self._u_t(knots.after(now.t, now.on_jump), now.u)
+            now.slope = torch.where(stale.unsqueeze(-1), slope, now.slope)
+        for knot in sorted(set(now.following[hits].tolist()) & set(knots.position)):
+            here = (hits & (now.following == knot)).unsqueeze(-1)
+            index = knots.position[knot]
+            now.states[index] = torch.where(here, now.u, now.states[index])
+        self._control(now, dt, error, fits, hits, moving)
+        now.following = now.following + hits
 
-            hits = fits & arrives
-            t = torch.where(hits, times[following.clamp(max=last)], t + dt * fits)
-            u = torch.where(fits.unsqueeze(-1), trial, u)
-            if self.pair.first_same_as_last:
-                slope = torch.where(fits.unsqueeze(-1), slopes[-1], slope)
-            else:
-                slope = self._u_t(t, u)
-            for index in sorted(set(following[hits].tolist())):
-                here = (hits & (following == index)).unsqueeze(-1)
-                kept[index] = torch.where(here, u, kept[index])
-
-            step_tried = step
-            proposed = self._next_step(dt, step, error, previous_error, fits, failed)
-            # A step that was cut short to arrive says little about the next one.
-            longer = torch.where(proposed.abs() > step.abs(), proposed, step)
-            proposed = torch.where(hits, longer, proposed)
-            step = torch.where(moving, proposed, step)
-            remembered = fits & ~(hits & (dt.abs() < step_tried.abs()))
-            previous_error = torch.where(
-                remembered, error.clamp(min=1e-4), previous_error
-            )
-            failed = torch.where(moving, ~fits, failed)
-            accepted, rejected = accepted + fits, rejected + (moving & ~fits)
-            following = following + hits
-            shortest = 16 * torch.finfo(torch.float64).eps * times.abs().max()
-            blown = blown | (moving & ~fits & (step.abs() <= shortest))
+    def _control(
+        self,
+        now: _Clocks,
+        dt: Tensor,
+        error: Tensor,
+        fits: Bool[Tensor, "*batch"],
+        hits: Bool[Tensor, "*batch"],
+        moving: Bool[Tensor, "*batch"],
+    ) -> None:
+        """The next step of each sample, from the error of the last one."""
+        proposed = self._next_step(now, dt, error, fits)
+        # A step that was cut short to arrive says little about the next one.
+        longer = torch.where(proposed.abs() > now.step.abs(), proposed, now.step)
+        proposed = torch.where(hits, longer, proposed)
+        remembered = fits & ~(hits & (dt.abs() < now.step.abs()))
+        now.step = torch.where(moving, self._bounded(proposed), now.step)
+        now.previous_error = torch.where(
+            remembered, error.clamp(min=1e-4), now.previous_error
+        )
+        now.failed = torch.where(moving, ~fits, now.failed)
+        now.accepted = now.accepted + fits
+        now.rejected = now.rejected + (moving & ~fits)
+        shortest = 16 * torch.finfo(torch.float64).eps * self.knots.values.abs().max()
+        now.blown = now.blown | (moving & ~fits & (now.step.abs() <= shortest))
 
     def _u_t(self, t: Tensor, u: Tensor) -> Tensor:
         if self.forcing is None:
             return self.rhs(u)
-        return self.rhs(u) + self.forcing(t.unsqueeze(-1))
+        return self.rhs(u) + evaluate(self.forcing, t.unsqueeze(-1), u)
 
     def _advance(
-        self, t: Tensor, u: Tensor, slope: Tensor, dt: Tensor
+        self, now: _Clocks, dt: Tensor, begin: Tensor, end: Tensor
     ) -> tuple[Tensor, list[Tensor]]:
         """The state after a step, and the slopes of all stages."""
-        slopes = [slope]
+        low, high = torch.minimum(begin, end), torch.maximum(begin, end)
+        slopes = [now.slope]
         for row, c in zip(self.pair.a[1:], self.pair.c[1:], strict=True):
-            slopes.append(self._u_t(t + c * dt, u + _sum(row, slopes, dt)))
-        return u + _sum(self.pair.b, slopes, dt), slopes
+            t = (now.t + c * dt).clamp(low, high)
+            slopes.append(self._u_t(t, now.u + _sum(row, slopes, dt)))
+        return now.u + _sum(self.pair.b, slopes, dt), slopes
 
     def _error(
         self, u: Tensor, trial: Tensor, slopes: list[Tensor], dt: Tensor
@@ -206,33 +241,34 @@ class _Solver:
             return torch.where(_finite(trial) & size.isfinite(), size, math.inf)
 
     def _norm(self, v: Tensor, scale: Tensor) -> Float[Tensor, "*batch"]:
-        allowed = self.absolute_tolerance + self.relative_tolerance * scale.double()
+        allowed = self.settings.absolute + self.settings.relative * scale.double()
         return (v.double() / allowed).square().mean(-1).sqrt()
 
     def _next_step(
-        self,
-        dt: Tensor,
-        step: Tensor,
-        error: Tensor,
-        previous_error: Tensor,
-        fits: Bool[Tensor, "*batch"],
-        failed: Bool[Tensor, "*batch"],
+        self, now: _Clocks, dt: Tensor, error: Tensor, fits: Bool[Tensor, "*batch"]
     ) -> Float[Tensor, "*batch"]:
         """Gustafsson's controller; after a rejection, the elementary one."""
         order = self.pair.low_order + 1
-        now = error.clamp(min=1e-10)
-        growth = _SAFETY * now ** (-0.7 / order) * previous_error ** (0.4 / order)
+        current = error.clamp(min=1e-10)
+        growth = (
+            _SAFETY * current ** (-0.7 / order) * now.previous_error ** (0.4 / order)
+        )
         growth = growth.clamp(_SMALLEST_FACTOR, _LARGEST_FACTOR)
-        growth = torch.where(failed, growth.clamp(max=1.0), growth)
-        shrink = (_SAFETY * now ** (-1 / order)).clamp(_SMALLEST_FACTOR, _SAFETY)
+        growth = torch.where(now.failed, growth.clamp(max=1.0), growth)
+        shrink = (_SAFETY * current ** (-1 / order)).clamp(_SMALLEST_FACTOR, _SAFETY)
         return dt * torch.where(fits, growth, shrink)
 
+    def _bounded(self, step: Tensor) -> Float[Tensor, "*batch"]:
+        largest = self.settings.largest_step
+        return step if largest is None else step.clamp(-largest, largest)
+
     def _first_step(
-        self, t: Tensor, u: Tensor, slope: Tensor, sign: float, given: float | None
+        self, t: Tensor, u: Tensor, slope: Tensor
     ) -> Float[Tensor, "*batch"]:
         """Signed first step; estimated from two slopes, as in Hairer et al."""
-        if given is not None:
-            return torch.full_like(t, sign * given)
+        sign = self.knots.sign
+        if self.settings.first_step is not None:
+            return torch.full_like(t, sign * self.settings.first_step)
         with torch.no_grad():
             scale = u.abs()
             size, speed = self._norm(u, scale), self._norm(slope, scale)
@@ -250,16 +286,17 @@ class _Solver:
             return sign * torch.where(step > 0, step, guess)
 
     def _used_up(
-        self, exceeded: Bool[Tensor, "*batch"], t: Tensor, times: Tensor
+        self, exceeded: Bool[Tensor, "*batch"], t: Tensor
     ) -> Bool[Tensor, "*batch"]:
         """The samples without a step left, which a warning names."""
         if bool(exceeded.any()):
             indices = exceeded.flatten().nonzero().flatten().tolist()
             warnings.warn(
                 f"Sample {', '.join(map(str, indices))} has used up its steps at time "
-                f"{float(t.flatten()[indices[0]]):g} of {float(times[-1]):g}: raise "
-                f"max_steps or the tolerances, or take an implicit-explicit or "
-                f"exponential integrator if the problem is stiff.",
+                f"{float(t.flatten()[indices[0]]):g} of "
+                f"{float(self.knots.values[-1]):g}: raise max_steps or the tolerances, "
+                f"or take an implicit-explicit or exponential integrator if the "
+                f"problem is stiff.",
                 stacklevel=4,
             )
         return exceeded

@@ -1,26 +1,20 @@
 """Integrators that treat the linear part of an equation exactly, in Fourier space."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import ClassVar
 
 import torch
-from jaxtyping import Inexact
+from jaxtyping import Complex, Inexact
 from torch import Tensor
 
-from stencilnet.solver.runge_kutta import (
-    RK4,
-    Field,
-    Forcing,
-    RightHandSide,
-    RungeKutta,
-    Step,
-)
-from stencilnet.solver.splitting import Split
+from stencilnet.solver.base import RightHandSide
+from stencilnet.solver.runge_kutta import RK4, RungeKutta
+from stencilnet.solver.semilinear import Scheme, SemilinearIntegrator
 
 
-class IntegratingFactor:
+class IntegratingFactor(Scheme):
     """A Runge-Kutta method that treats a diagonal linear part exactly (Lawson).
 
     For `u_t = L u + N(t, u)`, the method is applied to `v = exp(-L t) u`:
@@ -97,7 +91,7 @@ def _stage_times(tableau: RungeKutta) -> tuple[float, ...]:
     return nodes
 
 
-class TimeDifferencing:
+class TimeDifferencing(Scheme):
     """Fourth-order exponential time differencing with a diagonal linear part.
 
     For `u_t = L u + N(t, u)`, with `z = L dt` and `phi_k(z) = sum_j z**j / (j + k)!`,
@@ -201,7 +195,7 @@ def phi_functions(
 
 
 @dataclass(frozen=True, eq=False)
-class Lawson:
+class Lawson(SemilinearIntegrator):
     """A Runge-Kutta method in integrating-factor form, for any discretization.
 
     See `IntegratingFactor`. Cheap, and exact for a linear equation without forcing. It
@@ -209,81 +203,50 @@ class Lawson:
 
     Attributes:
         tableau: the underlying method, with stage times that do not decrease.
-        symbol: of the linear part, see `Split`.
+        symbol: of the linear part, see `SemilinearIntegrator`.
+        order: that of the tableau.
     """
 
-    compilable: ClassVar[bool] = False
+    description: ClassVar[str] = "An integrating factor"
 
     tableau: RungeKutta
     symbol: Tensor | None = None
+    order: int = field(init=False)
 
     def __post_init__(self) -> None:
         _stage_times(self.tableau)
+        object.__setattr__(self, "order", self.tableau.order)
 
-    @property
-    def order(self) -> int:
-        """Classical order of accuracy."""
-        return self.tableau.order
-
-    def bind(self, rhs: Field, forcing: Forcing | None) -> Step:
-        """See `Integrator.bind`."""
-
-        def prepare(symbol: Tensor, dt: float, dtype: torch.dtype) -> IntegratingFactor:
-            return IntegratingFactor(self.tableau, symbol.to(dtype), dt)
-
-        return _step_of(
-            Split("An integrating factor", rhs, forcing, self.symbol, prepare)
-        )
+    def scheme(
+        self, symbol: Complex[Tensor, "*shape"], dt: float, dtype: torch.dtype
+    ) -> IntegratingFactor:
+        """See `SemilinearIntegrator.scheme`."""
+        return IntegratingFactor(self.tableau, symbol.to(dtype), dt)
 
 
 @dataclass(frozen=True, eq=False)
-class ExponentialTimeDifferencing:
+class ExponentialTimeDifferencing(SemilinearIntegrator):
     """Fourth-order exponential time differencing, for any discretization.
 
     See `TimeDifferencing`. It is exact where the nonlinear part is constant.
 
     Attributes:
-        symbol: of the linear part, see `Split`.
+        symbol: of the linear part, see `SemilinearIntegrator`.
         krogstad: whether the stages are Krogstad's or those of Cox and Matthews.
+        order: 4.
     """
 
-    compilable: ClassVar[bool] = False
+    description: ClassVar[str] = "Exponential time differencing"
 
     symbol: Tensor | None = None
     krogstad: bool = False
+    order: int = field(default=4, init=False)
 
-    @property
-    def order(self) -> int:
-        """Classical order of accuracy."""
-        return 4
-
-    def bind(self, rhs: Field, forcing: Forcing | None) -> Step:
-        """See `Integrator.bind`."""
-
-        def prepare(symbol: Tensor, dt: float, dtype: torch.dtype) -> TimeDifferencing:
-            return TimeDifferencing(symbol, dt, krogstad=self.krogstad, dtype=dtype)
-
-        name = "Exponential time differencing"
-        return _step_of(Split(name, rhs, forcing, self.symbol, prepare))
-
-
-def _step_of(split: Split[IntegratingFactor] | Split[TimeDifferencing]) -> Step:
-    """A step from values to values by a scheme in Fourier space."""
-
-    def step(t: float, u: Tensor, dt: float) -> Tensor:
-        if not u.numel():
-            # Some libraries of transforms refuse an empty batch.
-            return u.clone()
-        points = u.shape[-1]
-        u_hat = split.to_modes(u)
-        scheme = split.coefficients(dt, u_hat)
-
-        def nonlinear(t: float | Tensor, u_hat: Tensor) -> Tensor:
-            return split.remainder(t, u_hat, points)
-
-        return torch.fft.irfft(scheme.step(nonlinear, t, u_hat), n=points)
-
-    return step
+    def scheme(
+        self, symbol: Complex[Tensor, "*shape"], dt: float, dtype: torch.dtype
+    ) -> TimeDifferencing:
+        """See `SemilinearIntegrator.scheme`."""
+        return TimeDifferencing(symbol, dt, krogstad=self.krogstad, dtype=dtype)
 
 
 IFRK4 = Lawson(RK4)

@@ -4,14 +4,15 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
+from jaxtyping import Complex
 from torch import Tensor
 
-from stencilnet.solver.runge_kutta import Field, Forcing, Step
-from stencilnet.solver.splitting import Split
+from stencilnet.solver.base import RightHandSide
+from stencilnet.solver.semilinear import Scheme, SemilinearIntegrator
 
 
 @dataclass(frozen=True, eq=False)
-class ImplicitExplicit:
+class ImplicitExplicit(SemilinearIntegrator):
     """An implicit-explicit Runge-Kutta method, for any discretization.
 
     For `u_t = L u + N(t, u)` with `L` diagonal in Fourier space,
@@ -27,14 +28,14 @@ class ImplicitExplicit:
         explicit: rows of `a`, strictly lower triangular, the first one empty.
         implicit: rows of `d`, lower triangular with the diagonal; the first one is 0.
         order: classical order of accuracy.
-        symbol: of the linear part, see `Split`.
+        symbol: of the linear part, see `SemilinearIntegrator`.
 
     Raises:
         ValueError: if the rows do not have these lengths, or if the two methods have
             different stage times.
     """
 
-    compilable: ClassVar[bool] = False
+    description: ClassVar[str] = "An implicit-explicit method"
 
     explicit: tuple[tuple[float, ...], ...]
     implicit: tuple[tuple[float, ...], ...]
@@ -69,45 +70,50 @@ class ImplicitExplicit:
         """Stage times in units of dt, the row sums of both tableaux."""
         return tuple(sum(row) for row in self.explicit)
 
-    def bind(self, rhs: Field, forcing: Forcing | None) -> Step:
-        """See `Integrator.bind`."""
+    def scheme(
+        self, symbol: Complex[Tensor, "*shape"], dt: float, dtype: torch.dtype
+    ) -> "DiagonallyImplicit":
+        """See `SemilinearIntegrator.scheme`."""
+        return DiagonallyImplicit(self, symbol, dt, dtype)
 
-        def prepare(symbol: Tensor, dt: float, dtype: torch.dtype) -> list[Tensor]:
-            inverses = [1 / (1 - dt * row[-1] * symbol) for row in self.implicit]
-            return [inverse.to(dtype) for inverse in inverses]
 
-        split = Split("An implicit-explicit method", rhs, forcing, self.symbol, prepare)
+class DiagonallyImplicit(Scheme):
+    """Steps of one length of an implicit-explicit pair, with a diagonal linear part.
 
-        def step(t: float, u: Tensor, dt: float) -> Tensor:
-            if not u.numel():
-                # Some libraries of transforms refuse an empty batch.
-                return u.clone()
-            points = u.shape[-1]
-            start = split.to_modes(u)
-            symbol = split.symbol.to(start)
-            inverses = split.coefficients(dt, start)
-            stage = start
-            slopes: list[Tensor] = []
-            linear: list[Tensor] = []
-            for index, (row, solved) in enumerate(
-                zip(self.explicit, self.implicit, strict=True)
-            ):
-                if index:
-                    time = t + self.c[index - 1] * dt
-                    slopes.append(split.remainder(time, stage, points))
-                    linear.append(symbol * stage)
-                stage = start
-                for weight, slope in zip(row, slopes, strict=True):
+    Args:
+        pair: the method.
+        symbol: the diagonal of `L`, broadcastable to the state.
+        dt: the step; what the stages divide by is computed once for it.
+        dtype: of the state, complex.
+    """
+
+    def __init__(
+        self, pair: ImplicitExplicit, symbol: Tensor, dt: float, dtype: torch.dtype
+    ) -> None:
+        self.pair = pair
+        self.dt = dt
+        self._nodes = pair.c
+        self._symbol = symbol.to(dtype)
+        inverses = [1 / (1 - dt * row[-1] * symbol) for row in pair.implicit]
+        self._inverses = [inverse.to(dtype) for inverse in inverses]
+
+    def step(self, rhs: RightHandSide, t: float | Tensor, u: Tensor) -> Tensor:
+        """The solution after one step; `rhs` is the nonlinear part `N(t, u)`."""
+        pair, stage = self.pair, u
+        slopes: list[Tensor] = []
+        linear: list[Tensor] = []
+        for index in range(1, len(pair.explicit)):
+            slopes.append(rhs(t + self._nodes[index - 1] * self.dt, stage))
+            linear.append(self._symbol * stage)
+            *row, diagonal = pair.implicit[index]
+            stage = u
+            for weights, terms in ((pair.explicit[index], slopes), (row, linear)):
+                for weight, term in zip(weights, terms, strict=True):
                     if weight:
-                        stage = stage + (weight * dt) * slope
-                for weight, slope in zip(solved[:-1], linear, strict=True):
-                    if weight:
-                        stage = stage + (weight * dt) * slope
-                if solved[-1]:
-                    stage = inverses[index] * stage
-            return torch.fft.irfft(stage, n=points)
-
-        return step
+                        stage = stage + (weight * self.dt) * term
+            if diagonal:
+                stage = self._inverses[index] * stage
+        return stage
 
 
 _GAMMA = 1 - 2**0.5 / 2

@@ -1,7 +1,7 @@
 """Integration of a semi-discrete equation in time."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from itertools import pairwise
@@ -14,24 +14,28 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch._functorch import config as functorch_config
 
+from stencilnet.solver.adaptive import solve_adaptively
+from stencilnet.solver.base import Forcing, Integrator, Step
+from stencilnet.solver.problem import Numbers, as_state, as_times, check_forcing
 from stencilnet.solver.recompute import run_segment
-from stencilnet.solver.runge_kutta import SSPRK3, Forcing, Integrator, Step
+from stencilnet.solver.runge_kutta import SSPRK3, DormandPrince54
+from stencilnet.solver.steps import Adaptive, StableStep
 
 _codes: WeakKeyDictionary[Any, dict[tuple[Any, ...], CodeType]] = WeakKeyDictionary()
 
 
 def rollout(
     rhs: Callable[[Tensor], Tensor],
-    u0: Float[Tensor, "*batch x"],
-    times: Float[Tensor, " time"],
+    u0: Float[Tensor, "*batch x"] | Numbers,
+    times: Float[Tensor, " time"] | Numbers,
     forcing: Forcing | None = None,
     *,
-    integrator: Integrator = SSPRK3,
-    substeps: int = 1,
+    integrator: Integrator | None = None,
+    steps: int | str | Adaptive | StableStep = 1,
     checkpoint: bool | int = False,
     compile: bool = False,  # noqa: A002
 ) -> Float[Tensor, "*batch time x"]:
-    """Solves `u_t = rhs(u) + forcing(t)` and keeps the solution at `times`.
+    """Solves `u_t = rhs(u) + forcing(t)` and returns the solution at `times`.
 
     Differentiable with respect to `u0`, everything in `rhs` and `forcing`. The
     forcing is evaluated at the stage times of the integrator. A blow-up shows as
@@ -43,64 +47,128 @@ def rollout(
         u0: state at `times[0]`, the first of the states returned.
         times: strictly monotone; decreasing times integrate backward.
         forcing: `t -> f` with `f` broadcastable to `u0`, such as
-            `RandomForcing.on(grid)`; none by default.
-        integrator: advances the state by one step.
-        substeps: steps of equal length between two kept times.
-        checkpoint: whether gradients keep only the state at the start of every
-            segment of steps and compute what lies between again, which takes memory
-            `O(sqrt(steps))` for one more solution without gradients. A number is the
-            length of the segments, `sqrt(steps)` by default. The values are the same.
-            Gradients are those of leaf tensors and of `u0`, and cannot be
-            differentiated again.
+            `RandomForcing.on(grid)`; none by default. The time is a float64 tensor on
+            the device of `u0`: one number, or `(*batch, 1)` under adaptive steps.
+        integrator: advances the state by one step: `SSPRK3` by default, and
+            `DormandPrince54` under adaptive steps.
+        steps: between two of the `times`: a number of equal steps; `StableStep()`, or
+            "stable" for short, for as many equal steps as stability needs; or
+            `Adaptive()` for steps that follow an error estimate, sample by sample.
+            `solve_adaptively` counts the latter.
+        checkpoint: whether gradients store only the state at the start of each segment
+            of steps and recompute the steps in between during backward, which takes
+            memory `O(sqrt(steps))` for one more solution without gradients. A number is
+            the length of the segments, `sqrt(steps)` by default. The values are the
+            same. Gradients are those of leaf tensors and of `u0`, and cannot be
+            differentiated again. For equal steps only.
         compile: whether the step is compiled by `torch.compile`, once per shape; worth
-            it from hundreds of steps on. It needs a C++ compiler.
+            it from hundreds of steps on. It needs a C++ compiler. For equal steps only.
 
     Raises:
         ValueError: if `times` has fewer than one entry or is not strictly monotone,
-            if `substeps` or `checkpoint` is no whole number from 1 on, or if the
-            forcing does not fit the batch.
+            if `steps` or `checkpoint` is not a positive integer, if the right-hand side
+            has no stable step where one is needed, if the integrator has no error
+            estimate where one is needed, or if the forcing does not fit the batch.
         TypeError: if `u0` is not floating-point, or if the forcing or the right-hand
             side has another dtype.
     """
-    check_times(times)
-    check_state(u0)
-    if substeps < 1 or substeps != int(substeps):
-        raise ValueError(
-            f"A rollout needs at least 1 substep between two times, a whole number, "
-            f"not {substeps}."
-        )
-    if checkpoint is not False and (checkpoint < 1 or checkpoint != int(checkpoint)):
-        raise ValueError(
-            f"A segment between checkpoints has at least 1 step, a whole number, not "
-            f"{checkpoint}."
-        )
-    if not hasattr(integrator, "bind"):
-        raise TypeError(
-            f"An integrator is a value such as RK4 or ETDRK4, not {integrator!r}."
-        )
+    u, clock = as_state(u0), as_times(times)
+    if isinstance(steps, Adaptive):
+        if checkpoint is not False or compile:
+            raise ValueError(
+                "Adaptive steps are neither checkpointed nor compiled: choose a number "
+                "of steps, or drop checkpoint and compile."
+            )
+        pair = DormandPrince54 if integrator is None else _checked(integrator)
+        return solve_adaptively(rhs, u, clock, forcing, integrator=pair, steps=steps).u
+    integrator = SSPRK3 if integrator is None else _checked(integrator)
+    if checkpoint is not False:
+        _positive("checkpoint", checkpoint)
     if forcing is not None:
-        check_fit(at_time(forcing, float(times[0])), u0)
+        check_forcing(forcing, clock[0].to(u.device), u)
+    counts = _step_counts(rhs, u, clock.tolist(), integrator, steps)
     step = integrator.bind(rhs, forcing)
     if compile:
-        if not getattr(integrator, "compilable", True):
+        if not integrator.compilable:
             raise ValueError(
-                f"{type(integrator).__name__} works with complex transforms, of which "
-                f"a compiler makes nothing faster: leave out compile=True."
+                f"{type(integrator).__name__} works on complex transforms, which "
+                f"torch.compile does not speed up: drop compile=True."
             )
-        step = _compiled(step, rhs, forcing, u0, retained=checkpoint is not False)
-    solver = _Solver(step, times.tolist(), int(substeps), checkpoint)
+        step = _compiled(step, rhs, forcing, u, retained=checkpoint is not False)
+    solver = _EqualSteps(step, clock.tolist(), counts, checkpoint)
     # The compiler must not reuse what a graph needs that is gone through repeatedly.
     with functorch_config.patch(donated_buffer=checkpoint is False):
-        solution = _isolated(solver, u0)
-    if solution.dtype != u0.dtype:
+        solution = _isolated(solver, u)
+    if solution.dtype != u.dtype:
         raise TypeError(
-            f"The right-hand side turns a {u0.dtype} state into {solution.dtype}: "
+            f"The right-hand side turns a {u.dtype} state into {solution.dtype}: "
             f"convert its parameters, or the state."
         )
     return solution
 
 
-def _isolated(solver: "_Solver", u0: Tensor) -> Tensor:
+def substeps_within(interval: float, step: float) -> int:
+    """The fewest equal steps of at most `step` that make up `interval`.
+
+    Raises:
+        ValueError: if `step` is not positive.
+    """
+    if not step > 0:
+        raise ValueError(f"A step must be positive, not {step}.")
+    return max(1, math.ceil(interval / step * (1 - 1e-9)))
+
+
+def _checked(integrator: Any) -> Integrator:
+    if not isinstance(integrator, Integrator):
+        raise TypeError(
+            f"An integrator is a value such as RK4 or ETDRK4, not {integrator!r}."
+        )
+    return integrator
+
+
+def _positive(name: str, value: Any) -> int:
+    """A setting as an integer, if it is a positive one."""
+    try:
+        whole = int(value)
+    except (TypeError, ValueError):
+        whole = 0
+    if whole < 1 or whole != value:
+        raise ValueError(f"`{name}` must be a positive integer, not {value!r}.")
+    return whole
+
+
+def _step_counts(
+    rhs: Any,
+    u0: Tensor,
+    times: list[float],
+    integrator: Integrator,
+    steps: Any,
+) -> list[int]:
+    """Numbers of equal steps, one for each gap between two times."""
+    if isinstance(steps, str):
+        if steps != "stable":
+            raise ValueError(
+                f"`steps` is a positive integer, 'stable', StableStep() or Adaptive(), "
+                f"not {steps!r}."
+            )
+        steps = StableStep()
+    if not isinstance(steps, StableStep):
+        return [_positive("steps", steps)] * (len(times) - 1)
+    if not hasattr(rhs, "stable_step"):
+        raise ValueError(
+            f"A stable step needs a Discretization, which knows its eigenvalues, not "
+            f"{type(rhs).__name__}: choose a number of steps, or Adaptive()."
+        )
+    limit = steps.safety * rhs.stable_step(u0, integrator)
+    if not limit > 0:
+        raise ValueError(
+            f"{integrator!r} has no stable step for this right-hand side: take another "
+            f"integrator, such as RK4."
+        )
+    return [substeps_within(abs(b - a), limit) for a, b in pairwise(times)]
+
+
+def _isolated(solver: "_EqualSteps", u0: Tensor) -> Tensor:
     """A solution in which a sample that blows up spoils no gradient but its own."""
     solution = solver.solve(u0)
     finite = solution.isfinite().all(-1)
@@ -116,17 +184,19 @@ def _all(flags: Bool[Tensor, "*any"]) -> bool:
     """Whether all are true, and true under `vmap`, where nothing can be asked."""
     try:
         return bool(flags.all())
-    except RuntimeError:
+    except RuntimeError as error:
+        if "vmap" not in str(error):
+            raise
         return True
 
 
 @dataclass(frozen=True)
-class _Solver:
-    """Fixed steps between given times."""
+class _EqualSteps:
+    """Equal steps between two times: how many, and by what."""
 
     step: Step
     times: list[float]
-    substeps: int
+    counts: Sequence[int]
     checkpoint: bool | int
 
     def solve(
@@ -136,39 +206,35 @@ class _Solver:
         # Times as Python floats: arithmetic on scalar tensors would cost as much as the
         # small fields themselves.
         steps = [
-            (start + i * dt, dt, index, i == self.substeps - 1)
+            (start + i * dt, dt, index, i == count - 1)
             for index, (start, stop) in enumerate(pairwise(self.times), start=1)
-            for dt in [(stop - start) / self.substeps]
-            for i in range(self.substeps)
+            for count in [self.counts[index - 1]]
+            for dt in [(stop - start) / count]
+            for i in range(count)
         ]
 
         def advance(u: Tensor, start: int, stop: int) -> tuple[Tensor, ...]:
-            """The state after some of the steps, and those to keep on the way."""
-            kept = []
-            for t, dt, index, keep in steps[start:stop]:
+            """The state after some of the steps, and those to return on the way."""
+            states = []
+            for t, dt, index, arrived in steps[start:stop]:
                 if blown is not None:
                     u = torch.where(blown[..., index, None], 0.0, u)
                 u = self.step(t, u, dt)
-                if keep:
-                    kept.append(u)
-            return (u, *kept)
+                if arrived:
+                    states.append(u)
+            return (u, *states)
 
         if self.checkpoint is False or not steps or not torch.is_grad_enabled():
             return torch.stack([u0, *advance(u0, 0, len(steps))[1:]], dim=-2)
         length = int(self.checkpoint)
         if self.checkpoint is True:
             length = math.isqrt(len(steps)) + 1
-        u, kept = u0, [u0]
+        u, states = u0, [u0]
         for start in range(0, len(steps), length):
             segment = partial(advance, start=start, stop=start + length)
             u, *more = run_segment(segment, u)
-            kept += more
-        return torch.stack(kept, dim=-2)
-
-
-def substeps_within(interval: float, step: float) -> int:
-    """The fewest equal steps of at most `step` that make up `interval`."""
-    return max(1, math.ceil(interval / step * (1 - 1e-9)))
+            states += more
+        return torch.stack(states, dim=-2)
 
 
 def _compiled(
@@ -197,74 +263,10 @@ def _compiled(
 
     @lru_cache(maxsize=64)
     def scalar(value: float) -> Tensor:
-        return torch.tensor(value, dtype=like.dtype, device=like.device)
+        return torch.tensor(value, dtype=torch.float64, device=like.device)
 
     def timed(t: float, u: Tensor, dt: float) -> Tensor:
         result: Tensor = compiled(scalar(t), u, scalar(dt))  # type: ignore[no-untyped-call]
         return result
 
     return timed
-
-
-def check_times(times: Any) -> None:
-    """Refuses times that are none, or that do not increase or decrease strictly."""
-    if not isinstance(times, Tensor) or times.ndim != 1:
-        given = tuple(times.shape) if isinstance(times, Tensor) else type(times)
-        raise ValueError(
-            f"The times of a rollout are a tensor with one axis, not {given}: give "
-            f"one, as in torch.linspace(0, 1, 11)."
-        )
-    if times.numel() < 1:
-        raise ValueError("A rollout needs at least the start time: give `times`.")
-    if not bool(times.isfinite().all()):
-        raise ValueError("The times of a rollout must be finite, but one is not.")
-    gaps = times.diff()
-    if not (bool((gaps > 0).all()) or bool((gaps < 0).all())):
-        raise ValueError(
-            "The times of a rollout must increase or decrease strictly: sort them and "
-            "remove duplicates."
-        )
-
-
-def check_state(u0: Tensor) -> None:
-    """Refuses a state without points, or of whole numbers."""
-    if not u0.is_floating_point():
-        raise TypeError(
-            f"A state is floating-point, not {u0.dtype}: convert it, as in u0.double()."
-        )
-    if u0.ndim == 0:
-        raise ValueError("A state has at least the axis x, but this is one number.")
-
-
-def at_time(forcing: Any, t: Any) -> Any:
-    """What a forcing returns, after a check that it is one."""
-    if not callable(forcing):
-        raise TypeError(
-            f"A forcing is a function of time, not {type(forcing).__name__}: a "
-            f"RandomForcing becomes one by .on(grid)."
-        )
-    return forcing(t)
-
-
-def check_fit(force: Any, u0: Tensor) -> None:
-    """Refuses a forcing that would change the shape or precision of the state."""
-    if not isinstance(force, Tensor):
-        raise TypeError(
-            f"A forcing returns a tensor, not {type(force).__name__}: give one that is "
-            f"broadcastable to the state."
-        )
-    if force.dtype != u0.dtype:
-        raise TypeError(
-            f"The forcing is {force.dtype} and the state {u0.dtype}: convert one, as "
-            f"in forcing.to(u0.device, u0.dtype)."
-        )
-    try:
-        fits = (force + u0).shape == u0.shape
-    except RuntimeError:
-        fits = False
-    if not fits:
-        raise ValueError(
-            f"The forcing has shape {tuple(force.shape)}, which does not fit the state "
-            f"of shape {tuple(u0.shape)}: select one row of forcing per sample, on the "
-            f"state's grid."
-        )

@@ -1,40 +1,25 @@
-"""Time integrators: the protocol, explicit Runge-Kutta methods and embedded pairs."""
+"""Explicit Runge-Kutta methods and embedded pairs."""
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
 
 import torch
+from jaxtyping import Complex
 from torch import Tensor
 
-RightHandSide = Callable[[Any, Tensor], Tensor]
-"""`rhs(t, u) -> u_t`; `t` is a float or a scalar tensor."""
-
-Field = Callable[[Tensor], Tensor]
-"""`rhs(u) -> u_t` without forcing."""
-
-Forcing = Callable[[float | Tensor], Tensor]
-"""`forcing(t) -> f`, broadcastable to the state."""
-
-Step = Callable[[Any, Tensor, Any], Tensor]
-"""`step(t, u, dt) -> u`, the state at `t + dt`."""
-
-
-@runtime_checkable
-class Integrator(Protocol):
-    """Anything that advances `u_t = rhs(u) + forcing(t)` step by step."""
-
-    def bind(self, rhs: Field, forcing: Forcing | None) -> Step:
-        """One step of this method for a problem, as a function `step(t, u, dt)`.
-
-        What the steps share, such as the coefficients of an exponential method, is
-        computed once and belongs to the function.
-        """
+from stencilnet.solver.base import (
+    Field,
+    Forcing,
+    Integrator,
+    RightHandSide,
+    Step,
+    evaluate,
+)
+from stencilnet.solver.stability import check_eigenvalues, last_stable
 
 
 @dataclass(frozen=True)
-class RungeKutta:
+class RungeKutta(Integrator):
     """An explicit Runge-Kutta method given by its Butcher tableau.
 
         k_i = rhs(t + c_i dt, u + dt sum_{j<i} a_ij k_j),    u' = u + dt sum_i b_i k_i
@@ -84,7 +69,7 @@ class RungeKutta:
         """See `Integrator.bind`."""
 
         def u_t(t: float | Tensor, u: Tensor) -> Tensor:
-            return rhs(u) if forcing is None else rhs(u) + forcing(t)
+            return rhs(u) if forcing is None else rhs(u) + evaluate(forcing, t, u)
 
         def step(t: float | Tensor, u: Tensor, dt: float | Tensor) -> Tensor:
             return self.step(u_t, t, u, dt)
@@ -101,52 +86,34 @@ class RungeKutta:
             slopes.append(z * _advance(one, 1.0, row, slopes))
         return _advance(one, 1.0, self.b, slopes)
 
-    def stable_step(self, eigenvalues: Tensor, *, growth: float = 1e-4) -> float:
+    def stable_step(
+        self,
+        eigenvalues: Complex[Tensor, "*shape"],
+        *,
+        linear: Complex[Tensor, "*shape"] | None = None,
+        growth: float = 1e-4,
+    ) -> float:
         """The largest `dt` with `|R(lambda dt)| <= 1` for all eigenvalues `lambda`.
 
-        A mode that grows by itself is held to its own growth `exp(Re(lambda) dt)`.
-
-        Args:
-            eigenvalues: of the linearized right-hand side, complex, of any shape, in
-                units of inverse time.
-            growth: rate of growth that counts as none, relative to the fastest mode:
-                within a time `t` a mode may grow by `exp(growth max |lambda| t)`. Lower
-                it for waves that travel long, where nothing damps this growth.
-
-        Returns:
-            The step in units of time, infinite if nothing limits it.
-
-        Raises:
-            ValueError: if there are no eigenvalues, or if one is not finite.
+        A mode that grows by itself is held to its own growth `exp(Re(lambda) dt)`. See
+        `Integrator.stable_step`; `linear` makes no difference.
         """
-        if not eigenvalues.numel() or not bool(eigenvalues.isfinite().all()):
-            raise ValueError(
-                f"A stable step follows from finite eigenvalues, but of these "
-                f"{eigenvalues.numel()} {int((~eigenvalues.isfinite()).sum())} are not."
-            )
+        del linear
+        check_eigenvalues(eigenvalues)
         allowed = eigenvalues.real.clamp(min=0)
         scale = float(eigenvalues.abs().max())
+        if scale == 0:
+            return math.inf
 
         def stable(dt: float) -> bool:
             factor = self.amplification(eigenvalues * dt).abs()
             return bool((factor <= torch.exp(allowed * dt) + growth * scale * dt).all())
 
-        if scale == 0:
-            return math.inf
-        # The stable steps need not form an interval: walk up in small steps first,
-        # then bisect across the first failure. No explicit method of s stages is stable
-        # for a decaying mode of more than 2 s**2 / dt.
+        # No explicit method of s stages is stable for a decaying mode of more than
+        # 2 s**2 / dt.
+        count = math.floor((2 * len(self.b) ** 2 + 2) / 0.02)
         stride = 0.02 / scale
-        steps = 1
-        while stable(steps * stride):
-            steps += 1
-            if steps * stride * scale > 2 * len(self.b) ** 2 + 2:
-                return math.inf
-        good, bad = (steps - 1) * stride, steps * stride
-        for _ in range(20):
-            middle = (good + bad) / 2
-            good, bad = (middle, bad) if stable(middle) else (good, middle)
-        return good
+        return last_stable(stable, (step * stride for step in range(1, count + 1)))
 
 
 def _advance(
@@ -257,14 +224,3 @@ DormandPrince54 = EmbeddedPair(
 )
 """Fifth order with an error estimate (Dormand and Prince 1980,
 doi:10.1016/0771-050X(80)90013-3)."""
-
-INTEGRATORS = {
-    "Euler": Euler,
-    "Heun": Heun,
-    "Kutta3": Kutta3,
-    "SSPRK3": SSPRK3,
-    "RK4": RK4,
-    "BogackiShampine32": BogackiShampine32,
-    "DormandPrince54": DormandPrince54,
-}
-"""The explicit methods by the names that configs and stores use."""

@@ -12,8 +12,7 @@ from torch import Tensor, nn
 
 from stencilnet.discretizations import LearnedStencil, Perceptron, patches
 from stencilnet.grid import Grid
-from stencilnet.solver.integration import rollout, substeps_within
-from stencilnet.solver.runge_kutta import SSPRK3, RungeKutta
+from stencilnet.solver import SSPRK3, Integrator, rollout, substeps_within
 from stencilnet.stencils import Derivative, stencil_offsets
 from stencilnet.storage import forcing_of, grid_of
 from stencilnet.study.metrics import mean_drift, relative_l2
@@ -32,7 +31,7 @@ def certify(
     operator: LearnedStencil,
     data: xr.Dataset,
     *,
-    integrator: RungeKutta = SSPRK3,
+    integrator: Integrator = SSPRK3,
     step: float | None = None,
     trajectories: int = 16,
     states: int = 256,
@@ -124,7 +123,7 @@ def certify(
             times,
             forcing.on(grid, averages=operator.averages),
             integrator=integrator,
-            substeps=substeps,
+            steps=substeps,
         )
     per_derivative = {
         "moment_residual": operator.moment_residuals(fields),
@@ -333,7 +332,7 @@ def _lipschitz_bound(operator: LearnedStencil) -> float:
     return bound
 
 
-def _stability_region(integrator: RungeKutta) -> xr.Dataset:
+def _stability_region(integrator: Integrator) -> xr.Dataset:
     """`|R(z)|` about the region where it is at most 1."""
     real, imaginary = np.linspace(-4, 1, 81), np.linspace(-4, 4, 129)
     z = torch.from_numpy(real + 1j * imaginary[:, np.newaxis])

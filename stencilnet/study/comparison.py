@@ -111,7 +111,7 @@ def compare(
                 times,
                 forcing.on(grid, averages=method.averages),
                 integrator=integrator,
-                substeps=substeps,
+                steps=substeps,
             )
         column = measured(Rollout(u, truth, times, forcing, threshold))
         column["step"] = ((), interval / substeps)

@@ -13,7 +13,7 @@ from stencilnet.discretizations import PseudoSpectral
 from stencilnet.equations import Equation
 from stencilnet.forcing import RandomForcing
 from stencilnet.grid import Grid
-from stencilnet.solver.exponential import TimeDifferencing
+from stencilnet.solver import TimeDifferencing
 from stencilnet.study.initial import States
 
 

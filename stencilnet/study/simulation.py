@@ -119,7 +119,7 @@ def simulate(
     integrator = integrator_of(setup.integrator)
     with torch.no_grad():
         u = rollout(
-            setup.method, u0, times, force, integrator=integrator, substeps=substeps
+            setup.method, u0, times, force, integrator=integrator, steps=substeps
         )
     finite = torch.isfinite(u).all(-1)
     good = finite.all(-1)

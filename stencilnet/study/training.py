@@ -235,7 +235,7 @@ def _validate(
             validation.times - validation.times[0],
             validation.force(),
             integrator=integrator,
-            substeps=substeps,
+            steps=substeps,
         )
     error = float(relative_l2(u, validation.u).mean())
     state.record(validation_iteration=state.iteration, validation_relative_l2=error)

@@ -99,7 +99,7 @@ def window_loss(
             and runs backward in time.
     """
     forcing = window.force()
-    settings: dict[str, Any] = {"integrator": integrator, "substeps": substeps}
+    settings: dict[str, Any] = {"integrator": integrator, "steps": substeps}
     u = rollout(operator, window.u[:, 0], window.times, forcing, **settings)
     error = (u - window.u)[:, 1:].square().mean()
     if backward:

@@ -1,0 +1,92 @@
+"""The seam of time integration: what an integrator takes, and what it returns."""
+
+import abc
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import torch
+from jaxtyping import Complex
+from torch import Tensor
+
+RightHandSide = Callable[[Any, Tensor], Tensor]
+"""`rhs(t, u) -> u_t`; `t` is a float or a scalar tensor."""
+
+Field = Callable[[Tensor], Tensor]
+"""`rhs(u) -> u_t` without forcing."""
+
+Forcing = Callable[[Tensor], Tensor]
+"""`forcing(t) -> f`, broadcastable to the state.
+
+The time is always a float64 tensor on the device of the state: of shape `()` where all
+samples share a clock, and `(*batch, 1)` where each has its own (adaptive steps).
+Functions of the module `math` take the first, those of torch take both.
+"""
+
+Step = Callable[[Any, Tensor, Any], Tensor]
+"""`step(t, u, dt) -> u`, the state at `t + dt`; `t` and `dt` are floats or tensors."""
+
+
+class Integrator(abc.ABC):
+    """A method that advances `u_t = rhs(u) + forcing(t)` step by step.
+
+    Attributes:
+        order: classical order of accuracy.
+        compilable: whether `torch.compile` makes its step faster.
+    """
+
+    compilable: ClassVar[bool] = True
+
+    order: int
+
+    @abc.abstractmethod
+    def bind(self, rhs: Field, forcing: Forcing | None) -> Step:
+        """One step of this method for a problem, as a function `step(t, u, dt)`.
+
+        What the steps share, such as the coefficients of an exponential method, is
+        computed once and belongs to the function. The step calls the forcing through
+        `evaluate`, and may be negative.
+        """
+
+    @abc.abstractmethod
+    def stable_step(
+        self,
+        eigenvalues: Complex[Tensor, "*shape"],
+        *,
+        linear: Complex[Tensor, "*shape"] | None = None,
+        growth: float = 1e-4,
+    ) -> float:
+        """The largest stable `dt` for the eigenvalues of a linearized right-hand side.
+
+        A step is stable if no mode grows, apart from what `growth` allows and from the
+        growth that the mode has by itself.
+
+        Args:
+            eigenvalues: complex, of any shape, in units of inverse time.
+            linear: the part of each eigenvalue that belongs to the linear part of the
+                equation; methods that treat it apart need it, others ignore it.
+            growth: rate of growth that counts as none, relative to the fastest mode:
+                within a time `t` a mode may grow by `exp(growth max |lambda| t)`. Lower
+                it for waves that travel long, where nothing damps this growth.
+
+        Returns:
+            The step in units of time, infinite if nothing limits it.
+
+        Raises:
+            ValueError: if there are no eigenvalues, if one is not finite, or if
+                `linear` is missing.
+        """
+
+
+def evaluate(forcing: Forcing, t: float | Tensor, u: Tensor) -> Tensor:
+    """The forcing of a state `u` at a time, which it sees as `Forcing` says."""
+    return forcing(as_time(t, u))
+
+
+def as_time(t: float | Tensor, u: Tensor) -> Tensor:
+    """A time as a float64 tensor on the device of a state."""
+    if isinstance(t, Tensor):
+        return t
+    if u.device.type == "cpu":
+        return torch.tensor(t, dtype=torch.float64)
+    # A kernel on the device spares a card the wait for a copy.
+    return torch.full((), t, dtype=torch.float64, device=u.device)

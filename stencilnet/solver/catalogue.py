@@ -1,0 +1,35 @@
+"""All integrators by name."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from stencilnet.solver.base import Integrator
+from stencilnet.solver.exponential import ETDRK4, ETDRK4B, IFRK4
+from stencilnet.solver.implicit_explicit import ARS222, ARS443
+from stencilnet.solver.runge_kutta import (
+    RK4,
+    SSPRK3,
+    BogackiShampine32,
+    DormandPrince54,
+    Euler,
+    Heun,
+    Kutta3,
+)
+
+INTEGRATORS: Mapping[str, Integrator] = MappingProxyType(
+    {
+        "Euler": Euler,
+        "Heun": Heun,
+        "Kutta3": Kutta3,
+        "SSPRK3": SSPRK3,
+        "RK4": RK4,
+        "BogackiShampine32": BogackiShampine32,
+        "DormandPrince54": DormandPrince54,
+        "ETDRK4": ETDRK4,
+        "ETDRK4B": ETDRK4B,
+        "IFRK4": IFRK4,
+        "ARS222": ARS222,
+        "ARS443": ARS443,
+    }
+)
+"""The integrators by the names that configs and stores use, explicit ones first."""

@@ -1,0 +1,121 @@
+"""The parts of an initial value problem, validated before any work starts."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+Numbers = Tensor | np.ndarray | Sequence[Any]
+"""A tensor, an array, or a list of numbers, nested or not."""
+
+
+def as_times(times: Any) -> Float[Tensor, " time"]:
+    """Times in double precision.
+
+    Raises:
+        ValueError: unless `times` is a 1-D sequence of finite, strictly monotone times.
+    """
+    values = _tensor("times", times).detach().double()
+    if values.ndim != 1:
+        raise ValueError(
+            f"`times` must be a tensor with one axis, not {tuple(values.shape)}: take "
+            f"one, as in torch.linspace(0, 1, 11)."
+        )
+    if not len(values):
+        raise ValueError("`times` needs at least the start time, but is empty.")
+    infinite = int((~values.isfinite()).sum())
+    if infinite:
+        raise ValueError(
+            f"`times` must be finite, but {infinite} of {len(values)} are not."
+        )
+    gaps = values.diff()
+    if not (bool((gaps > 0).all()) or bool((gaps < 0).all())):
+        raise ValueError(
+            "`times` must increase or decrease strictly: sort them and remove "
+            "duplicates."
+        )
+    return values
+
+
+def as_state(u0: Any) -> Float[Tensor, "*batch x"]:
+    """A state as a tensor; numbers without a precision of their own become float64.
+
+    Raises:
+        TypeError: if the state is not floating-point.
+        ValueError: if it has no axis.
+    """
+    u = _tensor("u0", u0)
+    if not u.is_floating_point():
+        raise TypeError(
+            f"A state is floating-point, not {u.dtype}: convert it, as in u0.double()."
+        )
+    if u.ndim == 0:
+        raise ValueError("A state has at least the axis x, but this is one number.")
+    return u
+
+
+def _tensor(name: str, values: Any) -> Tensor:
+    if isinstance(values, Tensor):
+        return values
+    try:
+        # A copy: arrays of xarray cannot be written to, which a tensor has to be.
+        return torch.tensor(np.asarray(values))
+    except (TypeError, ValueError) as error:
+        raise TypeError(
+            f"`{name}` must hold numbers, not {type(values).__name__}: pass a tensor, "
+            f"an array or a list of them."
+        ) from error
+
+
+def check_forcing(
+    forcing: Any, t: Float[Tensor, "*time"], u0: Float[Tensor, "*batch x"]
+) -> None:
+    """Raises if a forcing would change shape, precision or device of the state.
+
+    Args:
+        forcing: evaluated once.
+        t: the time, as the forcing will see it.
+        u0: the state.
+    """
+    if not callable(forcing):
+        raise TypeError(
+            f"A forcing is a function of time, not {type(forcing).__name__}: a "
+            f"RandomForcing becomes one by .on(grid)."
+        )
+    force = forcing(t)
+    if not isinstance(force, Tensor):
+        raise TypeError(
+            f"A forcing returns a tensor, not {type(force).__name__}: return one that "
+            f"is broadcastable to the state."
+        )
+    if force.dtype != u0.dtype:
+        raise TypeError(
+            f"The forcing is {force.dtype} and the state {u0.dtype}: convert one, as "
+            f"in forcing.to(u0.device, u0.dtype)."
+        )
+    if force.device != u0.device and force.ndim:
+        raise ValueError(
+            f"The forcing is on {force.device} and the state on {u0.device}: move one, "
+            f"as in forcing.to(u0.device)."
+        )
+    if _fits(force.shape, u0.shape):
+        return
+    if _fits(force.shape, (1, *u0.shape)):
+        raise ValueError(
+            f"The forcing has a sample axis, shape {tuple(force.shape)}, which the "
+            f"state of shape {tuple(u0.shape)} lacks: add it, as in u0[None]."
+        )
+    raise ValueError(
+        f"The forcing has shape {tuple(force.shape)}, which does not fit the state of "
+        f"shape {tuple(u0.shape)}: select one row of forcing per sample, on the "
+        f"state's grid."
+    )
+
+
+def _fits(shape: Sequence[int], state: Sequence[int]) -> bool:
+    """Whether a tensor of a shape can be added to a state, which keeps its own."""
+    pairs = zip(reversed(shape), reversed(state), strict=False)
+    return len(shape) <= len(state) and all(a in (1, b) for a, b in pairs)

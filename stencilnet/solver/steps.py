@@ -1,0 +1,135 @@
+"""Rules for the length of steps, as values."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class StableStep:
+    """Equal steps, a share of the stable one for the range of the initial state.
+
+    The limit is that of `Discretization.stable_step`. Where the solution outgrows its
+    initial range, as it does from a state at rest under forcing, choose a number of
+    steps instead.
+
+    Attributes:
+        safety: share of the stable step.
+
+    Raises:
+        ValueError: if `safety` is not positive.
+    """
+
+    safety: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.safety) and self.safety > 0):
+            raise ValueError(
+                f"A share of the stable step must be positive, not {self.safety}."
+            )
+
+    def spec(self) -> dict[str, Any]:
+        """Everything that defines the steps, as plain values."""
+        return {"kind": "stable", "safety": self.safety}
+
+
+@dataclass(frozen=True)
+class Adaptive:
+    """Steps whose estimated error stays below a tolerance, each sample with its own.
+
+    A step from `u` to `u'` is accepted if its estimated error `e` has
+
+        mean_x (e / (absolute + relative max(|u|, |u'|)))**2 <= 1.
+
+    An estimate sees what the stages of a step see: a pulse of forcing between them
+    leaves no trace. Where a forcing is short or jumps, list the times in `through`, or
+    bound the steps by `largest_step`.
+
+    Attributes:
+        relative: tolerance of the error per step, relative to the solution.
+        absolute: what is added to it, in the units of the solution.
+        first_step: length of the first step; estimated by default.
+        largest_step: bound of all steps, in units of time; none by default.
+        through: times that no step crosses, such as those where a forcing jumps: it is
+            evaluated just before and just after them. Those outside of the rollout do
+            not count.
+        max_steps: bound of the steps that a sample may try. A sample that exceeds it is
+            treated as blown up, with a warning.
+
+    Raises:
+        ValueError: if a tolerance, a step or `max_steps` is not positive, or if a time
+            of `through` is not finite.
+    """
+
+    relative: float = 1e-6
+    absolute: float = 1e-9
+    first_step: float | None = None
+    largest_step: float | None = None
+    through: Sequence[float] = ()
+    max_steps: int = 100_000
+
+    def __post_init__(self) -> None:
+        for name in ("relative", "absolute", "first_step", "largest_step", "max_steps"):
+            value = getattr(self, name)
+            if value is not None and not (math.isfinite(value) and value > 0):
+                raise ValueError(f"Adaptive steps need a positive {name}, not {value}.")
+        object.__setattr__(self, "through", tuple(float(t) for t in self.through))
+        if not all(math.isfinite(t) for t in self.through):
+            raise ValueError(
+                f"The times in `through` must be finite, but are {self.through}."
+            )
+
+    def spec(self) -> dict[str, Any]:
+        """Everything that defines the steps, as plain values."""
+        settings = {item.name: getattr(self, item.name) for item in fields(self)}
+        return {"kind": "adaptive", **settings, "through": list(self.through)}
+
+
+@dataclass(frozen=True)
+class Knots:
+    """The times at which steps end, in their order.
+
+    Attributes:
+        values: of the knots, float64.
+        jumps: whether the forcing may jump at a knot.
+        position: index among the states to store, by knot.
+        stored: number of states to store.
+        sign: direction of time.
+    """
+
+    values: Float[Tensor, " knot"]
+    jumps: Bool[Tensor, " knot"]
+    position: dict[int, int]
+    stored: int
+    sign: float
+
+    @classmethod
+    def between(cls, times: Tensor, through: Sequence[float]) -> "Knots":
+        ends = times.tolist()
+        low, high = min(ends), max(ends)
+        sign = -1.0 if ends[-1] < ends[0] else 1.0
+        inside = {t for t in through if low <= t <= high}
+        values = sorted({*ends, *inside}, reverse=sign < 0)
+        return cls(
+            torch.tensor(values, dtype=torch.float64, device=times.device),
+            torch.tensor([t in inside for t in values], device=times.device),
+            {values.index(t): index for index, t in enumerate(ends)},
+            len(ends),
+            sign,
+        )
+
+    def after(self, t: Tensor, jumps: Bool[Tensor, "*batch"]) -> Tensor:
+        """Times just past those where the forcing jumps."""
+        return torch.where(jumps, self._next(t, self.sign), t)
+
+    def before(self, t: Tensor, jumps: Bool[Tensor, "*batch"]) -> Tensor:
+        """Times just short of those where the forcing jumps."""
+        return torch.where(jumps, self._next(t, -self.sign), t)
+
+    def _next(self, t: Tensor, sign: float) -> Tensor:
+        return torch.nextafter(t, torch.full_like(t, sign * math.inf))
