@@ -43,7 +43,7 @@ def small(**sections: dict) -> Config:
     """The small study with some keys of some sections changed."""
     values = {
         name: {**section, **sections.get(name, {})}
-        if isinstance(section, dict)
+        if isinstance(section, dict) and sections.get(name, {}) is not None
         else sections.get(name, section)
         for name, section in SMALL.items()
     }

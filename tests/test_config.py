@@ -14,7 +14,7 @@ def path(tmp_path):
     return file
 
 
-@pytest.mark.parametrize("name", ["p1", "p2", "demo"])
+@pytest.mark.parametrize("name", sorted(built_in_configs()))
 def test_built_in_configs_are_valid(name):
     assert load_config(name).name == name
 
@@ -110,6 +110,6 @@ def test_broken_yaml_is_located(path):
 
 
 def test_a_config_that_does_not_exist_is_told_with_those_that_do():
-    with pytest.raises(FileNotFoundError, match="demo, p1, p2"):
+    with pytest.raises(FileNotFoundError, match="demo, kdv, ks, p1, p2"):
         load_config("p3")
-    assert list(built_in_configs()) == ["demo", "p1", "p2"]
+    assert list(built_in_configs()) == ["demo", "kdv", "ks", "p1", "p2"]

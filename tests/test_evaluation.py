@@ -1,4 +1,5 @@
 import math
+import shutil
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from studies import generated, small
 from stencilnet import (
     MLP,
     Burgers,
+    Convective,
     FiniteDifference,
     Grid,
     LearnedStencil,
@@ -16,11 +18,14 @@ from stencilnet import (
     Weno,
     compare,
     read_trajectories,
+    save_operator,
     train,
 )
 from stencilnet.report import markdown_table, summarize
+from stencilnet.solver import INTEGRATORS
 from stencilnet.study.comparison import compare_study
 from stencilnet.study.generation import store_path
+from stencilnet.study.kinds import in_kind
 
 
 @pytest.fixture(scope="module")
@@ -191,3 +196,49 @@ def test_an_operator_is_compared_on_a_longer_domain_too(run, tmp_path):
     (result,) = compare_study(config, tmp_path, operator=run / "operator.zarr")
     assert result.attrs["points"] == 32
     assert float(result["relative_l2"].sel(scheme="learned").max()) < 0.5
+
+
+def test_kinds_meet_where_the_grid_resolves_the_solution(run):
+    values = read_trajectories(store_path(run, "test", 16, averages=False))
+    averages = read_trajectories(store_path(run, "test", 16, averages=True))
+    for dataset, other in ((values, averages), (averages, values)):
+        with pytest.raises(ValueError, match="do not resolve them: generate both"):
+            in_kind("m", bool(other["u"].attrs["averages"]), dataset)
+    grid, k = Grid.line(16), 2.0
+    x = grid.points()
+    wave = torch.sin(k * x).expand(2, 11, -1)
+    values["u"][...] = wave.numpy()
+    damping = float(torch.sinc(torch.tensor(k * grid.spacing[-1] / (2 * math.pi))))
+    converted = in_kind("m", True, values)
+    torch.testing.assert_close(converted, wave * damping)
+    averages["u"][...] = converted.numpy()
+    torch.testing.assert_close(in_kind("m", False, averages), wave)
+
+
+def test_only_the_kinds_that_methods_hold_are_read(run, tmp_path):
+    source, target = (
+        store_path(folder, "test", 16, averages=False) for folder in (run, tmp_path)
+    )
+    shutil.copytree(source, target)
+    config = small(
+        comparison={"methods": ["spectral"]}, operator={"form": "Convective"}
+    )
+    operator = LearnedStencil(Burgers(0.1), Grid.line(16), form=Convective)
+    save_operator(operator, tmp_path / "operator.zarr")
+    (result,) = compare_study(config, tmp_path)
+    assert list(result["scheme"].values) == ["learned", "spectral"]
+
+
+@pytest.mark.parametrize("integrator", ["ETDRK4", "IFRK4", "ARS443"])
+def test_exponential_integrators_take_part(reference, integrator):
+    method = FiniteDifference(Burgers(0.1), Grid.line(16), order=4)
+    integrators = {"method": INTEGRATORS[integrator]}
+    chosen = compare({"method": method}, reference, integrators=integrators)
+    fixed = compare(
+        {"method": method}, reference, integrators=integrators, steps={"method": 0.01}
+    )
+    explicit = compare({"method": method}, reference, steps={"method": 0.001})
+    assert float(fixed["step"].item()) == pytest.approx(0.01)
+    difference = np.abs(fixed["u"] - explicit["u"]).max()
+    assert float(difference) < 1e-5
+    assert float(np.abs(chosen["u"] - explicit["u"]).max()) < 5e-3

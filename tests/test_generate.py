@@ -1,5 +1,6 @@
 import json
 import math
+import re
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from stencilnet.equations import DecayingWave
 from stencilnet.storage import forcing_of, grid_of
 from stencilnet.study.generation import generate, store_path
 from stencilnet.study.problem import SPLITS, problem_of, split_forcing
-from stencilnet.study.reference import onto, reference_solution
+from stencilnet.study.reference import UnresolvedError, onto, reference_solution
 
 
 @pytest.fixture(scope="module")
@@ -159,3 +160,113 @@ def test_a_reference_that_cannot_be_trusted_is_not_written(tmp_path, sections, m
     with pytest.raises(ValueError, match=message):
         generate(small(**sections), tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_auto_finds_points_that_meet_the_tolerance(tmp_path):
+    config = small(
+        problem={
+            "equation": {"name": "Burgers", "viscosity": 0.02},
+            "initial": {"name": "RandomWaves"},
+        },
+        reference={"points": "auto", "tolerance": 1e-6},
+    )
+    generate(config, tmp_path)
+    dataset = read_trajectories(store_path(tmp_path, "test", 16, averages=True))
+    points = dataset.attrs["reference_points"]
+    # A shock of this viscosity is not resolved on 64 points, and well on 1024.
+    assert 64 < points <= 1024
+    assert points % 32 == 0
+    assert dataset.attrs["self_convergence"] < 1e-6
+
+
+def test_an_unresolved_reference_is_refused_after_a_trial_with_a_number(tmp_path):
+    def study(points):
+        return small(
+            problem={
+                "equation": {"name": "Burgers", "viscosity": 0.02},
+                "initial": {"name": "RandomWaves"},
+            },
+            reference={"points": points, "tolerance": 1e-2},
+            data={"training": 10},
+        )
+
+    notes = []
+
+    def note(_done, _total, text):
+        notes.append(text)
+
+    with pytest.raises(UnresolvedError, match="from 64 to about") as refused:
+        generate(study(64), tmp_path, progress=note)
+    assert set(notes) == {"trying"}
+    message = str(refused.value)
+    # Who follows the suggestions arrives soon, without far too many points.
+    for _ in range(3):
+        suggested = int(re.search(r"to about (\d+)", message)[1])
+        try:
+            generate(study(suggested), tmp_path)
+            break
+        except UnresolvedError as error:
+            message = str(error)
+    assert store_path(tmp_path, "test", 16, averages=True).exists()
+    assert suggested <= 1024
+
+
+def test_a_step_that_is_too_long_is_not_blamed_on_the_points(tmp_path):
+    def study(points):
+        return small(
+            problem={"initial": {"name": "RandomWaves", "wavenumbers": [1]}},
+            forcing={"amplitude": 2.0},
+            reference={"points": points, "tolerance": 1e-9},
+        )
+
+    with pytest.raises(UnresolvedError, match=r"lower reference.courant below 0\.8"):
+        generate(study(256), tmp_path)
+    generate(study("auto"), tmp_path)
+    dataset = read_trajectories(store_path(tmp_path, "test", 16, averages=True))
+    assert dataset.attrs["courant"] < 0.8
+    assert dataset.attrs["reference_points"] <= 256
+
+
+@pytest.mark.parametrize(
+    "equation",
+    [
+        {"name": "Advection", "velocity": 0.7},
+        {"name": "AdvectionDiffusion", "velocity": 0.7, "diffusivity": 0.1},
+        {"name": "KortewegDeVries", "dispersion": 0.1},
+        {"name": "KuramotoSivashinsky", "damping": 0.5},
+        {"name": "FisherKPP", "diffusivity": 0.1, "rate": 1.0},
+    ],
+    ids=lambda equation: equation["name"],
+)
+def test_every_equation_has_references_without_forcing(tmp_path, equation):
+    # The homogeneous state 0 of Fisher's equation is unstable to negative values.
+    waves = {"name": "RandomWaves", "wavenumbers": [1, 2]}
+    bump = {"name": "RandomBump", "mean": [1.1, 1.2]}
+    initial = bump if equation["name"] == "FisherKPP" else waves
+    config = small(
+        problem={"equation": equation, "initial": initial, "warm_up": 0.0},
+        forcing=None,
+        reference={"points": "auto"},
+    )
+    generate(config, tmp_path)
+    path = store_path(tmp_path, "test", 32, averages=True)
+    dataset = read_trajectories(path)
+    assert not [name for name in dataset if "forcing" in str(name)]
+    assert len(forcing_of(dataset)) == 2
+    u = torch.tensor(dataset["u"].values)
+    if equation["name"] == "Advection":
+        modes = torch.fft.rfft(u)
+        k = torch.arange(modes.shape[-1])
+        moved = torch.fft.irfft(modes[:, 0] * torch.exp(-0.7j * k), n=32)
+        torch.testing.assert_close(u[:, -1], moved, atol=1e-5, rtol=0)
+    if equation["name"] != "FisherKPP":
+        means = u.mean(-1)
+        torch.testing.assert_close(
+            means, means[:, :1].expand_as(means), atol=1e-12, rtol=0
+        )
+
+
+def test_times_are_the_decimals_that_one_would_write(run):
+    dataset = read_trajectories(store_path(run, "test", 16, averages=True))
+    for number in range(11):
+        assert float(dataset["time"].sel(time=number / 10)) == number / 10

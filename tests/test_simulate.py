@@ -83,7 +83,7 @@ def test_a_blow_up_is_kept_and_counted(tmp_path):
         ("OPERATOR", {"duration": -1.0}, ValueError, "positive and finite, not -1"),
         ("OPERATOR", {"duration": math.nan}, ValueError, "finite, not nan"),
         ("OPERATOR", {"duration": 0.25}, ValueError, "no whole number of intervals"),
-        ("OPERATOR", {"substeps": 0}, ValueError, "at least 1 substep"),
+        ("OPERATOR", {"substeps": 0}, ValueError, "positive integer, not 0"),
         ("DATA", {}, ValueError, "has the schema"),
     ],
 )

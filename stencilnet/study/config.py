@@ -91,7 +91,7 @@ class Reference(Section):
 
     Attributes:
         points: of its grid; "auto" takes the fewest, by doubling, with which a trial of
-            some trajectories is resolved and meets the tolerance.
+            some trajectories is resolved, and steps that meet the tolerance.
         courant: step in units of the shorter of the advective and the diffusive time,
             see `generate`.
         tolerance: largest self-convergence error accepted, relative.

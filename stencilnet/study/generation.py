@@ -21,7 +21,7 @@ from stencilnet.study.problem import (
     split_forcing,
     times_of,
 )
-from stencilnet.study.reference import InitialValueProblem, coarsening, onto
+from stencilnet.study.reference import coarsening, onto
 from stencilnet.study.resolution import (
     Accuracy,
     resolving_grid,
@@ -103,7 +103,11 @@ def generate(
     forcings = {split: split_forcing(config, split) for split in SPLITS}
     problem = problem_of(config, *SPLITS)
     accuracy = Accuracy(**config.reference.model_dump(exclude={"points"}))
-    fine = _fine_grid(config, problem, accuracy, progress)
+    if config.reference.points == "auto":
+        coarsest = _coarsest_reference(config)
+        fine, accuracy = resolving_grid(problem, coarsest, accuracy, progress=progress)
+    else:
+        fine = Grid.line(config.reference.points, config.problem.length)
     modes, quality = solve_reference(problem, fine, accuracy, progress=progress)
 
     kept = len(problem.times) - problem.start
@@ -129,6 +133,7 @@ def generate(
                     "spectral_tail": quality.spectral_tail,
                     "steps": quality.steps,
                     "reference_points": fine.shape[-1],
+                    "courant": accuracy.courant,
                 },
             )
             path = targets[split, grid, averages]
@@ -166,17 +171,10 @@ def read_split(
     return dataset
 
 
-def _fine_grid(
-    config: Config, problem: InitialValueProblem, accuracy: Accuracy, progress: Progress
-) -> Grid:
-    """The grid of the reference: the config's, or one that resolves the problem."""
-    points, period = config.reference.points, config.problem.length
-    if points != "auto":
-        return Grid.line(points, period)
+def _coarsest_reference(config: Config) -> Grid:
+    """Where the search for a resolving grid begins."""
     # Every coarse grid has its points among those of the reference.
-    least = math.lcm(*config.data.averages, *config.data.values)
-    while least < _FEWEST_POINTS:
-        least *= 2
-    return resolving_grid(
-        problem, Grid.line(least, period), accuracy, progress=progress
-    )
+    points = math.lcm(*config.data.averages, *config.data.values)
+    while points < _FEWEST_POINTS:
+        points *= 2
+    return Grid.line(points, config.problem.length)

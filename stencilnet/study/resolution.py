@@ -1,6 +1,6 @@
 """Whether a reference is resolved, and the grid on which it is."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Complex, Float
@@ -20,8 +20,8 @@ _BATCH = 128
 _TRIAL = 2
 # Of the largest mode; beyond it the grid visibly truncates the solution.
 _TAIL = 1e-4
-# Past it "auto" gives up.
-_MOST_POINTS = 2**15
+# Past them "auto" gives up.
+_MOST_POINTS, _FEWEST_STEPS = 2**15, 32
 
 
 @dataclass(frozen=True)
@@ -135,38 +135,47 @@ def resolving_grid(
     accuracy: Accuracy | None = None,
     *,
     progress: Progress = no_progress,
-) -> Grid:
-    """The coarsest grid, by doubling, on which a trial meets the accuracy.
+) -> tuple[Grid, Accuracy]:
+    """The coarsest grid and the longest step, by doubling, that meet the accuracy.
 
-    The trial solves for the first `accuracy.checked` samples. It has to have a quarter
-    of the tolerance left, as other samples may be harder.
+    A trial solves for the first `accuracy.checked` samples. It has to have three
+    quarters of the tolerance left, as other samples may be harder.
 
     Args:
         problem: the initial value problem.
         coarsest: where the doubling begins.
-        accuracy: what to ask of the solution.
+        accuracy: what to ask of the solution, with the longest step to try.
         progress: told about the grids tried.
 
+    Returns:
+        The grid, and the accuracy with the step that goes with it.
+
     Raises:
-        UnresolvedError: if no grid of a feasible size does.
+        UnresolvedError: if no grid and no step of a feasible size do.
     """
     accuracy = accuracy or Accuracy()
-    stricter = Accuracy(accuracy.courant, accuracy.tolerance / 4, accuracy.checked)
     trial = problem.select(slice(accuracy.checked))
-    points, tried = coarsest.shape[-1], 0
-    while points <= _MOST_POINTS:
+    points, courant = coarsest.shape[-1], accuracy.courant
+    tried = 0
+    while points <= _MOST_POINTS and courant >= accuracy.courant / _FEWEST_STEPS:
         grid = Grid.line(points, coarsest.extent[-1])
+        stricter = replace(accuracy, courant=courant, tolerance=accuracy.tolerance / 4)
         try:
             solve_reference(trial, grid, stricter)
-            return grid
         except UnresolvedError as error:
-            if error.remedy != "points":
-                raise
-            points, tried = 2 * points, tried + 1
-            progress(tried, tried + 1, f"trying a reference of {points} points")
+            if error.remedy == "points":
+                points *= 2
+            else:
+                courant /= 2
+            tried += 1
+            note = f"trying {points} points, courant {courant:g}"
+            progress(tried, tried + 1, note)
+        else:
+            return grid, replace(accuracy, courant=courant)
     raise UnresolvedError(
-        f"No reference of at most {_MOST_POINTS} points is resolved: raise the "
-        f"viscosity or the tolerance, or lower reference.courant."
+        f"No reference of at most {_MOST_POINTS} points, with steps of at least "
+        f"1/{_FEWEST_STEPS} of reference.courant, meets the tolerance "
+        f"{accuracy.tolerance:.1e}: raise the viscosity or reference.tolerance."
     )
 
 
@@ -174,14 +183,14 @@ def _check_resolved(modes: Complex[Tensor, "sample time modes"], grid: Grid) -> 
     """The spectral tail; raises with a number of points if it is too large.
 
     The spectrum of an analytic solution decays exponentially in `k`, so twice as many
-    points square the tail.
+    points square the tail; the number has a margin, as other samples may be harder.
     """
     size = modes.abs().amax((0, 1))
     upper = size[-max(len(size) // 8, 1) :]
     tail = float(upper.max() / size.max().clamp(min=torch.finfo(size.dtype).tiny))
     if not tail <= _TAIL:
         doublings = 1
-        while tail ** (2**doublings) > _TAIL and doublings < 6:
+        while tail ** (2**doublings) > _TAIL / 100 and doublings < 6:
             doublings += 1
         raise UnresolvedError(
             f"The reference is not resolved, its highest modes reach {tail:.1e} of the "

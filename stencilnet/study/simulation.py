@@ -107,6 +107,8 @@ def simulate(
             f"The duration {duration:g} is no whole number of intervals of "
             f"{problem.interval:g} between kept states: change it."
         )
+    if substeps is not None and substeps < 1:
+        raise ValueError(f"`substeps` must be a positive integer, not {substeps}.")
     times = times_of(intervals, problem.interval)
     streams = np.random.SeedSequence(seed)
     forcing = forcing_of(setup.config, samples, streams)
