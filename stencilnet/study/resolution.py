@@ -114,8 +114,8 @@ def solve_reference(
     finer, _ = solve(hardest, 2, "checking the resolution")
     error = _relative_difference(modes[hardest], finer)
     if not error <= accuracy.tolerance:
-        # A spectrum that has long decayed leaves the step as the cause.
-        remedy = "courant" if tail < accuracy.tolerance / 100 else "points"
+        # What the spectrum cuts off is far below the error: the step is its cause.
+        remedy = "courant" if tail < error / 30 else "points"
         change = {
             "courant": f"lower reference.courant below {accuracy.courant:g}",
             "points": f"raise reference.points above {grid.shape[-1]}",
