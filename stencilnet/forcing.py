@@ -145,10 +145,11 @@ class RandomForcing:
             *(value.to(device=device, dtype=dtype) for value in vars(self).values())
         )
 
-    def on(self, grid: Grid, *, averages: bool = False) -> Callable[..., Tensor]:
+    def on(self, grid: Grid, *, averages: bool = False) -> "GridForcing":
         """The forcing on a grid, as a function `f(t)` of shape `(sample, x)`.
 
         The time `t` is one number, or a tensor `(sample, 1)` of one time per sample.
+        What is returned also knows the forcing within cells, see `GridForcing`.
 
         Args:
             grid: where to evaluate.
@@ -161,7 +162,54 @@ class RandomForcing:
         if averages:
             damping = torch.sinc(k * grid.spacing[-1] / (2 * math.pi))
             carrier = dataclasses.replace(self, amplitude=self.amplitude * damping)
-        return carrier.carried_by(angle.cos(), angle.sin())
+        evaluate = carrier.carried_by(angle.cos(), angle.sin())
+        return GridForcing(self, grid, averages, evaluate)
+
+    def within(
+        self, grid: Grid, positions: Float[Tensor, " position"]
+    ) -> Callable[..., tuple[Tensor, Tensor, Tensor]]:
+        """The forcing, its integral and its slope within the cells of a grid.
+
+        Args:
+            grid: cell `i` is `[x_i - dx/2, x_i + dx/2]`.
+            positions: in a cell, 0 at its left and 1 at its right face.
+
+        Returns:
+            A function `t -> (F, f, f_x)`, each of shape `(sample, position, x)`, with
+            `F_x = f` and an arbitrary constant in `F`. A wave without a wavenumber
+            makes `F` linear in `x`. The time `t` is one number, or a tensor
+            `(sample, 1)`.
+        """
+        like = self.phase
+        # All waves of one wavenumber are one; the sine carries the sign.
+        numbers = self.wavenumber.abs().unique()
+        same = (self.wavenumber.abs().unsqueeze(-1) == numbers).to(like)
+        odd = torch.where(self.wavenumber < 0, -1.0, 1.0).to(like)
+        dx = grid.spacing[-1]
+        x = grid.points().to(like) + (positions.to(like).unsqueeze(-1) - 0.5) * dx
+        k = (numbers * (2 * math.pi / grid.extent[-1])).reshape(-1, 1, 1).to(like)
+        divisor = torch.where(k == 0, 1.0, k)
+        cosine, sine = (k * x).cos(), (k * x).sin()
+        integral = torch.where(k == 0, x, sine / divisor)
+        # What cosine and sine become in F, f and f_x.
+        bases = [
+            torch.cat(pair).flatten(1)
+            for pair in (
+                (integral, -cosine / divisor),
+                (cosine, sine),
+                (-k * sine, k * cosine),
+            )
+        ]
+
+        def evaluate(t: float | Tensor) -> tuple[Tensor, Tensor, Tensor]:
+            clock = self._clock(t)
+            weights = torch.stack([clock.sin(), odd * clock.cos()], dim=-2)
+            weights = ((self.amplitude.unsqueeze(-2) * weights) @ same).flatten(-2)
+            shape = (*weights.shape[:-1], *x.shape)
+            integral, value, slope = ((weights @ b).reshape(shape) for b in bases)
+            return integral, value, slope
+
+        return evaluate
 
     def carried_by(
         self,
@@ -253,3 +301,29 @@ class RandomForcing:
                 )
             t = t.to(self.phase)
         return self.frequency * t + self.phase
+
+
+@dataclass(frozen=True)
+class GridForcing:
+    """A random forcing on a grid: a function of time that knows its shape within cells.
+
+    Attributes:
+        waves: the forcing.
+        grid: the grid.
+        averages: whether calls return cell averages rather than point values.
+        evaluate: the forcing on the grid, a function of time.
+    """
+
+    waves: RandomForcing
+    grid: Grid
+    averages: bool
+    evaluate: Callable[..., Tensor]
+
+    def __call__(self, t: float | Tensor) -> Float[Tensor, "*sample x"]:
+        return self.evaluate(t)
+
+    def within(
+        self, positions: Float[Tensor, " position"]
+    ) -> Callable[..., tuple[Tensor, Tensor, Tensor]]:
+        """See `RandomForcing.within`."""
+        return self.waves.within(self.grid, positions)

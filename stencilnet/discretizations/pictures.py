@@ -1,168 +1,314 @@
-"""Pictures of a cell (thin version)."""
+"""Pictures of Burgers' equation within cells, for exact evolution.
+
+Under `ColeHopf` the only spatial error is what the solution is taken to be within a
+cell, given the averages around it. A picture says it by `log(phi)`, with
+`phi = exp(-psi / 2 nu)` and `psi_x = u`. One smooth branch is a parabola; a shock is
+the sum of two of them in `phi`, the viscous form of Lax and Oleinik's minimum.
+"""
+
+import abc
+import math
+from typing import Any, NamedTuple, final
 
 import torch
-from torch import Tensor, nn
+from jaxtyping import Float
+from torch import Tensor
 from torch.nn import functional
 
-from stencilnet.discretizations.base import Discretization, patches, shifted
-from stencilnet.discretizations.networks import MLP
+from stencilnet.discretizations.base import Discretization, shifted
 from stencilnet.discretizations.weno import Weno
-from stencilnet.equations import Burgers
-from stencilnet.stencils import MomentConditions, NullSpaceLayer
+from stencilnet.equations import Burgers, Equation
+from stencilnet.grid import Grid
+
+# Time in which the fastest flow relative to the slowest crosses the domain, per step.
+_CROSSINGS = 0.25
 
 
-def parabola_basis(s: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """`int_0^s` of 1, `s - 1/2`, `(s - 1/2)**2 / 2 - 1/24`."""
-    return s, (s**2 - s) / 2, ((s - 0.5) ** 3 + 0.125) / 6 - s / 24
+class Branch(NamedTuple):
+    """A parabola `v(s) = mean + slope (s - 1/2) + curvature ((s - 1/2)**2 / 2 - 1/24)`.
+
+    `s` runs from 0 at the left to 1 at the right face of a cell, so that slope and
+    curvature carry powers of `dx`.
+    """
+
+    mean: Tensor
+    slope: Tensor
+    curvature: Tensor
+
+    def mirrored(self) -> "Branch":
+        """The branch of the mirror image `(x, u) -> (-x, -u)`."""
+        return Branch(-self.mean, self.slope, -self.curvature)
 
 
 class Picture(Discretization):
-    def __init__(self, equation, grid):
-        if not isinstance(equation, Burgers):
-            raise TypeError("only Burgers")
-        super().__init__(equation, grid, averages=True)
+    """What a solution of Burgers' equation is within cells, from cell averages.
 
-    def forward(self, u):
-        raise TypeError("A picture of a cell has no right-hand side: use ColeHopf")
+    It has no right-hand side: `ColeHopf` evolves it exactly, see `CellPicture`.
+
+    Args:
+        equation: Burgers' equation with a positive viscosity.
+        grid: the grid of the cells.
+
+    Raises:
+        TypeError: if it is another equation.
+        ValueError: if the viscosity is zero.
+    """
+
+    def __init__(self, equation: Equation, grid: Grid) -> None:
+        if not isinstance(equation, Burgers):
+            raise TypeError(
+                f"Exact evolution exists for Burgers' equation alone, not for "
+                f"{type(equation).__name__}: take a method such as Weno or "
+                f"FiniteDifference."
+            )
+        super().__init__(equation, grid, averages=True)
+        viscosity = torch.as_tensor(equation.viscosity).detach()
+        if not viscosity.is_meta and not bool((viscosity > 0).all()):
+            raise ValueError(
+                f"Exact evolution divides by the viscosity, which must be positive, "
+                f"not {float(viscosity.min())}: the smallest that this grid takes is "
+                f"about {grid.spacing[-1] / 1200:.1g} max|u|."
+            )
+
+    @final  # type: ignore[misc]
+    def forward(self, u: Float[Tensor, "*batch x"]) -> Float[Tensor, "*batch x"]:
+        """Raises: a picture is evolved exactly.
+
+        Raises:
+            TypeError: always.
+        """
+        raise TypeError(
+            f"{type(self).__name__} is a picture of the solution within cells and has "
+            f"no right-hand side: give rollout integrator=ColeHopf()."
+        )
+
+    @abc.abstractmethod
+    def branches(
+        self,
+        u: Float[Tensor, "*batch x"],
+        positions: Float[Tensor, " node"],
+        force: Float[Tensor, "*batch x"] | None = None,
+    ) -> tuple[Float[Tensor, "*batch node x"], ...]:
+        """See `CellPicture.branches`."""
 
     @property
-    def viscosity(self):
-        return self.equation.viscosity
+    def viscosity(self) -> float | Tensor:
+        """`nu`, a number or a tensor `(*sample, 1)`."""
+        viscosity: float | Tensor = self.equation.viscosity  # type: ignore[attr-defined]
+        return viscosity
 
-    def peclet(self, u):
-        """dx / 2 nu"""
-        return self.grid.spacing[-1] / (2 * self.viscosity)
+    def scale(self, u: Tensor) -> Tensor:
+        """`dx / 2 nu`, in the precision of a state; cell Peclet numbers are `u` in it."""
+        return (self.grid.spacing[-1] / 2) / torch.as_tensor(self.viscosity).to(u)
+
+    def stable_step(
+        self,
+        u: Float[Tensor, "*batch x"],
+        integrator: Any,
+        *,
+        states: int = 9,
+        growth: float = 1e-4,
+    ) -> float:
+        """Twice the step that is recommended for fields with the range of `u`.
+
+        Exact evolution is stable for any step. Longer steps have larger errors of the
+        splitting; shorter ones have larger errors of the picture, which each drift
+        adds. The step recommended, which is half of what is returned, as `StableStep`
+        takes, is a quarter of the time in which the flow crosses the domain:
+        `L / 4 (max u - min u)`.
+
+        Args:
+            u: any fields; only their extremes count.
+            integrator: `ColeHopf`.
+            states, growth: without effect.
+
+        Raises:
+            TypeError: if the integrator needs a right-hand side.
+        """
+        if not hasattr(integrator, "splitting"):
+            return float(self.forward(u).sum())
+        low, high = float(u.min()), float(u.max())
+        if not math.isfinite(high - low):
+            raise ValueError(
+                "No step fits a field with NaN or infinite values: look for the "
+                "blow-up before."
+            )
+        if high == low:
+            return math.inf
+        return 2 * _CROSSINGS * self.grid.extent[-1] / (high - low)
 
 
-class Linear(Picture):
-    def parabola(self, u):
-        left, middle, right = shifted(u, (-1, 0, 1))
-        return middle, (right - left) / 2, torch.zeros_like(u)
+class SingleBranch(Picture):
+    """A parabola in each cell."""
 
-    def branches(self, u, positions, force=None):
-        p = self.peclet(u)
-        basis = [b.to(u).unsqueeze(-1) for b in parabola_basis(positions)]
-        m, b, q = (p * c.unsqueeze(-2) for c in self.parabola(u))
-        return [-(m * basis[0] + b * basis[1] + q * basis[2])]
+    @abc.abstractmethod
+    def parabola(self, u: Float[Tensor, "*batch x"]) -> Branch:
+        """The parabola of each cell, whose mean is the cell's."""
 
-
-class Parabola(Linear):
-    def parabola(self, u):
-        a, b, c, d, e = shifted(u, (-2, -1, 0, 1, 2))
-        left = (-a / 20 + 9 * b / 20 + 47 * c / 60 - 13 * d / 60 + e / 30) * 0 + (
-            2 * b + 5 * c - d
-        ) / 6
-        right = (-b + 5 * c + 2 * d) / 6
-        return c, right - left, 3 * 2 * (left + right - 2 * c)
+    def branches(
+        self,
+        u: Float[Tensor, "*batch x"],
+        positions: Float[Tensor, " node"],
+        force: Float[Tensor, "*batch x"] | None = None,
+    ) -> tuple[Float[Tensor, "*batch node x"], ...]:
+        self.check_field(u)
+        scale = self.scale(u)
+        terms = [scale * value for value in self.parabola(u)]
+        return (-_integrals(positions, terms),)
 
 
-class WenoPicture(Linear):
-    def __init__(self, equation, grid, weights="Z"):
+class Linear(SingleBranch):
+    """A line in each cell, of the centred slope `(u_(i+1) - u_(i-1)) / 2`."""
+
+    def parabola(self, u: Float[Tensor, "*batch x"]) -> Branch:
+        before, here, after = shifted(u, (-1, 0, 1))
+        return Branch(here, (after - before) / 2, torch.zeros_like(u))
+
+
+class Parabola(SingleBranch):
+    """The parabola through three cell averages, third order."""
+
+    def parabola(self, u: Float[Tensor, "*batch x"]) -> Branch:
+        before, here, after = shifted(u, (-1, 0, 1))
+        return Branch(here, (after - before) / 2, after - 2 * here + before)
+
+
+class WenoParabola(SingleBranch):
+    """The parabola through the cell's mean and WENO's values at its faces.
+
+    Args:
+        equation, grid: as `Picture`.
+        weights: as `Weno`.
+    """
+
+    def __init__(self, equation: Equation, grid: Grid, *, weights: Any = "Z") -> None:
         super().__init__(equation, grid)
-        self.weno = Weno(equation, grid, weights=weights)
+        self._weno = Weno(self._equation, grid, weights=weights)
 
-    def parabola(self, u):
+    @property
+    def settings(self) -> dict[str, Any]:
+        return {"weights": self._weno.weights}
+
+    def parabola(self, u: Float[Tensor, "*batch x"]) -> Branch:
         around = shifted(u, (-2, -1, 0, 1, 2))
-        right, left = self.weno.reconstruct(around, around[::-1])
-        return u, right - left, 6 * (right + left - 2 * u)
+        right, left = self._weno.reconstruct(around, around[::-1])
+        return Branch(u, right - left, 6 * (right + left - 2 * u))
 
 
-ACTIVATIONS = {
-    "silu": nn.SiLU,
-    "hardswish": nn.Hardswish,
-    "relu": nn.ReLU,
-    "leaky": nn.LeakyReLU,
-    "softsign": nn.Softsign,
-}
+class TwoBranches(WenoParabola):
+    """Two smooth branches that meet in a shock of the right width.
+
+    With the branches `v_L` and `v_R`, `psi_L = dx int_0^s v_L` and
+    `psi_R = dx (u - int_s^1 v_R)`,
+
+        psi(s) = -2 nu log(exp(-psi_L / 2 nu) + exp(-psi_R / 2 nu)) + a + b s
+
+    where `a` and `b` put both faces right. Where the branches agree this is their
+    parabola. Where they do not and `v_L > u > v_R`, it is a shock at the place that the
+    mean of the cell dictates.
+    """
+
+    @abc.abstractmethod
+    def pair(
+        self, u: Float[Tensor, "*batch x"], force: Float[Tensor, "*batch x"] | None
+    ) -> tuple[Branch, Branch]:
+        """The left and the right branch of each cell."""
+
+    def branches(
+        self,
+        u: Float[Tensor, "*batch x"],
+        positions: Float[Tensor, " node"],
+        force: Float[Tensor, "*batch x"] | None = None,
+    ) -> tuple[Float[Tensor, "*batch node x"], ...]:
+        self.check_field(u)
+        scale = self.scale(u)
+        left, right = self.pair(u, force)
+        # Exponents are psi_L / 2 nu + start + tilt s, and likewise for the right one.
+        start = functional.softplus(scale * (right.mean - u))
+        tilt = functional.softplus(scale * (u - left.mean)) - start
+        shift = scale * (u - right.mean)
+        exponents = []
+        for branch, offset in ((left, start), (right, start + shift)):
+            mean, slope, curvature = (scale * value for value in branch)
+            terms = [mean + tilt, slope, curvature]
+            exponents.append(-_integrals(positions, terms, offset))
+        return tuple(exponents)
 
 
-class TwoBranches(WenoPicture):
-    """Learned two branches."""
+class SubCellShocks(TwoBranches):
+    """WENO's parabola, and shocks within cells where there are any.
+
+    A cell holds a shock if the solution falls across it, `u_(i-1) > u_i > u_(i+1)`, by
+    more than `ratio` times the differences next to it on either side and by a Peclet
+    number of at least 2. The branches are then the lines through the two cells on
+    either side, continued into it. Fourth and more cells away from a shock are not
+    touched, but the switch is not differentiable.
+
+    Source: Harten (1989), doi:10.1016/0021-9991(89)90226-X, whose shocks are jumps.
+
+    Args:
+        equation, grid: as `Picture`.
+        ratio: see above.
+        weights: as `Weno`.
+
+    Raises:
+        ValueError: if `ratio` is not positive.
+    """
 
     def __init__(
         self,
-        equation,
-        grid,
-        hidden=(32, 32),
-        radius=3,
-        order=1,
-        activation="silu",
-        seed=0,
-        dtype=torch.float32,
-        forcing_radius=None,
-        strides=(1,),
-    ):
-        super().__init__(equation, grid)
-        self.radius, self.order = radius, order
-        self.forcing_radius = forcing_radius
-        self.indices = tuple(range(-radius, radius + 1))
-        offsets = [float(j) for j in self.indices]
-        self.layers = nn.ModuleList(
-            [
-                NullSpaceLayer(MomentConditions(offsets, 0, order), limit=10.0),
-                NullSpaceLayer(
-                    MomentConditions(offsets, 1, max(order - 1, 1), averages=True),
-                    limit=10.0,
-                ),
-                NullSpaceLayer(
-                    MomentConditions(offsets, 2, max(order - 2, 1), averages=True),
-                    limit=10.0,
-                ),
-            ]
+        equation: Equation,
+        grid: Grid,
+        *,
+        ratio: float = 4.0,
+        weights: Any = "Z",
+    ) -> None:
+        super().__init__(equation, grid, weights=weights)
+        if not ratio > 0:
+            raise ValueError(f"The ratio of jumps must be positive, not {ratio}.")
+        self.ratio = ratio
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return {"ratio": self.ratio, **super().settings}
+
+    def pair(
+        self, u: Float[Tensor, "*batch x"], force: Float[Tensor, "*batch x"] | None
+    ) -> tuple[Branch, Branch]:
+        smooth = self.parabola(u)
+        far, near, here, after, beyond = shifted(u, (-2, -1, 0, 1, 2))
+        jump = near - after
+        before_slope, after_slope = near - far, beyond - after
+        steepest = torch.maximum(before_slope.abs(), after_slope.abs())
+        shock = (jump > self.ratio * steepest) & (jump * self.scale(u) > 2)
+        shock = shock & (near >= here) & (here >= after)
+        flat = torch.zeros_like(u)
+        # The mean of the cell lies between the branches, or there is no place for it.
+        left = torch.maximum(near + before_slope, here)
+        right = torch.minimum(after - after_slope, here)
+        lines = Branch(left, before_slope, flat), Branch(right, after_slope, flat)
+        return tuple(  # type: ignore[return-value]
+            Branch(
+                *(torch.where(shock, a, b) for a, b in zip(line, smooth, strict=True))
+            )
+            for line in lines
         )
-        self.outputs = [layer.inputs for layer in self.layers]
-        more = 0 if forcing_radius is None else 2 * forcing_radius + 1
-        net = MLP(*hidden).build(2 * radius + more, sum(self.outputs), seed=seed)
-        for i, m in enumerate(net):
-            if isinstance(m, nn.SiLU):
-                net[i] = ACTIVATIONS[activation]()
-        self.network = net
-        self.to(dtype)
-
-    def corrections(self, d, features):
-        """Corrections of mean, slope and curvature from windows (..., window)."""
-        raw = self.network(features)
-        blocks = [layer.get_constant("matrix", raw).mT for layer in self.layers]
-        coefficients = raw @ torch.block_diag(*blocks)
-        c = coefficients.unflatten(-1, (3, -1))
-        return (c @ d.unsqueeze(-1)).squeeze(-1).unbind(-1)
-
-    def branches(self, u, positions, force=None):
-        p = self.peclet(u)
-        weight = next(self.network.parameters()).dtype
-        d = patches(u, self.indices) - u.unsqueeze(-1)
-        p_ = p.unsqueeze(-1) if isinstance(p, Tensor) else p
-        r = self.radius
-        f = torch.asinh(torch.cat([d[..., :r], d[..., r + 1 :]], -1) * p_).to(weight)
-        d = d.to(weight)
-        if self.forcing_radius is not None:
-            k = self.forcing_radius
-            pressure = self.grid.spacing[-1] * p * p * force
-            g = torch.asinh(patches(pressure, tuple(range(-k, k + 1)))).to(weight)
-            f = torch.cat([f, g], -1)
-            mirrored = torch.cat([f[..., : 2 * r].flip(-1), g.flip(-1)], -1)
-        else:
-            mirrored = f.flip(-1)
-        both_d = torch.stack([d, -d.flip(-1)])
-        both_f = torch.stack([f, -mirrored])
-        dm, db, dq = self.corrections(both_d, both_f)
-        m0, b0, q0 = self.parabola(u)
-        left = [m0 + dm[0], b0 + db[0], q0 + dq[0]]
-        right = [m0 - dm[1], b0 + db[1], q0 - dq[1]]
-        return two_branches(u, left, right, p, positions)
 
 
-def two_branches(u, left, right, p, positions):
-    basis = [b.to(u).unsqueeze(-1) for b in parabola_basis(positions)]
-    s = basis[0]
-    c0 = functional.softplus(p * (right[0] - u))
-    c1 = functional.softplus(p * (u - left[0]))
-    # exponents -psi_L - c0 - (c1 - c0) s
-    tilt = c1 - c0
-    matrix = torch.stack(parabola_basis(positions), -1).to(u)
-    matrix = torch.cat([torch.ones_like(matrix[:, :1]), matrix], -1)
-    out = []
-    for (m, b, q), start in ((left, c0), (right, c0 + p * (u - right[0]))):
-        terms = torch.stack([start, p * m + tilt, p * b, p * q], -2)
-        out.append(-(matrix @ terms))
-    return out
+def _integrals(
+    positions: Float[Tensor, " node"],
+    terms: list[Tensor],
+    offset: Tensor | None = None,
+) -> Float[Tensor, "*batch node x"]:
+    """`offset + int_0^s` of a branch at the nodes of each cell."""
+    centred = positions - 0.5
+    columns = [
+        positions,
+        (centred**2 - 0.25) / 2,
+        (centred**3 + 0.125) / 6 - positions / 24,
+    ]
+    values = terms if offset is None else [*terms, offset]
+    if offset is not None:
+        columns.append(torch.ones_like(positions))
+    basis = torch.stack(columns, dim=-1).to(terms[0])
+    return basis @ torch.stack(values, dim=-2)

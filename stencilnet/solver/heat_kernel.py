@@ -1,86 +1,164 @@
-"""The heat kernel on a periodic grid of cells, exact for any step."""
+"""The heat kernel on a periodic grid of cells, exact for any step.
+
+With `psi_x = u` and `phi = exp(-psi / 2 nu)`, Burgers' equation without forcing is
+`phi_t = nu phi_xx` (Hopf 1950, doi:10.1002/cpa.3160030302; Cole 1951,
+doi:10.1090/qam/42889), so that
+
+    phi(x, h) = int G(x - y) phi(y, 0) dy,    G(d) = exp(-d**2 / 4 nu h).
+
+The values of `psi` at faces are sums of cell averages, periodic up to the mean flow;
+what `phi` is *within* a cell is for the caller to say.
+"""
 
 import math
+from functools import lru_cache
+from typing import NamedTuple
 
+import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
+# Largest exponent of an exponential in float64, with room for products.
+LARGEST_EXPONENT = 600.0
+# Deviations of the kernel after which a contribution is below the rounding of a dtype.
+_TAIL = {torch.float32: 5.7, torch.float64: 8.5}
+# Faces that share one matrix, at most: it grows with their square.
+_BLOCK = 64
 
-def gauss_legendre(nodes: int) -> tuple[Tensor, Tensor]:
-    """Nodes and weights on `[0, 1]`, float64."""
-    import numpy as np
 
-    x, w = np.polynomial.legendre.leggauss(nodes)
-    return torch.from_numpy((x + 1) / 2), torch.from_numpy(w / 2)
+@lru_cache(maxsize=32)
+def gauss_legendre(
+    nodes: int,
+) -> tuple[Float[Tensor, " node"], Float[Tensor, " node"]]:
+    """Nodes and weights of Gauss and Legendre's quadrature on `[0, 1]`, in float64."""
+    x, weights = np.polynomial.legendre.leggauss(nodes)
+    return torch.from_numpy((x + 1) / 2), torch.from_numpy(weights / 2)
+
+
+class Reach(NamedTuple):
+    """Cells that the kernel takes into account.
+
+    Attributes:
+        left, right: number of cells to either side of a face; negative where the flow
+            carries all of them to the other side.
+        block: number of faces that share one matrix and one reference exponent.
+    """
+
+    left: int
+    right: int
+    block: int
+
+    @property
+    def cells(self) -> int:
+        """Cells around a block."""
+        return self.block + self.left + self.right - 1
+
+    @classmethod
+    def cover(
+        cls,
+        speeds: tuple[float, float],
+        h: float,
+        *,
+        viscosity: float,
+        dx: float,
+        block: int,
+        dtype: torch.dtype,
+    ) -> "Reach":
+        """The reach for states within a range of speeds.
+
+        The exponent `psi(y) + (x - y)**2 / 2 h` has its minimum at `y = x - h u(y)`,
+        and outside of `[x - h max u - d, x - h min u + d]` it exceeds its value at the
+        ends by at least `d**2 / 2 h`. `d` is chosen so that what is left out is below
+        the rounding of `dtype`, and a cell is added, as averages hide extremes.
+        """
+        tail = _TAIL[dtype] * math.sqrt(2 * viscosity * h) + dx
+        # An even number of cells, so that a compiler meets few different reaches.
+        left, right = (
+            2 * math.ceil((tail + h * speed) / (2 * dx))
+            for speed in (speeds[1], -speeds[0])
+        )
+        return cls(left, right, block)
+
+
+def block_lengths(points: int) -> list[int]:
+    """Numbers of faces that a block may have on a grid, largest first."""
+    largest = min(points, _BLOCK)
+    return [b for b in range(largest, 0, -1) if points % b == 0]
 
 
 def kernel_matrix(
-    width: Tensor, positions: Tensor, weights: Tensor, low: int, high: int, faces: int
-) -> Tensor:
-    """Matrix from the nodes of cells around a block of faces to these faces.
+    width: Float[Tensor, "*#sample"],
+    reach: Reach,
+    nodes: int,
+) -> Float[Tensor, "*#sample entry face"]:
+    """The kernel from the nodes of the cells around a block to its faces.
 
     Args:
-        width: `4 nu h / dx**2`, shape `(*sample)`.
-        low, high: cells in reach to the left and right of a face.
-        faces: of the block; cell 0 of the block lies `low` cells left of the first.
+        width: `4 nu h / dx**2`, in float64.
+        reach: of the drift.
+        nodes: quadrature nodes of a cell.
 
     Returns:
-        shape `(*sample, node * cells, faces)` with `cells = faces + low + high - 1`.
+        One row for each node of each cell, nodes first; without the norm of the
+        kernel, which drops out of differences of `log(phi)`.
     """
-    cells = faces + low + high - 1
-    cell = torch.arange(cells, dtype=positions.dtype) - low
-    face = torch.arange(faces, dtype=positions.dtype)
-    offset = cell.unsqueeze(-1) - face
+    positions, weights = (value.to(width.device) for value in gauss_legendre(nodes))
+    cell = torch.arange(reach.cells, device=width.device) - reach.left
+    offset = cell.unsqueeze(-1) - torch.arange(reach.block, device=width.device)
     distance = positions.reshape(-1, 1, 1) + offset
-    inside = (offset >= -low) & (offset < high)
-    width = torch.as_tensor(width, dtype=positions.dtype)[..., None, None, None]
-    kernel = weights.reshape(-1, 1, 1) * (-(distance**2) / width).exp()
-    return torch.where(inside, kernel, 0.0).flatten(-3, -2)
+    inside = (offset >= -reach.left) & (offset < reach.right)
+    kernel = (-(distance**2) / width[..., None, None, None]).exp()
+    weighted = weights.reshape(-1, 1, 1) * kernel
+    return torch.where(inside, weighted, 0.0).flatten(-3, -2)
 
 
 def drift(
-    u: Tensor,
-    exponents: list[Tensor],
-    scale: Tensor | float,
-    matrix: Tensor,
-    low: int,
-    high: int,
-    block: int,
-) -> Tensor:
-    """Cell averages after the heat kernel has acted on `exp(-psi / 2 nu)`.
+    u: Float[Tensor, "*batch x"],
+    exponents: tuple[Float[Tensor, "*batch node x"], ...],
+    scale: float | Float[Tensor, "*#batch 1"],
+    matrix: Float[Tensor, "*#sample entry face"],
+    reach: Reach,
+) -> Float[Tensor, "*batch x"]:
+    """Cell averages after the heat kernel has acted for a time.
+
+        u'_i = u_i - 2 nu / dx (g_(i+1/2) - g_(i-1/2)),    g = log(phi' / phi)
+
+    so that the mean is kept to rounding.
 
     Args:
-        u: cell averages at the start, float64, `(*batch, x)`.
-        exponents: of each branch, `-psi / 2 nu` at the nodes relative to the cell's
-            left face, `(*batch, node, x)`; the exponentials add up.
+        u: cell averages before, in float64.
+        exponents: `log(phi)` at the nodes of each cell relative to its left face, for
+            each of the branches whose exponentials add up to `phi`.
         scale: `dx / 2 nu`.
-        matrix: of `kernel_matrix`.
+        matrix: from `kernel_matrix`.
+        reach: likewise.
     """
-    points = u.shape[-1]
-    steps = scale * u
-    whole = steps.sum(-1, keepdim=True)
-    # psi / 2 nu at left faces
-    left = steps.cumsum(-1) - steps
-    blocks = points // block
-    cells = block + low + high - 1
-
-    def windows(field: Tensor, jump: Tensor | None) -> Tensor:
-        """Cells around each block, `(*batch, ..., block, cells)`."""
-        parts = []
-        first = -low
-        last = points + high - 1
-        for k in range(math.floor(first / points), math.ceil(last / points)):
-            piece = field[..., max(first - k * points, 0) : min(last - k * points, points)]
-            parts.append(piece if jump is None or k == 0 else piece + k * jump)
-        padded = torch.cat(parts, -1) if len(parts) > 1 else parts[0]
-        return padded.unfold(-1, cells, block) if blocks > 1 else padded.unsqueeze(-2)
-
-    heights = -windows(left, whole)  # (*batch, block, cells)
+    rise = scale * u
+    whole = rise.sum(-1, keepdim=True)
+    heights = _around(rise - rise.cumsum(-1), reach, -whole)
+    # The largest exponent of a block becomes zero; it cancels in the logarithm.
     reference = heights.detach().amax(-1, keepdim=True)
     heights = (heights - reference).unsqueeze(-3)
-    phi = sum((windows(e, None) + heights).exp() for e in exponents)
-    phi = phi.transpose(-2, -3).flatten(-2)  # (*batch, block, node * cells)
-    phi = phi @ matrix
-    potential = -(phi.log() + reference).flatten(-2)  # psi / 2 nu at left faces
-    after = torch.cat([potential[..., 1:], potential[..., :1] + whole], -1)
-    return (after - potential) / scale
+    terms = [(_around(branch, reach) + heights).exp() for branch in exponents]
+    phi = sum(terms[1:], terms[0]).transpose(-2, -3).flatten(-2) @ matrix
+    psi = -(phi.log() + reference).flatten(-2)
+    following = torch.cat([psi[..., 1:], psi[..., :1] + whole], dim=-1)
+    return (following - psi) / scale
+
+
+def _around(
+    field: Float[Tensor, "*batch x"], reach: Reach, jump: Tensor | None = None
+) -> Float[Tensor, "*batch block cell"]:
+    """Cells around each block of faces, from a field that is periodic up to a jump."""
+    points = field.shape[-1]
+    first, last = -reach.left, points + reach.right - 1
+    parts = []
+    for period in range(math.floor(first / points), math.ceil(last / points)):
+        start, stop = first - period * points, last - period * points
+        part = field[..., max(start, 0) : min(stop, points)]
+        parts.append(part if jump is None or period == 0 else part + period * jump)
+    padded = torch.cat(parts, dim=-1) if len(parts) > 1 else parts[0]
+    if points == reach.block:
+        return padded.unsqueeze(-2)
+    return padded.unfold(-1, reach.cells, reach.block)

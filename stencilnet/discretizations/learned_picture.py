@@ -1,0 +1,313 @@
+"""A learned picture of Burgers' equation within cells."""
+
+import copy
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from stencilnet.discretizations.base import patches
+from stencilnet.discretizations.networks import MLP, network_from_spec
+from stencilnet.discretizations.pictures import Branch, TwoBranches
+from stencilnet.equations import Equation, equation_from_spec
+from stencilnet.grid import Grid
+from stencilnet.stencils import CoefficientLayer, NullSpace
+
+_SPEC = {
+    "kind",
+    "equation",
+    "grid",
+    "order",
+    "window",
+    "forcing_window",
+    "network",
+    "weights",
+    "seed",
+    "dtype",
+}
+
+
+class LearnedPicture(TwoBranches):
+    """Two branches within each cell, whose stencils a network chooses.
+
+    Mean, slope and curvature of the left branch are those of WENO's parabola and a
+    correction by three stencils on a window of cells,
+
+        v = v_weno + sum_j c_ij u_(i+j),  c_i = layer(network(inputs_i)) - layer(0),
+
+    where null-space layers make the stencils satisfy the moment conditions of a cell's
+    mean, slope and curvature for any weights: both branches are exact for polynomials
+    of degree below `order`. The right branch is that of the mirror image. Whatever the
+    branches are, the mean of the cell is kept. Untrained it is `WenoParabola`.
+
+    The network sees, without dimension,
+
+        asinh((u_(i+j) - u_i) dx / 2 nu),   asinh(f_(i+j) dx (dx / 2 nu)**2)
+
+    for the cells of a window of the solution and of one of the forcing. So the picture
+    commutes with the mirror `(x, u, f) -> (-x, -u, -f)`, with Galilean boosts and with
+    the scaling of Burgers' equation, and serves any viscosity, spacing and step.
+
+    Args:
+        equation, grid: as `Picture`.
+        order: order of the branches.
+        window: number of cells that stencils and network read, odd.
+        forcing_window: number of cells whose forcing the network reads, odd, or 0.
+        network: a value such as `MLP(32, 32)`, or a module that maps inputs of shape
+            `(*batch, inputs)` to raw numbers of shape `(*batch, outputs)`.
+        weights: as `Weno`.
+        seed: fixes the initial weights of a network given as a value.
+        dtype: of the weights.
+
+    Raises:
+        ValueError: if a window is not odd or does not fit the grid, the window has too
+            few cells for the order, or the network returns another number of values.
+    """
+
+    def __init__(
+        self,
+        equation: Equation,
+        grid: Grid,
+        *,
+        order: int = 3,
+        window: int = 9,
+        forcing_window: int = 7,
+        network: MLP | nn.Module = MLP(32, 32),  # noqa: B008
+        weights: Any = "Z",
+        seed: int = 0,
+        dtype: torch.dtype = torch.float64,
+    ) -> None:
+        super().__init__(equation, grid, weights=weights)
+        for name, size, least in (
+            ("window", window, 3),
+            ("forcing_window", forcing_window, 0),
+        ):
+            if size != int(size) or size < least or (size % 2 == 0 and size):
+                raise ValueError(
+                    f"`{name}` must be an odd number of cells from "
+                    f"{max(least, 1)} on, not {size!r}."
+                )
+            if size > grid.shape[-1]:
+                raise ValueError(
+                    f"A window of {size} cells does not fit a grid of "
+                    f"{grid.shape[-1]}: refine the grid or narrow the window."
+                )
+        self.order, self.window, self.seed = order, window, seed
+        self.forcing_window = forcing_window
+        self.layers = nn.ModuleList(_layers(window, order))
+        self.network = self._network(network)
+        self.to(dtype)
+
+    def _network(self, network: MLP | nn.Module) -> nn.Module:
+        inputs = self.window - 1 + self.forcing_window
+        outputs = sum(layer.inputs for layer in self._coefficient_layers())
+        if isinstance(network, MLP):
+            return network.build(inputs, outputs, seed=self.seed)
+        weights = next(network.parameters(), torch.empty(0))
+        with torch.no_grad():
+            answer = network(torch.zeros(1, inputs).to(weights))
+        if tuple(answer.shape) != (1, outputs):
+            raise ValueError(
+                f"The network maps {inputs} inputs to shape {tuple(answer.shape)}, but "
+                f"the layers take (1, {outputs}): give it {outputs} outputs."
+            )
+        return network
+
+    def _coefficient_layers(self) -> list[CoefficientLayer]:
+        return list(self.layers)  # type: ignore[arg-type]
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return {
+            "order": self.order,
+            "window": self.window,
+            "forcing_window": self.forcing_window,
+            "seed": self.seed,
+            **super().settings,
+        }
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Precision of the weights."""
+        return next(self.network.parameters()).dtype
+
+    def pair(
+        self, u: Float[Tensor, "*batch x"], force: Float[Tensor, "*batch x"] | None
+    ) -> tuple[Branch, Branch]:
+        base = self.parabola(u)
+        differences = patches(u, _around(self.window)) - u.unsqueeze(-1)
+        inputs = self._inputs(u, differences, force)
+        # The mirror image: reversed in space and sign, each group of inputs for itself.
+        groups = inputs.split([self.window - 1, self.forcing_window], dim=-1)
+        image = torch.cat([-group.flip(-1) for group in groups], dim=-1)
+        cells = torch.stack([differences, -differences.flip(-1)])
+        corrections = self._corrections(torch.stack([inputs, image]), cells)
+        left, right = (
+            Branch(*(value[side].to(u) for value in corrections)) for side in (0, 1)
+        )
+        right = right.mirrored()
+        return (
+            Branch(*(a + b for a, b in zip(base, left, strict=True))),
+            Branch(*(a + b for a, b in zip(base, right, strict=True))),
+        )
+
+    def _inputs(
+        self, u: Tensor, differences: Tensor, force: Tensor | None
+    ) -> Float[Tensor, "*batch x inputs"]:
+        """What the network reads, without dimension."""
+        scale = self.scale(u)
+        middle = self.window // 2
+        neighbours = [differences[..., :middle], differences[..., middle + 1 :]]
+        peclet = torch.cat(neighbours, dim=-1) * scale.unsqueeze(-1)
+        forces = u.new_zeros(*u.shape, self.forcing_window)
+        if force is not None and self.forcing_window:
+            strength = (self.grid.spacing[-1] * scale**2 * force).expand_as(u)
+            forces = patches(strength, _around(self.forcing_window))
+        return torch.cat([peclet, forces], dim=-1).asinh().to(self.dtype)
+
+    def _corrections(
+        self,
+        inputs: Float[Tensor, "*batch inputs"],
+        differences: Float[Tensor, "*batch window"],
+    ) -> list[Float[Tensor, "*batch"]]:
+        """What the stencils add to mean, slope and curvature of the left branch."""
+        cells = differences.to(inputs)
+        return [
+            (coefficients * cells).sum(-1) for coefficients in self._stencils(inputs)
+        ]
+
+    def _stencils(
+        self, inputs: Float[Tensor, "*batch inputs"]
+    ) -> list[Float[Tensor, "*batch window"]]:
+        """Corrections of the coefficients, whose moments are zero."""
+        layers = self._coefficient_layers()
+        raw = self.network(inputs).split([layer.inputs for layer in layers], dim=-1)
+        return [
+            layer(numbers) - layer.get_constant("reference", numbers)
+            for layer, numbers in zip(layers, raw, strict=True)
+        ]
+
+    def moment_residual(
+        self,
+        u: Float[Tensor, "*batch x"],
+        force: Float[Tensor, "*batch x"] | None = None,
+    ) -> float:
+        """Largest violation of a moment condition by any stencil over a field."""
+        with torch.no_grad():
+            differences = patches(u, _around(self.window)) - u.unsqueeze(-1)
+            inputs = self._inputs(u, differences, force)
+            stencils = self._stencils(inputs)
+            return max(
+                float(
+                    layer.residual(
+                        stencil + layer.get_constant("reference", stencil)
+                    ).max()
+                )
+                for layer, stencil in zip(
+                    self._coefficient_layers(), stencils, strict=True
+                )
+            )
+
+    def on(self, grid: Grid, equation: Equation | None = None) -> "LearnedPicture":
+        """The same weights on another grid, or for another viscosity."""
+        moved = type(self)(
+            self._same_equation(equation),
+            grid,
+            network=copy.deepcopy(self.network),
+            dtype=self.dtype,
+            **self.settings,
+        )
+        return moved.to(next(self.network.parameters()).device)
+
+    def weights(self) -> dict[str, Tensor]:
+        """Weights of the network by name; a store keeps these."""
+        return {
+            name: value
+            for name, value in self.state_dict().items()
+            if name.startswith("network.")
+        }
+
+    def spec(self) -> dict[str, Any]:
+        """Everything but the weights, as plain values, for `from_spec`.
+
+        Raises:
+            ValueError: if the viscosity differs by sample.
+        """
+        described = getattr(self.network, "spec", None)
+        network = {"kind": "custom", "class": type(self.network).__qualname__}
+        return {
+            "kind": "picture",
+            "equation": self.equation.spec(),
+            "grid": {"shape": list(self.grid.shape), "extent": list(self.grid.extent)},
+            "network": described() if callable(described) else network,
+            "dtype": str(self.dtype).removeprefix("torch."),
+            **self.settings,
+        }
+
+    @classmethod
+    def from_spec(
+        cls,
+        spec: Mapping[str, Any],
+        *,
+        network: nn.Module | None = None,
+        extensions: Iterable[type] = (),
+    ) -> "LearnedPicture":
+        """The untrained picture that `spec` described.
+
+        Args:
+            spec: from `spec`.
+            network: in place of the one that the spec names, of the same shape.
+            extensions: classes of your own that the spec names.
+
+        Raises:
+            ValueError: if the spec lacks an entry or has an unknown one.
+        """
+        if set(spec) != _SPEC or spec["kind"] != "picture":
+            raise ValueError(
+                f"The spec of a learned picture has the entries "
+                f"{', '.join(sorted(_SPEC))}, not {', '.join(sorted(spec))}."
+            )
+        dtypes = {"float32": torch.float32, "float64": torch.float64}
+        if spec["dtype"] not in dtypes:
+            raise ValueError(
+                f"A learned picture has the dtype float32 or float64, not "
+                f"{spec['dtype']!r}."
+            )
+        names = ("order", "window", "forcing_window", "weights", "seed")
+        try:
+            return cls(
+                equation_from_spec(spec["equation"], tuple(extensions)),
+                Grid(tuple(spec["grid"]["shape"]), tuple(spec["grid"]["extent"])),
+                network=network_from_spec(spec["network"])
+                if network is None
+                else network,
+                dtype=dtypes[spec["dtype"]],
+                **{name: spec[name] for name in names},
+            )
+        except (TypeError, KeyError, AttributeError) as error:
+            raise ValueError(
+                f"This is not a learned picture's spec: {error}."
+            ) from None
+
+
+def _around(cells: int) -> tuple[int, ...]:
+    """Consecutive cells, as many on either side of the middle one."""
+    return tuple(range(-(cells // 2), cells // 2 + 1)) if cells else ()
+
+
+def _layers(window: int, order: int) -> list[CoefficientLayer]:
+    """Layers for a cell's mean, slope and curvature, exact below degree `order`.
+
+    The average over a cell is a polynomial of the cell's position where the function
+    is one, so that a stencil for the mean of the middle cell interpolates averages like
+    point values.
+    """
+    offsets = [float(j) for j in _around(window)]
+    return [
+        NullSpace(order=max(order - derivative, 1)).layer(
+            offsets, derivative, averages=derivative > 0
+        )
+        for derivative in (0, 1, 2)
+    ]
