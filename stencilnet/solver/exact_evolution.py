@@ -1,8 +1,7 @@
 """Exact evolution of forced Burgers' equation: kicks, and drifts by Cole and Hopf."""
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 import torch
@@ -18,6 +17,7 @@ from stencilnet.solver.heat_kernel import (
     gauss_legendre,
     kernel_matrix,
 )
+from stencilnet.solver.kicks import Kick, Kicks
 from stencilnet.solver.runge_kutta import Forcing, Step
 from stencilnet.solver.splittings import THREE_DRIFTS, Splitting
 
@@ -26,6 +26,8 @@ _FEWEST_NODES, _MOST_NODES = 8, 32
 _RESOLVED = 1.1
 # Periods of the domain that a drift may look over.
 _MOST_PERIODS = 16
+# Lengths of steps and reaches whose kernels are stored.
+_REMEMBERED = 16
 
 
 @runtime_checkable
@@ -59,21 +61,6 @@ class CellPicture(Protocol):
             Exponents whose exponentials add up to `phi(s) / phi(0)`; so they are 1 at
             the left and `exp(-u dx / 2 nu)` at the right face.
         """
-
-
-class Kick(NamedTuple):
-    """What the forcing adds at one time.
-
-    Attributes:
-        average: to cell averages.
-        shape: to the potential of `u` at the nodes, relative to the left face; none
-            where the forcing is known by its averages only.
-        force: cell averages of the forcing itself.
-    """
-
-    average: Tensor
-    shape: Tensor | None
-    force: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,7 +144,6 @@ class ColeHopf:
                 f" grid)."
             )
         problem = _Problem(rhs, forcing, self)
-        problem.check_viscosity()
 
         def step(t: Any, u: Tensor, dt: Any) -> Tensor:
             if not u.numel():
@@ -168,248 +154,217 @@ class ColeHopf:
 
 
 class _Plan(NamedTuple):
-    """All of a step that does not depend on the state, but for the reach."""
+    """What a step needs beside the state.
+
+    Attributes:
+        kicks: first and last included, or none.
+        matrices: kernels of the drifts.
+        reaches: cells that they take into account.
+        nodes: quadrature nodes of a cell.
+        frame: speed of the frame in which the drifts are computed.
+    """
 
     kicks: list[Kick]
     matrices: list[Tensor]
     reaches: list[Reach]
     nodes: Tensor
+    frame: float
 
 
-@dataclass(eq=False)
 class _Problem:
     """A picture under a forcing, with what its steps share."""
 
-    picture: CellPicture
-    forcing: Any
-    method: ColeHopf
-    matrices: dict[Any, list[Tensor]] = field(default_factory=dict)
-    potentials: dict[int, Callable[..., tuple[Tensor, Tensor, Tensor]]] = field(
-        default_factory=dict
-    )
-
-    def check_viscosity(self) -> None:
-        nu = torch.as_tensor(self.picture.viscosity).detach()
+    def __init__(self, picture: CellPicture, forcing: Any, method: ColeHopf) -> None:
+        self._picture, self._method = picture, method
+        self._kicks = None if forcing is None else Kicks(forcing, picture.grid)
+        self._kernels: dict[Any, list[Tensor]] = {}
+        self._dx = picture.grid.spacing[-1]
+        nu = self._viscosity().detach()
         if not nu.is_meta and not bool((nu > 0).all()):
             raise ValueError(
                 f"Exact evolution divides by the viscosity, which is {float(nu.min())} "
-                f"here: the smallest that a grid takes is about max|u| dx / "
-                f"{2 * LARGEST_EXPONENT:.0f}; take a method with a Riemann solver."
+                f"here: take at least about max|u| dx / {2 * LARGEST_EXPONENT:.0f}, or "
+                f"a method with a Riemann solver."
             )
 
-    @property
-    def scale(self) -> Any:
-        """`dx / 2 nu`."""
-        nu = self.picture.viscosity
-        if isinstance(nu, Tensor):
-            nu = nu.double()
-        return self.picture.grid.spacing[-1] / (2 * nu)
+    def _viscosity(self) -> Float[Tensor, "*sample 1"]:
+        nu = torch.as_tensor(self._picture.viscosity, dtype=torch.float64)
+        return nu.reshape(*nu.shape[:-1], 1)
 
     def advance(self, u: Tensor, plan: _Plan) -> Tensor:
         """One step, in float64 but for the result."""
         state, kicks = u.double(), plan.kicks
+        inverse = 0.5 / self._viscosity()
+        steps = (self._dx * inverse).unsqueeze(-1) * plan.nodes.unsqueeze(-1)
+        frame = plan.frame * steps
         for index, (matrix, reach) in enumerate(
             zip(plan.matrices, plan.reaches, strict=True)
         ):
-            kick = kicks[index] if kicks else None
-            if kick is None:
-                branches = self.picture.branches(state, plan.nodes)
-            elif kick.shape is None:
-                state = state + kick.average
-                branches = self.picture.branches(state, plan.nodes, kick.force)
-            else:
-                # The last step ended with the kick that this one begins with.
-                before = state - kick.average if index == 0 else state
-                added = kick.shape * (2 if index == 0 else 1)
-                state = state + kick.average
-                shape = added * (self.scale_of_potential()).unsqueeze(-2)
-                branches = tuple(
-                    branch - shape
-                    for branch in self.picture.branches(before, plan.nodes, kick.force)
-                )
-            state = drift(state, branches, self.scale, matrix, reach)
+            before, added = state, frame
+            force = None
+            if kicks:
+                kick, force = kicks[index], kicks[index].force
+                state = before + kick.average
+                if kick.shape is None:
+                    before = state
+                else:
+                    # The last step ended with the kick that this one begins with.
+                    twice = index == 0
+                    before = before - kick.average if twice else before
+                    shape = inverse.unsqueeze(-1) * kick.shape
+                    added = frame - (2 * shape if twice else shape)
+            branches = self._picture.branches(before, plan.nodes, force)
+            branches = tuple(branch + added for branch in branches)
+            state = drift(
+                state - plan.frame, branches, self._dx * inverse, matrix, reach
+            )
+            state = state + plan.frame
         return (state + kicks[-1].average if kicks else state).to(u.dtype)
-
-    def scale_of_potential(self) -> Tensor:
-        """`1 / 2 nu`, with an axis for x."""
-        nu = torch.as_tensor(self.picture.viscosity, dtype=torch.float64)
-        return (0.5 / nu).reshape(*nu.shape[:-1], 1)
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     def plan(self, t: Any, u: Tensor, dt: Any) -> _Plan:
-        """Kicks, reaches and matrices of a step; these need numbers, not tensors."""
+        """Kicks, reaches and matrices of a step; these need numbers, not tensors.
+
+        Raises:
+            ValueError: if the step goes back in time, is too short or too long, or the
+                viscosity is too small for the precision.
+        """
         dt = float(dt)
         if not dt > 0:
             raise ValueError(
-                f"Exact evolution cannot go back in time, by a step of {dt:g}: the heat "
-                f"equation has no past; take a Runge-Kutta method."
+                f"Exact evolution cannot go back in time, by a step of {dt:g}: the "
+                f"heat equation has no past; take a Runge-Kutta method."
             )
-        count = self._nodes(dt)
-        nodes, _ = gauss_legendre(count)
-        kicks = self._kicks(t, u, dt, nodes.to(u.device))
-        reaches = self._reaches(u.detach(), dt, kicks)
-        return _Plan(
-            kicks, self._matrices(dt, reaches, count, u), reaches, nodes.to(u.device)
-        )
+        nodes = gauss_legendre(self._node_count(dt))[0].to(u.device)
+        kicks: list[Kick] = []
+        if self._kicks is not None:
+            splitting = self._method.splitting
+            kicks = self._kicks.of_step(splitting, t, dt, nodes, u.shape[-1])
+        reaches, frame = self._reaches(u.detach(), dt, kicks)
+        kernels = self._matrices(dt, reaches, len(nodes), frame, u.device)
+        return _Plan(kicks, kernels, reaches, nodes, frame)
 
-    def _nodes(self, dt: float) -> int:
-        """Quadrature nodes for the shortest drift.
-
-        Raises:
-            ValueError: if the kernel is narrower than their distance.
-        """
-        dx = self.picture.grid.spacing[-1]
-        nu = float(torch.as_tensor(self.picture.viscosity).detach().min())
-        shortest = min(float(drift) for drift in self.method.splitting.drifts)
+    def _node_count(self, dt: float) -> int:
+        """Quadrature nodes for the shortest drift."""
+        nu = float(self._viscosity().detach().min())
+        shortest = min(self._method.splitting.spec()["drifts"])
         deviation = math.sqrt(2 * nu * shortest * dt)
-        needed = math.ceil(dx / (_RESOLVED * deviation))
-        most = self.method.nodes or _MOST_NODES
+        needed = math.ceil(self._dx / (_RESOLVED * deviation))
+        most = self._method.nodes or _MOST_NODES
         if needed > most:
-            best = (dx / (_RESOLVED * most)) ** 2 / (2 * nu * shortest)
+            least = (self._dx / (_RESOLVED * most)) ** 2 / (2 * nu * shortest)
             raise ValueError(
-                f"A step of {dt:.3g} is too short for cells of {dx:.3g}: the heat "
-                f"kernel is narrower than the distance of {most} nodes; take steps of "
-                f"at least {best:.3g}. Longer ones are more accurate."
+                f"A step of {dt:.3g} is too short for cells of {self._dx:.3g}: the "
+                f"heat kernel is narrower than the distance of {most} nodes; take "
+                f"steps of at least {least:.3g}. Longer ones are more accurate."
             )
-        return self.method.nodes or max(_FEWEST_NODES, needed)
+        return self._method.nodes or max(_FEWEST_NODES, needed)
 
-    def _kicks(self, t: Any, u: Tensor, dt: float, nodes: Tensor) -> list[Kick]:
-        if self.forcing is None:
-            return []
-        splitting = self.method.splitting
-        return [
-            self._kick(t + s * dt, (v * dt, g * dt**3, c * dt**5), u, nodes)
-            for s, v, g, c in zip(
-                splitting.times,
-                splitting.kicks,
-                splitting.gradients,
-                splitting.slopes,
-                strict=True,
-            )
-        ]
+    def _reaches(
+        self, u: Tensor, dt: float, kicks: list[Kick]
+    ) -> tuple[list[Reach], float]:
+        """Reaches that no state of the step exceeds, by the maximum principle.
 
-    def _kick(
-        self, t: Any, weights: tuple[Any, Any, Any], u: Tensor, nodes: Tensor
-    ) -> Kick:
-        """The kick `psi += v F + g f**2 + c f**2 f_x` at a time."""
-        dx = self.picture.grid.spacing[-1]
-        v, g, c = weights
-        if hasattr(self.forcing, "within"):
-            count = len(nodes)
-            if count not in self.potentials:
-                faces = torch.tensor([0.0, 1.0]).to(nodes)
-                self.potentials[count] = self.forcing.within(torch.cat([nodes, faces]))
-            integral, force, slope = (
-                value.double() for value in self.potentials[count](t)
-            )
-            potential = v * integral + force**2 * (g + c * slope)
-            left, right = potential[..., -2, :], potential[..., -1, :]
-            mean = (integral[..., -1, :] - integral[..., -2, :]) / dx
-            shape = potential[..., :-2, :] - left.unsqueeze(-2)
-            return Kick((right - left) / dx, shape, mean)
-        mean = self.forcing(t).double()
-        mean = mean.expand(torch.broadcast_shapes(mean.shape, u.shape[-1:]))
-        force, slope = _at_faces(mean, dx)
-        potential = force**2 * (g + c * slope)
-        return Kick(v * mean + (potential.roll(-1, -1) - potential) / dx, None, mean)
-
-    def _reaches(self, u: Tensor, dt: float, kicks: list[Kick]) -> list[Reach]:
-        """Reaches that no state of the step can exceed, by the maximum principle.
-
-        Raises:
-            ValueError: if the viscosity is too small for the precision, or the step
-                looks over too many periods.
+        Also the frame, a speed in whose neighbourhood the states are.
         """
-        # A sample that blew up long ago reaches nowhere.
-        dtype, u = u.dtype, torch.where(u.isfinite(), u, 0.0).double()
+        dtype = u.dtype
+        # A sample that blew up reaches nowhere.
+        u = torch.where(u.isfinite(), u, 0.0).double()
         low, high = float(u.min()), float(u.max())
-        potential = _spread(u)
+        frame = _frame(low, high)
+        viscosity = self._viscosity().detach()
+        # The potential in the frame rises by the mean over a period, and varies by
+        # `spread` within it.
+        mean = float((u.mean(-1) - frame).abs().max())
+        spread = _spread(u)
         reaches = []
-        nu = torch.as_tensor(self.picture.viscosity).detach().double()
-        grid, points = self.picture.grid, u.shape[-1]
-        dx = grid.spacing[-1]
-        for index, t in enumerate(self.method.splitting.drifts):
+        for index, t in enumerate(self._method.splitting.spec()["drifts"]):
             if kicks:
                 average = kicks[index].average.detach()
-                strength = float(average.abs().max()) * (1 + (index == 0))
+                strength = float(average.abs().max()) * (2 if index == 0 else 1)
                 low, high = low - strength, high + strength
-                potential = potential + _spread(average)
-            covered = Reach.cover(
+                spread += _spread(average) * (2 if index == 0 else 1)
+            reach = Reach.cover(
                 (low, high),
-                float(t) * dt,
-                viscosity=float(nu.max()),
-                dx=dx,
-                block=1,
+                t * dt,
+                viscosity=float(viscosity.max()),
+                dx=self._dx,
                 dtype=dtype,
             )
-            if max(abs(covered.left), abs(covered.right)) > _MOST_PERIODS * points:
+            if max(abs(reach.left), abs(reach.right)) > _MOST_PERIODS * u.shape[-1]:
                 raise ValueError(
                     f"A step of {dt:.3g} looks over more than {_MOST_PERIODS} periods "
                     f"of the domain: take shorter steps."
                 )
-            mean = float(u.mean(-1).abs().max())
-            for block in block_lengths(points):
-                reach = covered._replace(block=block)
-                # Of psi over the cells of a block: two bounds.
-                most = min(
-                    potential + mean * reach.cells,
-                    max(abs(low), abs(high)) * reach.cells,
-                )
-                exponent = most * dx / (2 * float(nu.min()))
-                if exponent <= LARGEST_EXPONENT:
-                    break
-            else:
-                smallest = float(nu.min()) * exponent / LARGEST_EXPONENT
-                raise ValueError(
-                    f"The viscosity {float(nu.min()):.3g} is too small for this grid: "
-                    f"exponents of {exponent:.0f} overflow; take at least "
-                    f"{smallest:.3g}, a finer grid, or shorter steps."
-                )
-            reaches.append(reach)
-        return reaches
+            speed = max(abs(low - frame), abs(high - frame))
+            reaches.append(
+                self._blocked(reach, u.shape[-1], (spread, mean, speed), viscosity)
+            )
+        return reaches, frame
+
+    def _blocked(
+        self,
+        reach: Reach,
+        points: int,
+        bounds: tuple[float, float, float],
+        viscosity: Tensor,
+    ) -> Reach:
+        """The reach with blocks so long as no exponent overflows."""
+        spread, mean, speed = bounds
+        smallest = float(viscosity.min())
+        exponent = math.inf
+        for block in block_lengths(points):
+            reach = reach._replace(block=block)
+            most = min(spread + mean * reach.cells, speed * reach.cells)
+            exponent = most * self._dx / (2 * smallest)
+            if exponent <= LARGEST_EXPONENT:
+                return reach
+        raise ValueError(
+            f"The viscosity {smallest:.3g} is too small for this grid: exponents of "
+            f"{exponent:.0f} overflow; take at least "
+            f"{smallest * exponent / LARGEST_EXPONENT:.3g}, a finer grid, or shorter "
+            f"steps."
+        )
 
     def _matrices(
-        self, dt: float, reaches: list[Reach], nodes: int, u: Tensor
+        self,
+        dt: float,
+        reaches: list[Reach],
+        nodes: int,
+        frame: float,
+        device: torch.device,
     ) -> list[Tensor]:
-        """Kernels of the drifts, kept while nothing in them needs gradients."""
-        nu = self.picture.viscosity
-        drifts = self.method.splitting.drifts
-        learned = any(
+        """Kernels of the drifts, stored while nothing in them needs gradients."""
+        nu = self._viscosity()
+        drifts = self._method.splitting.drifts
+        learned = torch.is_grad_enabled() and any(
             isinstance(value, Tensor) and value.requires_grad for value in (nu, *drifts)
         )
-        numbers = tuple(torch.as_tensor(nu).detach().flatten().tolist())
-        key = (f"{dt:.12g}", tuple(reaches), nodes, numbers, u.device)
-        if key in self.matrices:
-            return self.matrices[key]
-        width = 4 * torch.as_tensor(nu, dtype=torch.float64, device=u.device)
-        width = width.reshape(width.shape[:-1]) / self.picture.grid.spacing[-1] ** 2
+        numbers = tuple(nu.detach().flatten().tolist())
+        key = (f"{dt:.12g}", tuple(reaches), nodes, numbers, frame, device)
+        if key in self._kernels and not learned:
+            return self._kernels[key]
+        width = (4 * nu[..., 0] / self._dx**2).to(device)
         matrices = [
-            kernel_matrix(width * (t * dt), reach, nodes)
+            kernel_matrix(width * (t * dt), reach, nodes, frame * t * dt / self._dx)
             for t, reach in zip(drifts, reaches, strict=True)
         ]
-        if not (learned and torch.is_grad_enabled()):
-            self.matrices[key] = matrices
+        if not learned:
+            if len(self._kernels) >= _REMEMBERED:
+                del self._kernels[next(iter(self._kernels))]
+            self._kernels[key] = matrices
         return matrices
 
 
-def _at_faces(
-    mean: Float[Tensor, "*batch x"], dx: float
-) -> tuple[Float[Tensor, "*batch x"], Float[Tensor, "*batch x"]]:
-    """Values and slopes at left faces from cell averages, to sixth order."""
-    pairs = [(mean.roll(j, -1), mean.roll(1 - j, -1)) for j in (1, 2, 3)]
-    values = [37.0, -8.0, 1.0]
-    force = sum(
-        weight * (left + right)
-        for weight, (left, right) in zip(values, pairs, strict=True)
-    )
-    slope = sum(
-        weight * (left - right)
-        for weight, (left, right) in zip([-245.0, 25.0, -2.0], pairs, strict=True)
-    )
-    return force / 60, slope / (180 * dx)
+def _frame(low: float, high: float) -> float:
+    """A speed near the middle of a range; zero unless the mean flow is strong."""
+    if high == low:
+        return low
+    width = 2.0 ** math.ceil(math.log2(high - low))
+    return round((low + high) / 2 / width) * width
 
 
 def _spread(u: Tensor) -> float:
-    """Largest difference within the sums of fields along x."""
-    sums = u.cumsum(-1)
+    """Largest difference between sums along x, without the mean."""
+    sums = (u - u.mean(-1, keepdim=True)).cumsum(-1)
     return float((sums.amax(-1) - sums.amin(-1)).max())

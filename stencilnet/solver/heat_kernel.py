@@ -62,7 +62,6 @@ class Reach(NamedTuple):
         *,
         viscosity: float,
         dx: float,
-        block: int,
         dtype: torch.dtype,
     ) -> "Reach":
         """The reach for states within a range of speeds.
@@ -70,7 +69,8 @@ class Reach(NamedTuple):
         The exponent `psi(y) + (x - y)**2 / 2 h` has its minimum at `y = x - h u(y)`,
         and outside of `[x - h max u - d, x - h min u + d]` it exceeds its value at the
         ends by at least `d**2 / 2 h`. `d` is chosen so that what is left out is below
-        the rounding of `dtype`, and a cell is added, as averages hide extremes.
+        the rounding of `dtype`, and a cell is added, as averages hide extremes. Blocks
+        have one face.
         """
         tail = _TAIL[dtype] * math.sqrt(2 * viscosity * h) + dx
         # An even number of cells, so that a compiler meets few different reaches.
@@ -78,7 +78,7 @@ class Reach(NamedTuple):
             2 * math.ceil((tail + h * speed) / (2 * dx))
             for speed in (speeds[1], -speeds[0])
         )
-        return cls(left, right, block)
+        return cls(left, right, 1)
 
 
 def block_lengths(points: int) -> list[int]:
@@ -91,6 +91,7 @@ def kernel_matrix(
     width: Float[Tensor, "*#sample"],
     reach: Reach,
     nodes: int,
+    shift: float = 0.0,
 ) -> Float[Tensor, "*#sample entry face"]:
     """The kernel from the nodes of the cells around a block to its faces.
 
@@ -98,6 +99,7 @@ def kernel_matrix(
         width: `4 nu h / dx**2`, in float64.
         reach: of the drift.
         nodes: quadrature nodes of a cell.
+        shift: cells by which the frame moves, where `phi` belongs to a moving one.
 
     Returns:
         One row for each node of each cell, nodes first; without the norm of the
@@ -106,7 +108,7 @@ def kernel_matrix(
     positions, weights = (value.to(width.device) for value in gauss_legendre(nodes))
     cell = torch.arange(reach.cells, device=width.device) - reach.left
     offset = cell.unsqueeze(-1) - torch.arange(reach.block, device=width.device)
-    distance = positions.reshape(-1, 1, 1) + offset
+    distance = positions.reshape(-1, 1, 1) + (offset + shift)
     inside = (offset >= -reach.left) & (offset < reach.right)
     kernel = (-(distance**2) / width[..., None, None, None]).exp()
     weighted = weights.reshape(-1, 1, 1) * kernel
