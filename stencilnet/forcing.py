@@ -182,7 +182,7 @@ class RandomForcing:
         """
         like = self.phase
         # All waves of one wavenumber are one; the sine carries the sign.
-        numbers = self.wavenumber.abs().unique()
+        numbers: Tensor = self.wavenumber.abs().unique()  # type: ignore[no-untyped-call]
         same = (self.wavenumber.abs().unsqueeze(-1) == numbers).to(like)
         odd = torch.where(self.wavenumber < 0, -1.0, 1.0).to(like)
         dx = grid.spacing[-1]

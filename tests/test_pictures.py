@@ -114,7 +114,9 @@ def test_the_mirror_image_has_the_mirrored_picture(picture):
     phi = values(method, u, nodes, force)
     image = values(method, -u.flip(-1), nodes, -force.flip(-1))
     # Relative to the other face, from the other side.
-    expected = phi.flip(-1).flip(-2) / (-method.scale(u) * u.flip(-1)).exp().unsqueeze(-2)
+    expected = phi.flip(-1).flip(-2) / (-method.scale(u) * u.flip(-1)).exp().unsqueeze(
+        -2
+    )
     assert torch.allclose(image, expected, rtol=1e-10)
 
 

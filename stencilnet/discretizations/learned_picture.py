@@ -140,7 +140,8 @@ class LearnedPicture(TwoBranches):
         differences = patches(u, _around(self.window)) - u.unsqueeze(-1)
         inputs = self._inputs(u, differences, force)
         # The mirror image: reversed in space and sign, each group of inputs for itself.
-        groups = inputs.split([self.window - 1, self.forcing_window], dim=-1)
+        seen = self.window - 1
+        groups = inputs[..., :seen], inputs[..., seen:]
         image = torch.cat([-group.flip(-1) for group in groups], dim=-1)
         cells = torch.stack([differences, -differences.flip(-1)])
         corrections = self._corrections(torch.stack([inputs, image]), cells)

@@ -98,7 +98,7 @@ class Picture(Discretization):
         return viscosity
 
     def scale(self, u: Tensor) -> Tensor:
-        """`dx / 2 nu`, in the precision of a state; cell Peclet numbers are `u` in it."""
+        """`dx / 2 nu` in the precision of a state: `scale * u` are Peclet numbers."""
         return (self.grid.spacing[-1] / 2) / torch.as_tensor(self.viscosity).to(u)
 
     def stable_step(
@@ -120,10 +120,12 @@ class Picture(Discretization):
         Args:
             u: any fields; only their extremes count.
             integrator: `ColeHopf`.
-            states, growth: without effect.
+            states: without effect.
+            growth: without effect.
 
         Raises:
             TypeError: if the integrator needs a right-hand side.
+            ValueError: if `u` is not finite.
         """
         if not hasattr(integrator, "splitting"):
             return float(self.forward(u).sum())

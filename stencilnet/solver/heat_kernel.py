@@ -91,7 +91,7 @@ def kernel_matrix(
     width: Float[Tensor, "*#sample"],
     reach: Reach,
     nodes: int,
-    shift: float = 0.0,
+    shift: float | Tensor = 0.0,
 ) -> Float[Tensor, "*#sample entry face"]:
     """The kernel from the nodes of the cells around a block to its faces.
 

@@ -46,7 +46,8 @@ class Kicks:
 
         Args:
             splitting: of the step.
-            t, dt: start and length.
+            t: start, as a forcing takes it.
+            dt: length.
             nodes: positions in cells, 0 at the left and 1 at the right face.
             points: of the grid.
         """
@@ -83,7 +84,7 @@ class Kicks:
             shape = potential[..., :-2, :] - left.unsqueeze(-2)
             return Kick((right - left) / dx, shape, mean)
         mean = self._forcing(t).double()
-        mean = mean.expand(torch.broadcast_shapes(mean.shape, (points,)))
+        mean = mean.expand(*mean.shape[:-1], points)
         force, slope = _at_faces(mean, dx)
         potential = force**2 * (g + c * slope)
         return Kick(v * mean + (potential.roll(-1, -1) - potential) / dx, None, mean)
@@ -94,13 +95,9 @@ def _at_faces(
 ) -> tuple[Float[Tensor, "*batch x"], Float[Tensor, "*batch x"]]:
     """Values and slopes at left faces from cell averages, to sixth order."""
     pairs = [(mean.roll(j, -1), mean.roll(1 - j, -1)) for j in (1, 2, 3)]
-    values = [37.0, -8.0, 1.0]
-    force = sum(
-        weight * (left + right)
-        for weight, (left, right) in zip(values, pairs, strict=True)
-    )
-    slope = sum(
-        weight * (left - right)
-        for weight, (left, right) in zip([-245.0, 25.0, -2.0], pairs, strict=True)
-    )
+    force, slope = torch.zeros_like(mean), torch.zeros_like(mean)
+    weights = ((37.0, -245.0), (-8.0, 25.0), (1.0, -2.0))
+    for (value, difference), (left, right) in zip(weights, pairs, strict=True):
+        force = force + value * (left + right)
+        slope = slope + difference * (left - right)
     return force / 60, slope / (180 * dx)
