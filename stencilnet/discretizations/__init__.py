@@ -10,6 +10,7 @@ from stencilnet.discretizations.classical import CLASSICAL, Classical, classical
 from stencilnet.discretizations.dg import DiscontinuousGalerkin
 from stencilnet.discretizations.finite_difference import FiniteDifference
 from stencilnet.discretizations.learned import LearnedStencil, constraints_from_spec
+from stencilnet.discretizations.learned_picture import LearnedPicture
 from stencilnet.discretizations.muscl import (
     LIMITERS,
     MINMOD,
@@ -20,6 +21,14 @@ from stencilnet.discretizations.muscl import (
     Muscl,
 )
 from stencilnet.discretizations.networks import MLP, Perceptron, network_from_spec
+from stencilnet.discretizations.pictures import (
+    Linear,
+    Parabola,
+    Picture,
+    SubCellShocks,
+    TwoBranches,
+    WenoParabola,
+)
 from stencilnet.discretizations.reconstruction import Reconstruction
 from stencilnet.discretizations.spectral import PseudoSpectral
 from stencilnet.discretizations.weno import Weno
@@ -36,14 +45,21 @@ __all__ = [
     "DiscontinuousGalerkin",
     "Discretization",
     "FiniteDifference",
+    "LearnedPicture",
     "LearnedStencil",
     "Limiter",
+    "Linear",
     "Muscl",
+    "Parabola",
     "Perceptron",
+    "Picture",
     "PseudoSpectral",
     "Reconstruction",
     "StencilMethod",
+    "SubCellShocks",
+    "TwoBranches",
     "Weno",
+    "WenoParabola",
     "classical",
     "constraints_from_spec",
     "network_from_spec",

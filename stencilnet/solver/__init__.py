@@ -10,6 +10,8 @@ from stencilnet.solver.base import (
     evaluate,
 )
 from stencilnet.solver.catalogue import INTEGRATORS
+from stencilnet.solver.exact_evolution import ColeHopf
+from stencilnet.solver.exact_step import CellPicture
 from stencilnet.solver.exponential import (
     ETDRK4,
     ETDRK4B,
@@ -33,20 +35,37 @@ from stencilnet.solver.runge_kutta import (
     RungeKutta,
 )
 from stencilnet.solver.semilinear import SemilinearIntegrator
+from stencilnet.solver.splittings import (
+    CHIN_4A,
+    CHIN_4B,
+    FOUR_DRIFTS,
+    FOUR_LONG_DRIFTS,
+    STRANG,
+    THREE_DRIFTS,
+    Splitting,
+)
 from stencilnet.solver.steps import Adaptive, StableStep
 
 __all__ = [
     "ARS222",
     "ARS443",
+    "CHIN_4A",
+    "CHIN_4B",
     "ETDRK4",
     "ETDRK4B",
+    "FOUR_DRIFTS",
+    "FOUR_LONG_DRIFTS",
     "IFRK4",
     "INTEGRATORS",
     "RK4",
     "SSPRK3",
+    "STRANG",
+    "THREE_DRIFTS",
     "Adaptive",
     "AdaptiveSolution",
     "BogackiShampine32",
+    "CellPicture",
+    "ColeHopf",
     "DormandPrince54",
     "EmbeddedPair",
     "Euler",
@@ -62,6 +81,7 @@ __all__ = [
     "RightHandSide",
     "RungeKutta",
     "SemilinearIntegrator",
+    "Splitting",
     "StableStep",
     "Step",
     "TimeDifferencing",

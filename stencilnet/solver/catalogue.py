@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from stencilnet.solver.base import Integrator
+from stencilnet.solver.exact_evolution import ColeHopf
 from stencilnet.solver.exponential import ETDRK4, ETDRK4B, IFRK4
 from stencilnet.solver.implicit_explicit import ARS222, ARS443
 from stencilnet.solver.runge_kutta import (
@@ -30,6 +31,7 @@ INTEGRATORS: Mapping[str, Integrator] = MappingProxyType(
         "IFRK4": IFRK4,
         "ARS222": ARS222,
         "ARS443": ARS443,
+        "ColeHopf": ColeHopf(),
     }
 )
 """The integrators by the names that configs and stores use, explicit ones first."""

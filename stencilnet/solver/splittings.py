@@ -212,4 +212,14 @@ CHIN_4B = Splitting(
 """Three drifts, kicks at Gauss' points (Chin 1997, Eq. 26)."""
 
 THREE_DRIFTS = Splitting.symmetric((0.28727,), (), (-0.07144,), (-1.317e-4, 2.0936e-4))
-"""Three drifts, optimized for forced shocks (P1, a step of 0.4)."""
+"""Three drifts, optimized on P1 for steps of 0.4; the default."""
+
+FOUR_DRIFTS = Splitting.symmetric(
+    (0.18895,), (0.05911,), (-0.03094, 0.33337), (-8.93e-6, 3.041e-5, -1.92e-6)
+)
+"""Four drifts, optimized on P1 for steps of 8/15: the least error per drift."""
+
+FOUR_LONG_DRIFTS = Splitting.symmetric(
+    (0.1874,), (0.05821,), (-0.01, 0.31066), (-2.61e-6, -8.39e-6, 1.765e-5)
+)
+"""Four drifts, optimized on P2 for steps of 1.6."""

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from stencilnet.discretizations import LearnedStencil
+from stencilnet.discretizations import LearnedPicture, LearnedStencil
 from stencilnet.equations import Equation
 from stencilnet.grid import Grid
 from stencilnet.storage import StoredOperator, read_operator, write_operator
@@ -31,7 +31,7 @@ def moved(operator: LearnedStencil, grid: Grid, equation: Equation) -> LearnedSt
 
 
 def save_operator(
-    operator: LearnedStencil,
+    operator: LearnedStencil | LearnedPicture,
     path: Path | str,
     *,
     attributes: Mapping[str, Any] | None = None,
@@ -63,8 +63,10 @@ def load_operator(
     *,
     network: nn.Module | None = None,
     extensions: Iterable[type] = (),
-) -> tuple[LearnedStencil, StoredOperator]:
+) -> tuple[Any, StoredOperator]:
     """A learned operator and the store it comes from, weights bit for bit.
+
+    A `LearnedStencil`, or a `LearnedPicture` for exact evolution.
 
     Args:
         path: of the store.
@@ -79,9 +81,10 @@ def load_operator(
     """
     path = Path(path)
     stored = read_operator(path)
-    operator = LearnedStencil.from_spec(
-        stored.spec, network=network, extensions=extensions
+    kind: Any = (
+        LearnedPicture if stored.spec.get("kind") == "picture" else LearnedStencil
     )
+    operator = kind.from_spec(stored.spec, network=network, extensions=extensions)
     set_weights(operator, stored, path)
     return operator, stored
 
@@ -96,7 +99,9 @@ def habits(stored: StoredOperator) -> tuple[str, float | None]:
     return name, None if step is None else float(step)
 
 
-def set_weights(operator: LearnedStencil, stored: StoredOperator, path: Path) -> None:
+def set_weights(
+    operator: LearnedStencil | LearnedPicture, stored: StoredOperator, path: Path
+) -> None:
     """Gives an operator the weights of a store.
 
     Raises:
