@@ -27,6 +27,7 @@ from stencilnet.report import write_json
 from stencilnet.solver import (
     CHIN_4A,
     CHIN_4B,
+    FIVE_DRIFTS,
     FOUR_DRIFTS,
     FOUR_LONG_DRIFTS,
     STRANG,
@@ -58,6 +59,7 @@ splittings = {
     "4b": CHIN_4B,
     "three": THREE_DRIFTS,
     "four": FOUR_DRIFTS,
+    "five": FIVE_DRIFTS,
     "four_long": FOUR_LONG_DRIFTS,
 }
 # Steps for the splittings alone, such that drifts cost about as much.
@@ -69,10 +71,17 @@ alone = {
     ("p1", "four"): (1.6 / 3, 0.6, 0.8),
     ("p2", "three"): (0.8, 1.2, 1.6),
     ("p2", "four_long"): (1.6, 2.0),
+    ("p2", "five"): (2.0,),
 }
 steps = {
     "p1": (("three", 0.4), ("three", 0.6), ("four", 0.6), ("four", 0.8)),
-    "p2": (("three", 0.8), ("four_long", 1.6), ("four_long", 2.0), ("four_long", 2.4)),
+    "p2": (
+        ("three", 0.8),
+        ("four_long", 1.6),
+        ("five", 2.0),
+        ("four_long", 2.0),
+        ("four_long", 2.4),
+    ),
 }
 pictures = {
     "linear": Linear,
@@ -135,10 +144,10 @@ def error(
 rows = []
 for (problem, name), lengths in track(alone.items(), description="Splittings"):
     config, store = stores[problem, fine]
-    picture = WenoParabola(equation_of(config), grid_of(store))
+    method: Picture = WenoParabola(equation_of(config), grid_of(store))
     for step in lengths:
         splitting = splittings[name]
-        found = error(picture, problem, splitting, step, 4)
+        found = error(method, problem, splitting, step, 4)
         drifts = len(splitting.drifts) / step
         rows.append(("splitting alone", problem, fine, name, step, drifts, found))
 for (problem, points), (config, store) in track(
@@ -147,25 +156,26 @@ for (problem, points), (config, store) in track(
     if points not in grids:
         continue
     for label, kind in pictures.items():
-        picture = kind(equation_of(config), grid_of(store))
+        method = kind(equation_of(config), grid_of(store))
         for name, step in steps[problem]:
             splitting = splittings[name]
-            found = error(picture, problem, splitting, step, None)
+            found = error(method, problem, splitting, step, None)
             drifts = len(splitting.drifts) / step
             rows.append((label, problem, points, name, step, drifts, found))
 for path in sorted(arguments.operators.glob("*.zarr")):
     operator, stored = load_operator(path)
     for regime in stored.attributes["regimes"]:
-        problem, points, step = regime.split("-")
-        config, store = stores[problem, int(points)]
-        picture = operator.on(grid_of(store), equation_of(config))
+        problem, cells, trained = regime.split("-")
+        points = int(cells)
+        config, store = stores[problem, points]
+        method = operator.on(grid_of(store), equation_of(config))
         for name, length in steps[problem]:
-            if math.isclose(length, float(step)):
+            if math.isclose(length, float(trained)):
                 splitting = splittings[name]
-                found = error(picture, problem, splitting, length, None)
+                found = error(method, problem, splitting, length, None)
                 drifts = len(splitting.drifts) / length
                 label = path.name.removesuffix(".zarr")
-                rows.append((label, problem, int(points), name, length, drifts, found))
+                rows.append((label, problem, points, name, length, drifts, found))
 
 # Tables
 

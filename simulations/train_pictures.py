@@ -19,6 +19,7 @@ from stencilnet.discretizations import MLP, LearnedPicture
 from stencilnet.progress import bars
 from stencilnet.report import write_json
 from stencilnet.solver import (
+    FIVE_DRIFTS,
     FOUR_DRIFTS,
     FOUR_LONG_DRIFTS,
     THREE_DRIFTS,
@@ -79,7 +80,6 @@ general = Plan(
     start="burgers-start",
 )
 tuned = PictureRecipe(updates=8_000, learning_rate=3e-3)
-wide = {"hidden": (64, 64), "window": 13, "forcing_window": 9}
 plans = {
     "burgers-start": start,
     "burgers": general,
@@ -92,17 +92,21 @@ plans = {
     "burgers-p1-16": Plan(
         (("p1", 16, 0.8, FOUR_DRIFTS),),
         PictureRecipe(updates=6_000, horizons=(1, 1, 1, 2, 3)),
-        **wide,
+        hidden=(64, 64),
+        window=13,
+        forcing_window=9,
     ),
     "burgers-p2-32": Plan(
-        (("p2", 32, 2.0, FOUR_LONG_DRIFTS),),
+        (("p2", 32, 2.0, FIVE_DRIFTS),),
         replace(tuned, horizons=(1, 1, 1, 2, 3)),
         start="burgers-start",
     ),
     "burgers-p2-16": Plan(
         (("p2", 16, 2.4, FOUR_LONG_DRIFTS),),
         PictureRecipe(updates=6_000, horizons=(1, 1, 1, 2, 3)),
-        **wide,
+        hidden=(64, 64),
+        window=13,
+        forcing_window=9,
     ),
 }
 

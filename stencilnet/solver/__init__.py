@@ -38,6 +38,7 @@ from stencilnet.solver.semilinear import SemilinearIntegrator
 from stencilnet.solver.splittings import (
     CHIN_4A,
     CHIN_4B,
+    FIVE_DRIFTS,
     FOUR_DRIFTS,
     FOUR_LONG_DRIFTS,
     STRANG,
@@ -53,6 +54,7 @@ __all__ = [
     "CHIN_4B",
     "ETDRK4",
     "ETDRK4B",
+    "FIVE_DRIFTS",
     "FOUR_DRIFTS",
     "FOUR_LONG_DRIFTS",
     "IFRK4",

@@ -223,3 +223,11 @@ FOUR_LONG_DRIFTS = Splitting.symmetric(
     (0.1874,), (0.05821,), (-0.01, 0.31066), (-2.61e-6, -8.39e-6, 1.765e-5)
 )
 """Four drifts, optimized on P2 for steps of 1.6."""
+
+FIVE_DRIFTS = Splitting.symmetric(
+    (0.1329, 0.23496),
+    (0.04084,),
+    (-0.00549, 0.17022),
+    (-1.65e-6, 5.0e-7, 2.2e-6),
+)
+"""Five drifts, optimized on P2 for steps of 2."""

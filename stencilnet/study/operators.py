@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,11 @@ from torch import nn
 
 from stencilnet.discretizations import LearnedPicture, LearnedStencil
 from stencilnet.equations import Equation
+from stencilnet.errors import nearest
 from stencilnet.grid import Grid
 from stencilnet.storage import StoredOperator, read_operator, write_operator
+
+_PRETRAINED = Path(str(resources.files("stencilnet"))) / "pretrained"
 
 
 def moved(operator: LearnedStencil, grid: Grid, equation: Equation) -> LearnedStencil:
@@ -69,7 +73,7 @@ def load_operator(
     A `LearnedStencil`, or a `LearnedPicture` for exact evolution.
 
     Args:
-        path: of the store.
+        path: of the store, or the name of a pretrained operator, see `pretrained`.
         network: a module of the shape of the stored one, where that is not one of the
             package's; it receives the stored weights.
         extensions: classes of your own that the operator was built from, such as its
@@ -87,6 +91,28 @@ def load_operator(
     operator = kind.from_spec(stored.spec, network=network, extensions=extensions)
     set_weights(operator, stored, path)
     return operator, stored
+
+
+def pretrained() -> list[str]:
+    """Names of the operators that come with the package, for `load_operator`.
+
+    `burgers` is a `LearnedPicture` for exact evolution at any viscosity, spacing and
+    amplitude; the others were trained for one problem and grid. Their stores name the
+    regimes, the splitting and the step that they were trained with.
+    """
+    return sorted(path.stem for path in _PRETRAINED.glob("*.zarr"))
+
+
+def _existing(path: Path) -> Path:
+    """A path, or that of a pretrained operator."""
+    if path.exists() or path.suffix or len(path.parts) != 1:
+        return path
+    if path.name not in pretrained():
+        raise FileNotFoundError(
+            f"There is neither a store {str(path)!r} nor a pretrained operator of that "
+            f"name, {nearest(path.name, pretrained())}."
+        )
+    return _PRETRAINED / f"{path.name}.zarr"
 
 
 def habits(stored: StoredOperator) -> tuple[str, float | None]:
