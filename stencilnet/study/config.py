@@ -90,8 +90,8 @@ class Reference(Section):
     """Accuracy of the pseudo-spectral reference.
 
     Attributes:
-        points: of its grid; "auto" takes the fewest, by doubling, with which a trial of
-            some trajectories is resolved, and steps that meet the tolerance.
+        points: of its grid; "auto" takes the fewest, by doubling, that resolve the
+            trajectories, and steps, by halving, that meet the tolerance.
         courant: step in units of the shorter of the advective and the diffusive time,
             see `generate`.
         tolerance: largest self-convergence error accepted, relative.

@@ -24,7 +24,7 @@ from stencilnet.study.problem import (
 from stencilnet.study.reference import coarsening, onto
 from stencilnet.study.resolution import (
     Accuracy,
-    resolving_grid,
+    resolve,
     solve_reference,
 )
 
@@ -105,10 +105,10 @@ def generate(
     accuracy = Accuracy(**config.reference.model_dump(exclude={"points"}))
     if config.reference.points == "auto":
         coarsest = _coarsest_reference(config)
-        fine, accuracy = resolving_grid(problem, coarsest, accuracy, progress=progress)
+        fine, modes, quality = resolve(problem, coarsest, accuracy, progress=progress)
     else:
         fine = Grid.line(config.reference.points, config.problem.length)
-    modes, quality = solve_reference(problem, fine, accuracy, progress=progress)
+        modes, quality = solve_reference(problem, fine, accuracy, progress=progress)
 
     kept = len(problem.times) - problem.start
     times = times_of(kept - 1, config.problem.interval)
@@ -133,7 +133,7 @@ def generate(
                     "spectral_tail": quality.spectral_tail,
                     "steps": quality.steps,
                     "reference_points": fine.shape[-1],
-                    "courant": accuracy.courant,
+                    "courant": quality.courant,
                 },
             )
             path = targets[split, grid, averages]
