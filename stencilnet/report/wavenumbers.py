@@ -94,7 +94,7 @@ def draw_symbols(
             band(axis, k_dx, *ends, style["color"])
         axis.plot(k_dx, quantiles.sel(quantile=0.5), label=label, **style)
     name = str(certificate["derivative"].values)
-    power = f"^{order}" if order > 1 else ""
+    power = f"^{order}" if order != 1 else ""
     axes[0].set_ylabel(f"{formula(name)}:  $(k^* \\Delta x){power}$")
 
 
@@ -132,9 +132,11 @@ def _shared_derivatives(
 
 
 def formula(name: str) -> str:
-    """The name of a derivative, such as `u_xx` or `u_left`, as a formula."""
+    """The name of a derivative, such as `u_xx` or `u_inner_left`, as a formula."""
     letter, _, index = name.partition("_")
     if not index:
         return f"${letter}$"
-    roman = "" if set(index) == {"x"} else r"\rm "
-    return f"${letter}_{{{roman}{index}}}$"
+    if set(index) == {"x"}:
+        return f"${letter}_{{{index}}}$"
+    words = index.replace("_", r"\ ")
+    return rf"${letter}_{{\rm {words}}}$"
