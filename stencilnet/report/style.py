@@ -109,7 +109,7 @@ def package_style() -> Iterator[None]:
         yield
 
 
-def save(figure: Figure, path: Path) -> list[Path]:
+def save(figure: Figure, path: Path | str) -> list[Path]:
     """Writes a figure as PNG and PDF.
 
     Args:
@@ -129,8 +129,9 @@ def save(figure: Figure, path: Path) -> list[Path]:
     return figure_paths(path)
 
 
-def figure_paths(path: Path) -> list[Path]:
+def figure_paths(path: Path | str) -> list[Path]:
     """The files that `save` writes."""
+    path = Path(path)
     return [path.with_name(f"{path.name}.{kind}") for kind in ("png", "pdf")]
 
 

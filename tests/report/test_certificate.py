@@ -186,6 +186,16 @@ def test_the_figure_of_a_classical_method_has_the_panels_there_are(
         certificate_figure(empty)
 
 
+def test_symmetric_stencils_are_drawn_without_their_rounding(make_certificate):
+    certificate = make_certificate()
+    parts = certificate["modified_wavenumber"]
+    parts[:, 1] = 1e-16 * np.cos(parts["k_dx"])
+    imaginary = certificate_figure(certificate).subfigs[0].axes[1]
+    median = imaginary.get_lines()[1].get_ydata()
+    assert (median == 0).all()
+    assert imaginary.get_ylim()[1] > 1e-3
+
+
 def test_modified_wavenumbers_of_several_methods_share_a_figure(
     make_certificate, spectral
 ):
