@@ -30,18 +30,20 @@ base = load_config(study.options["config"])
 points, forcing = base.operator.points, base.forcing
 assert forcing is not None, "the conditions change a forcing: name a config with one"
 viscosity = base.problem.equation["viscosity"]
+coarsest = base.reference.points
+finer = coarsest if coarsest == "auto" else 2 * coarsest
 doubled = [2 * wavenumber for wavenumber in forcing.wavenumbers]
 conditions = {
     "as trained": [],
     "half the viscosity": [
         f"problem.equation.viscosity={viscosity / 2}",
-        f"reference.points={2 * base.reference.points}",
+        f"reference.points={finer}",
     ],
     "forcing x 1.4": [f"forcing.amplitude={1.4 * forcing.amplitude}"],
     "domain x 2": [
         f"problem.length={4 * math.pi}",
         f"forcing.wavenumbers={doubled}",
-        f"reference.points={2 * base.reference.points}",
+        f"reference.points={finer}",
         f"data.averages=[{2 * points}]",
         f"data.values=[{2 * points}]",
         f"comparison.points=[{2 * points}]",
