@@ -94,7 +94,8 @@ STYLE: Mapping[str, Any] = MappingProxyType(
 )
 """The package's matplotlib parameters, see `package_style`."""
 
-WIDTH = 6.9  # inches, both columns of a journal's page
+WIDTH = 6.9
+"""Width of a figure in inches, both columns of a journal's page."""
 
 
 @contextmanager
