@@ -1,3 +1,4 @@
+import io
 import math
 
 import numpy as np
@@ -6,6 +7,7 @@ import torch
 import xarray as xr
 import zarr
 from helpers import randomize, smooth_field
+from rich.console import Console
 from studies import generated
 
 from stencilnet import (
@@ -37,9 +39,9 @@ from stencilnet.discretizations import (
     frozen_stencils,
     lipschitz_bound,
 )
-from stencilnet.equations import Advection, FisherKPP
+from stencilnet.equations import Advection, FisherKPP, KortewegDeVries
 from stencilnet.report import certificate_figure, certificate_table
-from stencilnet.solver import Euler
+from stencilnet.solver import INTEGRATORS, Euler
 from stencilnet.stencils import Dissipation, Unconstrained
 from stencilnet.storage import trajectories
 
@@ -53,6 +55,12 @@ def learned(grid=GRID, seed=1, *, equation=None, **settings):
     if seed:
         randomize(operator, seed)
     return operator
+
+
+def printed(certificate):
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(certificate_table(certificate))
+    return console.export_text()
 
 
 def data_for(operator, samples=2, length=5, growth=2.0):
@@ -347,6 +355,29 @@ def test_linearized_stencils_act_like_the_method_on_small_changes():
         )
         actual = (moved[0][name] - moved[1][name]) / 2
         torch.testing.assert_close(predicted, actual, rtol=1e-4, atol=1e-10)
+
+
+@pytest.mark.parametrize("name", ["ETDRK4", "IFRK4", "ARS443", "RK4"])
+def test_a_certificate_takes_every_integrator(name):
+    method = FiniteDifference(KortewegDeVries(), GRID)
+    found = certify(method, data_for(method), integrator=INTEGRATORS[name])
+    explicit = name == "RK4"
+    assert ("stable_step_of_data" in found) == ("amplification" in found) == explicit
+    assert float(found["step"]) <= float(found["stable_step"]) / 2
+    assert not found["blow_up"].any()
+    assert "largest stable" in printed(found)
+    certificate_figure(found)
+
+
+def test_the_rollouts_of_a_certificate_use_its_integrator():
+    method = FiniteDifference(KortewegDeVries(), GRID)
+    data = data_for(method)
+    errors = [
+        certify(method, data, integrator=integrator, step=0.005)["relative_l2"].values
+        for integrator in (INTEGRATORS["ETDRK4"], RK4)
+    ]
+    assert not np.array_equal(*errors)
+    np.testing.assert_allclose(*errors, rtol=1e-2)
 
 
 def test_discretizations_of_ones_own_are_certified():
