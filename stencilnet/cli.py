@@ -25,18 +25,23 @@ from stencilnet.report import (
     write_report,
 )
 from stencilnet.storage import refuse_existing
-from stencilnet.study.comparison import compare_study
-from stencilnet.study.config import Config, load_config
-from stencilnet.study.demonstration import demo as run_demo
-from stencilnet.study.denoising import compare_denoisers
-from stencilnet.study.denoising import denoise as denoise_store
-from stencilnet.study.extensions import imported
-from stencilnet.study.figures import save_training_figures, training_figure_paths
-from stencilnet.study.generation import generate as generate_data
-from stencilnet.study.outline import check_study, outline
-from stencilnet.study.simulation import simulate as run_simulation
-from stencilnet.study.training import train as train_operator
-from stencilnet.study.verification import verify as verify_store
+from stencilnet.study import (
+    Config,
+    check_study,
+    compare_denoisers,
+    compare_study,
+    imported,
+    load_config,
+    outline,
+    save_training_figures,
+    training_figure_paths,
+)
+from stencilnet.study import demo as run_demo
+from stencilnet.study import denoise as denoise_store
+from stencilnet.study import generate as generate_data
+from stencilnet.study import simulate as run_simulation
+from stencilnet.study import train as train_operator
+from stencilnet.study import verify as verify_store
 
 app = typer.Typer(
     add_completion=False,

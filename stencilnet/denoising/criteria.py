@@ -160,6 +160,7 @@ class CrossValidation(Criterion):
 CRITERIA: Mapping[str, type[Criterion]] = MappingProxyType(
     {criterion.kind: criterion for criterion in (Sure, Gcv, CrossValidation)}
 )
+"""The criteria by the kinds that specs and configs use."""
 
 
 def criterion_from_spec(spec: str | Mapping[str, Any]) -> Criterion:

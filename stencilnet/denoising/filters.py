@@ -154,3 +154,4 @@ FILTERS: Mapping[str, Filter] = MappingProxyType(
         "tikhonov": Filter(_tikhonov, _weights),
     }
 )
+"""Linear filters to compare with, by name."""

@@ -47,6 +47,7 @@ class L2Squared(Penalty):
 PENALTIES: Mapping[str, type[Penalty]] = MappingProxyType(
     {penalty.kind: penalty for penalty in (L1, L2, L2Squared)}
 )
+"""The penalties by the kinds that specs and configs use."""
 
 
 def penalty_from_spec(spec: str | Mapping[str, Any]) -> Penalty:

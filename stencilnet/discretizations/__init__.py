@@ -10,6 +10,7 @@ from stencilnet.discretizations.classical import CLASSICAL, Classical, classical
 from stencilnet.discretizations.dg import DiscontinuousGalerkin
 from stencilnet.discretizations.finite_difference import FiniteDifference
 from stencilnet.discretizations.learned import LearnedStencil, constraints_from_spec
+from stencilnet.discretizations.lipschitz import lipschitz_bound, local_lipschitz
 from stencilnet.discretizations.muscl import (
     LIMITERS,
     MINMOD,
@@ -21,7 +22,9 @@ from stencilnet.discretizations.muscl import (
 )
 from stencilnet.discretizations.networks import MLP, Perceptron, network_from_spec
 from stencilnet.discretizations.reconstruction import Reconstruction
+from stencilnet.discretizations.refinement import Refinement, refine
 from stencilnet.discretizations.spectral import PseudoSpectral
+from stencilnet.discretizations.symbols import FrozenStencils, frozen_stencils
 from stencilnet.discretizations.weno import Weno
 
 __all__ = [
@@ -36,17 +39,23 @@ __all__ = [
     "DiscontinuousGalerkin",
     "Discretization",
     "FiniteDifference",
+    "FrozenStencils",
     "LearnedStencil",
     "Limiter",
     "Muscl",
     "Perceptron",
     "PseudoSpectral",
     "Reconstruction",
+    "Refinement",
     "StencilMethod",
     "Weno",
     "classical",
     "constraints_from_spec",
+    "frozen_stencils",
+    "lipschitz_bound",
+    "local_lipschitz",
     "network_from_spec",
     "patches",
+    "refine",
     "shifted",
 ]

@@ -49,9 +49,16 @@ def _superbee(a: Tensor, b: Tensor) -> Tensor:
 
 
 MINMOD = Limiter("minmod", _minmod)
+"""The most dissipative of the limiters: the smaller jump."""
+
 MONOTONIZED_CENTRAL = Limiter("mc", _monotonized_central)
+"""The central slope, limited by twice the jumps (van Leer 1977)."""
+
 VAN_LEER = Limiter("van_leer", _van_leer)
+"""The harmonic mean of the jumps, smooth where they have one sign (van Leer 1974)."""
+
 SUPERBEE = Limiter("superbee", _superbee)
+"""The steepest of the limiters that are TVD (Roe 1985)."""
 
 LIMITERS: Mapping[str, Limiter] = MappingProxyType(
     {

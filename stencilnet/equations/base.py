@@ -121,7 +121,10 @@ class Equation(abc.ABC):  # noqa: B024
                     f"The {name} of {type(self).__name__} differs by sample: only an "
                     f"equation with one value can be stored."
                 )
-        parameters = {name: float(value) for name, value in vars(self).items()}
+        parameters = {
+            name: value.item() if isinstance(value, Tensor) else float(value)
+            for name, value in vars(self).items()
+        }
         return {"name": type(self).__name__, **parameters}
 
     def with_tensors(self, tensors: dict[str, Tensor]) -> "Equation":

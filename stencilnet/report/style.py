@@ -94,7 +94,8 @@ STYLE: Mapping[str, Any] = MappingProxyType(
 )
 """The package's matplotlib parameters, see `package_style`."""
 
-WIDTH = 6.9  # inches, both columns of a journal's page
+WIDTH = 6.9
+"""Width of a figure in inches, both columns of a journal's page."""
 
 
 @contextmanager
@@ -109,7 +110,7 @@ def package_style() -> Iterator[None]:
         yield
 
 
-def save(figure: Figure, path: Path) -> list[Path]:
+def save(figure: Figure, path: Path | str) -> list[Path]:
     """Writes a figure as PNG and PDF.
 
     Args:
@@ -129,8 +130,9 @@ def save(figure: Figure, path: Path) -> list[Path]:
     return figure_paths(path)
 
 
-def figure_paths(path: Path) -> list[Path]:
+def figure_paths(path: Path | str) -> list[Path]:
     """The files that `save` writes."""
+    path = Path(path)
     return [path.with_name(f"{path.name}.{kind}") for kind in ("png", "pdf")]
 
 

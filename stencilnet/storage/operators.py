@@ -30,6 +30,7 @@ from stencilnet.storage.provenance import (
 )
 
 OPERATOR_SCHEMA = "stencilnet.operator/2"
+"""The schema of operator stores that this version writes and reads."""
 
 
 @dataclass(frozen=True)
