@@ -42,7 +42,7 @@ iterations = 2 if study.quick else 12
 every_point, every_time = 4, 10
 substeps, modes = 4, 12  # of the model; of the unknown initial state
 first_viscosity, first_amplitude = 0.01, 0.5
-config = load_config("p2", ["problem.duration=4", "problem.interval=0.05"])
+config = load_config("p2-stencil-net", ["problem.duration=4", "problem.interval=0.05"])
 truth = config.problem.equation["viscosity"]
 
 # Data
