@@ -111,6 +111,15 @@ def test_broken_yaml_is_located(path):
 
 
 def test_a_config_that_does_not_exist_is_told_with_those_that_do():
-    with pytest.raises(FileNotFoundError, match="demo, kdv, ks, p1, p2, p2-stencil-net"):
+    with pytest.raises(
+        FileNotFoundError, match="demo, kdv, ks, p1, p2, p2-stencil-net"
+    ):
         load_config("p3")
-    assert list(built_in_configs()) == ["demo", "kdv", "ks", "p1", "p2", "p2-stencil-net"]
+    assert list(built_in_configs()) == [
+        "demo",
+        "kdv",
+        "ks",
+        "p1",
+        "p2",
+        "p2-stencil-net",
+    ]

@@ -274,7 +274,9 @@ def built_in_configs() -> dict[str, str]:
         folder = resources.files("stencilnet") / ".." / "configs"
     return {
         entry.name.removesuffix(".yaml"): entry.read_text(encoding="utf-8")
-        for entry in sorted(folder.iterdir(), key=lambda entry: entry.name)
+        for entry in sorted(
+            folder.iterdir(), key=lambda entry: entry.name.removesuffix(".yaml")
+        )
         if entry.name.endswith(".yaml")
     }
 
