@@ -7,7 +7,9 @@ from stencilnet.discretizations.base import (
     shifted,
 )
 from stencilnet.discretizations.classical import CLASSICAL, Classical, classical
+from stencilnet.discretizations.compact import Compact
 from stencilnet.discretizations.dg import DiscontinuousGalerkin
+from stencilnet.discretizations.dg_split import SplitGalerkin
 from stencilnet.discretizations.finite_difference import FiniteDifference
 from stencilnet.discretizations.learned import LearnedStencil, constraints_from_spec
 from stencilnet.discretizations.muscl import (
@@ -21,7 +23,13 @@ from stencilnet.discretizations.muscl import (
 )
 from stencilnet.discretizations.networks import MLP, Perceptron, network_from_spec
 from stencilnet.discretizations.reconstruction import Reconstruction
-from stencilnet.discretizations.spectral import PseudoSpectral
+from stencilnet.discretizations.spectral import (
+    ExponentialFilter,
+    PseudoSpectral,
+    truncation_floor,
+)
+from stencilnet.discretizations.subcell import SubcellEno
+from stencilnet.discretizations.teno import Teno
 from stencilnet.discretizations.weno import Weno
 
 __all__ = [
@@ -33,8 +41,10 @@ __all__ = [
     "SUPERBEE",
     "VAN_LEER",
     "Classical",
+    "Compact",
     "DiscontinuousGalerkin",
     "Discretization",
+    "ExponentialFilter",
     "FiniteDifference",
     "LearnedStencil",
     "Limiter",
@@ -42,11 +52,15 @@ __all__ = [
     "Perceptron",
     "PseudoSpectral",
     "Reconstruction",
+    "SplitGalerkin",
     "StencilMethod",
+    "SubcellEno",
+    "Teno",
     "Weno",
     "classical",
     "constraints_from_spec",
     "network_from_spec",
     "patches",
     "shifted",
+    "truncation_floor",
 ]

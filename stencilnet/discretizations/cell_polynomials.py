@@ -152,16 +152,14 @@ def _monomial_form(size: int) -> list[Row]:
             product *= m - j
         return product
 
-    return [
-        [
-            sum(
-                (
-                    falling(m, order) * falling(n, order) * _mean(m + n - 2 * order, 0, 1)
-                    for order in range(1, min(m, n) + 1)
-                ),
-                Fraction(0),
-            )
-            for n in range(size)
-        ]
-        for m in range(size)
-    ]
+    def entry(m: int, n: int) -> Fraction:
+        orders = range(1, min(m, n) + 1)
+        return sum(
+            (
+                falling(m, l) * falling(n, l) * _mean(m + n - 2 * l, 0, 1)
+                for l in orders
+            ),
+            Fraction(0),
+        )
+
+    return [[entry(m, n) for n in range(size)] for m in range(size)]

@@ -125,7 +125,7 @@ def compact_stencils(
     if side == 0 and (at_face or at_point):
         order += order % 2
         coupled = order // 4
-        # Half of the conditions hold by symmetry, half of the coefficients follow by it.
+        # Symmetry satisfies half of the conditions and gives half of the coefficients.
         pairs = (derivative.order + order) // 2 - coupled
         width = 2 * pairs
         if at_point:

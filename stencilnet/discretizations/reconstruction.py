@@ -58,8 +58,7 @@ class Reconstruction(StencilMethod):
         self.viscous_order = viscous_order
         if grid.shape[-1] < reach:
             raise ValueError(
-                f"{name} needs a grid of at least {reach} points, not "
-                f"{grid.shape[-1]}."
+                f"{name} needs a grid of at least {reach} points, not {grid.shape[-1]}."
             )
         self._stencils: dict[str, tuple[int, ...]] = {}
         for key, derivative in self.form.requires.items():

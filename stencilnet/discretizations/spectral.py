@@ -21,10 +21,9 @@ class ExponentialFilter:
         c = (max F'(u) - min F'(u)) / 2 of the sample at this time
 
     Over a step `dt` that is the exponential filter `exp(-alpha (k / k_max)**order)`
-    with `alpha = strength c k_max dt`, whatever the step. A sharp one, of a high order,
-    leaves the resolved waves alone (spectral vanishing viscosity): the method
-    keeps an algebraic order of `order - 1` on coarse grids and dissipates what
-    steepening hands to the shortest waves. The speed `c` follows the data, so the
+    with `alpha = strength c k_max dt`, whatever the step: a spectral vanishing
+    viscosity that leaves long waves alone, to the order `order - 1`, and dissipates
+    what steepening hands to the shortest ones. The speed `c` follows the data, so that the
     damping does not depend on units, and a mean flow does not change it.
 
     Sources: Hesthaven, Gottlieb and Gottlieb (2007), Spectral Methods for
@@ -38,7 +37,7 @@ class ExponentialFilter:
         ValueError: if the order is odd or below 2, or the strength is negative.
     """
 
-    order: int = 8
+    order: int = 6
     strength: float = 1.0
 
     def __post_init__(self) -> None:

@@ -1,6 +1,5 @@
 """Targeted essentially non-oscillatory (TENO) finite volumes."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
