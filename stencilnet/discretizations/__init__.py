@@ -10,6 +10,7 @@ from stencilnet.discretizations.classical import CLASSICAL, Classical, classical
 from stencilnet.discretizations.compact import Compact
 from stencilnet.discretizations.dg import DiscontinuousGalerkin
 from stencilnet.discretizations.dg_split import SplitGalerkin
+from stencilnet.discretizations.eno import Eno
 from stencilnet.discretizations.finite_difference import FiniteDifference
 from stencilnet.discretizations.learned import LearnedStencil, constraints_from_spec
 from stencilnet.discretizations.muscl import (
@@ -28,7 +29,6 @@ from stencilnet.discretizations.spectral import (
     PseudoSpectral,
     truncation_floor,
 )
-from stencilnet.discretizations.subcell import SubcellEno
 from stencilnet.discretizations.teno import Teno
 from stencilnet.discretizations.weno import Weno
 
@@ -44,6 +44,7 @@ __all__ = [
     "Compact",
     "DiscontinuousGalerkin",
     "Discretization",
+    "Eno",
     "ExponentialFilter",
     "FiniteDifference",
     "LearnedStencil",
@@ -54,7 +55,6 @@ __all__ = [
     "Reconstruction",
     "SplitGalerkin",
     "StencilMethod",
-    "SubcellEno",
     "Teno",
     "Weno",
     "classical",

@@ -156,8 +156,8 @@ def _monomial_form(size: int) -> list[Row]:
         orders = range(1, min(m, n) + 1)
         return sum(
             (
-                falling(m, l) * falling(n, l) * _mean(m + n - 2 * l, 0, 1)
-                for l in orders
+                falling(m, p) * falling(n, p) * _mean(m + n - 2 * p, 0, 1)
+                for p in orders
             ),
             Fraction(0),
         )

@@ -9,10 +9,10 @@ from stencilnet.discretizations.base import Discretization
 from stencilnet.discretizations.compact import Compact
 from stencilnet.discretizations.dg import DiscontinuousGalerkin
 from stencilnet.discretizations.dg_split import SplitGalerkin
+from stencilnet.discretizations.eno import Eno
 from stencilnet.discretizations.finite_difference import FiniteDifference
 from stencilnet.discretizations.muscl import Muscl
 from stencilnet.discretizations.spectral import ExponentialFilter, PseudoSpectral
-from stencilnet.discretizations.subcell import SubcellEno
 from stencilnet.discretizations.teno import Teno
 from stencilnet.discretizations.weno import Weno
 from stencilnet.equations import Equation, UpwindFlux
@@ -61,8 +61,10 @@ _FINITE_VOLUMES = {
         partial(Weno, order=9, weights="JS", viscous_order=8), "WENO9-JS", 8
     ),
     "teno_5": Classical(Teno, "TENO5", 4),
-    "eno_5": Classical(partial(SubcellEno, order=5, resolved=False), "ENO5", 4),
-    "eno_subcell": Classical(partial(SubcellEno, order=5), "ENO5, sub-cell shocks", 4),
+    "eno_5": Classical(partial(Eno, order=5), "ENO5", 4),
+    "eno_subcell": Classical(
+        partial(Eno, order=5, subcell=True), "ENO5, sub-cell shocks", 4
+    ),
 }
 _GALERKIN = {
     **{

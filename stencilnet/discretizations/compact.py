@@ -2,6 +2,7 @@
 
 from fractions import Fraction
 from functools import lru_cache
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -53,7 +54,7 @@ class Compact(StencilMethod):
         order: int = 6,
         form: type[Form] | Form | None = None,
     ) -> None:
-        if not isinstance(order, int) or not 3 <= order <= 12:
+        if not isinstance(order, Integral) or not 3 <= order <= 12:
             raise ValueError(
                 f"Compact differences have an order of 3 to 12, not {order!r}."
             )
@@ -66,7 +67,7 @@ class Compact(StencilMethod):
                 f"{type(self.form).__name__} has no one-sided derivative for the odd "
                 f"order {order}: choose an even order, or form=UpwindFlux."
             )
-        self.order = order
+        self.order = int(order)
         for name, derivative in self.form.requires.items():
             implicit, explicit = compact_stencils(derivative, order)
             reach = max(len(implicit), len(explicit))

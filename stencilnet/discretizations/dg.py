@@ -1,6 +1,7 @@
 """Discontinuous Galerkin method with Legendre polynomials."""
 
 from collections.abc import Callable
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -65,12 +66,12 @@ class DiscontinuousGalerkin(Discretization):
                 f"only linear term, but {type(equation).__name__} has one of order "
                 f"{beyond[0]}: take another method, such as FiniteDifference."
             )
-        if not isinstance(degree, int) or not 1 <= degree <= _HIGHEST_DEGREE:
+        if not isinstance(degree, Integral) or not 1 <= degree <= _HIGHEST_DEGREE:
             raise ValueError(
                 f"The degree of the polynomials is a whole number from 1 to "
                 f"{_HIGHEST_DEGREE}, not {degree!r}."
             )
-        points, self.element = grid.shape[-1], degree + 1
+        points, self.element = grid.shape[-1], int(degree) + 1
         if points % self.element:
             lower = points - points % self.element
             fitting = f"{lower} or {lower + self.element}" if lower else self.element
@@ -78,7 +79,7 @@ class DiscontinuousGalerkin(Discretization):
                 f"Polynomials of degree {degree} take {self.element} points each, "
                 f"which do not divide {points}: use {fitting} points."
             )
-        self.degree = degree
+        self.degree = int(degree)
         self.elements = points // self.element
         self.width = grid.extent[-1] / self.elements
         self._register(degree)

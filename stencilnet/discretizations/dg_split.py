@@ -25,11 +25,11 @@ class SplitGalerkin(DiscontinuousGalerkin):
         F(a, b) = int_0^1 F(a + s (b - a)) ds
 
     with the equation's numerical flux `F*`. For Burgers' equation that is the split
-    form `2/3 (u**2 / 2)_x + 1/3 u u_x`. Whatever the flux, `sum w_i u_i**2` is conserved
-    within elements and only dissipated by upwinding at faces and by viscosity, without
-    exact integrals, which no quadrature has for a flux that is no polynomial. Viscosity
-    alternates as in `DiscontinuousGalerkin`, whose field it shares: averages over
-    `p + 1` cells of each element.
+    form `2/3 (u**2 / 2)_x + 1/3 u u_x`. Whatever the flux, `sum w_i u_i**2` is
+    conserved within elements and only dissipated by upwinding at faces and by
+    viscosity, without exact integrals, which no quadrature has for a flux that is no
+    polynomial. Viscosity alternates as in `DiscontinuousGalerkin`, whose field it
+    shares: averages over `p + 1` cells of each element.
 
     Order `p + 1`; quadrature at so few nodes makes its error a few times larger than
     the Galerkin method's.

@@ -23,8 +23,8 @@ class ExponentialFilter:
     Over a step `dt` that is the exponential filter `exp(-alpha (k / k_max)**order)`
     with `alpha = strength c k_max dt`, whatever the step: a spectral vanishing
     viscosity that leaves long waves alone, to the order `order - 1`, and dissipates
-    what steepening hands to the shortest ones. The speed `c` follows the data, so that the
-    damping does not depend on units, and a mean flow does not change it.
+    what steepening hands to the shortest ones. The speed `c` follows the data, so that
+    the damping does not depend on units, and a mean flow does not change it.
 
     Sources: Hesthaven, Gottlieb and Gottlieb (2007), Spectral Methods for
     Time-Dependent Problems, Section 9.2; Tadmor (1989), doi:10.1137/0726003.

@@ -49,10 +49,12 @@ class Weno(Reconstruction):
     one of height 1. The published JS adds 1e-6 to `beta_k` itself, which switches the
     weights off for small data.
 
-    Orders on smooth data of order 5: Z with exponent 2 is of fifth order also at
-    critical points, `f' = 0`, with exponent 1 of fourth there; JS is of third order at
-    critical points, and so are all where `f' = f'' = 0`. The order of the whole
-    right-hand side is also limited by `viscous_order` and, for a source, by 4.
+    Orders on smooth data: `2 r - 1` away from critical points, whatever the weights. At
+    a critical point, `f' = 0`, face values of order 5 remain of fifth order with Z and
+    drop to fourth with JS; where `f'' = 0` as well, all drop to third. In the mean
+    over a wave that has critical points, orders 5, 7 and 9 are kept with Z and become
+    4, 6 and 8 with JS; order 3 becomes 2 with either. The order of the whole right-hand
+    side is also limited by `viscous_order` and, for a source, by 4.
 
     Sources: Jiang and Shu (1996), doi:10.1006/jcph.1996.0130; Balsara and Shu (2000),
     doi:10.1006/jcph.2000.6443, for orders 7 and 9; Borges et al. (2008),

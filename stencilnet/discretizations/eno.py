@@ -1,8 +1,9 @@
-"""Essentially non-oscillatory (ENO) finite volumes with sub-cell resolution."""
+"""Essentially non-oscillatory (ENO) finite volumes, with sub-cell resolution."""
 
 from collections.abc import Sequence
 from fractions import Fraction
 from itertools import pairwise
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -23,11 +24,11 @@ from stencilnet.stencils import weighted_sum
 _FACE = Fraction(1, 2)
 
 
-class SubcellEno(Reconstruction):
-    """ENO reconstruction whose shocks lie within a cell.
+class Eno(Reconstruction):
+    """ENO reconstruction of face values from cell averages.
 
     Each cell has the polynomial through the `order` cells that Newton's divided
-    differences find smoothest. A cell holds a shock if
+    differences find smoothest. With sub-cell resolution a cell holds a shock if
 
     - its central difference is the largest of its neighbourhood, between monotone
       neighbours,
@@ -49,10 +50,10 @@ class SubcellEno(Reconstruction):
     doi:10.1016/0021-9991(87)90031-3, for ENO.
 
     Args:
-        equation: with a speed.
+        equation: the equation to discretize, with a speed for sub-cell resolution.
         grid: the grid to discretize on.
         order: of the polynomials, 2 to 5.
-        resolved: whether shocks are resolved within cells; plain ENO otherwise.
+        subcell: whether shocks are resolved within cells.
         viscous_order: order of the differences across faces elsewhere, even.
         form: a form with one-sided face values of cell averages.
 
@@ -67,13 +68,13 @@ class SubcellEno(Reconstruction):
         grid: Grid,
         *,
         order: int = 3,
-        resolved: bool = True,
+        subcell: bool = False,
         viscous_order: int = 4,
         form: type[Form] | Form = UpwindFlux,
     ) -> None:
-        if not isinstance(order, int) or not 2 <= order <= 5:
+        if not isinstance(order, Integral) or not 2 <= order <= 5:
             raise ValueError(f"ENO has an order of 2 to 5, not {order!r}.")
-        if not equation.has_speed:
+        if subcell and not equation.has_speed:
             raise ValueError(
                 f"Sub-cell resolution needs the speed of the flux, which "
                 f"{type(equation).__name__} does not define: define speed(u)."
@@ -86,7 +87,7 @@ class SubcellEno(Reconstruction):
             reach=2 * order + 1,
             value_order=order,
         )
-        self.order, self.resolved = order, resolved
+        self.order, self.subcell = int(order), bool(subcell)
         cells = substencils(order)
         functionals = {
             "right_value": [value_row(c, _FACE) for c in cells],
@@ -100,14 +101,14 @@ class SubcellEno(Reconstruction):
 
     @property
     def settings(self) -> dict[str, Any]:
-        return {"order": self.order, "resolved": self.resolved, **super().settings}
+        return {"order": self.order, "subcell": self.subcell, **super().settings}
 
     def face_values(
         self, u: Float[Tensor, "*batch x"]
     ) -> tuple[Float[Tensor, "*batch x"], Float[Tensor, "*batch x"]]:
         polynomials = _Polynomials(self, u)
         left, right = polynomials.of("right_value"), polynomials.of("left_value")
-        if self.resolved:
+        if self.subcell:
             shock = self._shocks(u, polynomials)
             before, behind = left.roll(1, -1), right.roll(-1, -1)
             left = torch.where(shock, behind, left)
@@ -136,7 +137,7 @@ class _Polynomials:
         u: cell averages.
     """
 
-    def __init__(self, method: SubcellEno, u: Tensor) -> None:
+    def __init__(self, method: Eno, u: Tensor) -> None:
         self._method = method
         r = method.order
         self._cells = shifted(u, range(1 - r, r))
