@@ -181,6 +181,9 @@ def test_steps_just_within_the_stable_one_do_not_grow(make):
     u = u + 1e-8 * noise
     for integrator in (SSPRK3, RK4):
         limit = method.stable_step(u, integrator)
+        if isinstance(method, Eno):
+            # Its choice of stencils jumps, see there.
+            limit /= 2
         assert 0 < limit < math.inf
         # Random weights may amplify by themselves: such a method has grown by a factor
         # of 10 at most by the end.
@@ -269,9 +272,8 @@ def weno_by_the_book(v, weights):
     tau = abs(beta[0] - beta[2])
     linear = (0.1, 0.6, 0.3)
     if weights == "JS":
-        raw = [
-            g / (1e-6 + s / sum(beta)) ** 2 for g, s in zip(linear, beta, strict=True)
-        ]
+        epsilon = 1e-6 * sum(beta) + (3e-7 * c) ** 2 + 1e-99
+        raw = [g / (epsilon + s) ** 2 for g, s in zip(linear, beta, strict=True)]
     else:
         raw = [
             g * (1 + (tau / (s + 1e-31)) ** 2)

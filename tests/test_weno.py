@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 import torch
 from helpers import observed_order, smooth_field
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from problems import SmoothState
 
@@ -147,9 +147,11 @@ def rough(points=32, dtype=torch.float64):
 
 
 @every
-@given(st.integers(-60, 60), st.sampled_from([1.0, -1.0]))
+@settings(max_examples=8)
+@given(st.integers(-200, 200), st.sampled_from([1.0, -1.0]))
 def test_a_reconstruction_does_not_depend_on_the_unit(make, power, sign):
-    factor = sign * 10.0**power
+    # Rounding of other factors would decide ties.
+    factor = sign * 2.0**power
     expected = faces(make, rough())
     torch.testing.assert_close(
         faces(make, factor * rough()) / factor, expected, rtol=1e-9, atol=1e-12
@@ -197,13 +199,12 @@ def test_gradients_are_finite_where_the_field_is_flat(make, dtype):
 
 
 @every
-@pytest.mark.parametrize("height", [1e-12, 1e-4, 1.0, 1e6])
-def test_blocks_of_any_height_stay_within_bounds(make, height):
-    grid = Grid.line(64)
-    x = grid.points()
-    u0 = torch.where((x > 2) & (x < 4), height, 0.0).double()
+def test_blocks_of_any_height_stay_within_bounds(make):
+    grid = Grid.line(48)
+    x, heights = grid.points(), torch.tensor([[1e-12], [1e-4], [1.0], [1e6]]).double()
+    u0 = heights * ((x > 2) & (x < 4))
     times = torch.tensor([0.0, 1.0])
-    end = rollout(make(Advection(1.0), grid), u0, times, substeps=40)[-1] / height
+    end = rollout(make(Advection(1.0), grid), u0, times, substeps=24)[:, -1] / heights
     name = next(key for key, value in RECONSTRUCTIONS.items() if value is make)
     # Small exponents and high orders are less careful.
     slack = 0.06 if "Z 1" in name or name[4:5] in "79" else 0.015
@@ -212,12 +213,12 @@ def test_blocks_of_any_height_stay_within_bounds(make, height):
 
 
 def test_a_small_block_beside_a_large_wave_stays_within_its_own_bounds():
-    grid = Grid.line(128)
+    grid = Grid.line(96)
     x = grid.points()
     block = torch.where((x > 1) & (x < 2), 1e-4, 0.0).double()
     large = torch.where((x > 4) & (x < 5), 1.0, 0.0).double()
     weno = Weno(Advection(1.0), grid, weights="JS")
-    end = rollout(weno, block + large, torch.tensor([0.0, 0.5]), substeps=40)[-1]
+    end = rollout(weno, block + large, torch.tensor([0.0, 0.5]), substeps=24)[-1]
     near = end[(x > 0.5) & (x < 3.5)]
     assert float(near.max()) < 1.01e-4
     assert float(near.min()) > -1e-6
@@ -283,7 +284,9 @@ def test_face_values_have_the_documented_order_at_critical_points(
             return math.fsum(x ** (m + 1) / math.factorial(m + 1) for m in terms)
 
         cells = [
-            torch.tensor([(primitive(j + 0.5) - primitive(j - 0.5)) / h]).double()
+            torch.tensor(
+                [(primitive(j + 0.5) - primitive(j - 0.5)) / h], dtype=torch.float64
+            )
             for j in range(-2, 3)
         ]
         exact = math.fsum((0.2 * h) ** m / math.factorial(m) for m in terms)
@@ -301,24 +304,47 @@ def test_teno_is_the_linear_scheme_on_smooth_data():
     torch.testing.assert_close(Teno(Advection(1.0), grid)(u), upwind(u))
 
 
+def teno_by_the_book(cells):
+    """Term by term, in units in which nothing but the published epsilon is added."""
+    candidates, beta = [], []
+    for stencil in substencils(3):
+        v = [cells[j + 2] for j in stencil]
+        row = value_row(stencil, Fraction(1, 2))
+        candidates.append(sum(float(a) * b for a, b in zip(row, v, strict=True)))
+        matrix = smoothness_matrix(stencil)
+        beta.append(
+            sum(float(matrix[i][j]) * v[i] * v[j] for i in range(3) for j in range(3))
+        )
+    gamma = [(1 + abs(beta[0] - beta[2]) / (b + 1e-40)) ** 6 for b in beta]
+    linear = [0.1, 0.6, 0.3]
+    weights = [
+        d if g / sum(gamma) >= 1e-5 else 0.0 for g, d in zip(gamma, linear, strict=True)
+    ]
+    total = sum(w * q for w, q in zip(weights, candidates, strict=True))
+    return total / sum(weights), weights
+
+
 def test_teno_takes_candidates_whole_or_not_at_all():
     teno = Teno(Advection(1.0), Grid.line(16))
-    cells = [torch.tensor([value], dtype=torch.float64) for value in (0, 0, 0, 0, 1)]
-    # The jump lies in the last candidate: the others with 1/10 and 6/10.
-    assert float(teno.reconstruct(cells)[0]) == pytest.approx(0, abs=1e-15)
-    cells[0] = torch.tensor([7e-7], dtype=torch.float64)
-    candidate = 7e-7 / 3
-    assert float(teno.reconstruct(cells)[0]) == pytest.approx(candidate / 7, rel=1e-6)
+    generator = torch.Generator().manual_seed(1)
+    selections = set()
+    for _ in range(40):
+        cells = torch.randn(5, generator=generator, dtype=torch.float64) ** 3
+        expected, weights = teno_by_the_book(cells.tolist())
+        value = float(teno.reconstruct(cells.unsqueeze(-1).unbind())[0])
+        assert value == pytest.approx(expected, abs=1e-9)
+        selections.add(tuple(w > 0 for w in weights))
+    assert len(selections) > 3
 
 
 def test_eno_takes_the_smoothest_stencil():
     eno = Eno(Advection(1.0), Grid.line(16))
     u = torch.zeros(16, dtype=torch.float64)
-    u[8:] = torch.arange(8).double() ** 2
+    u[8:] = 10 + torch.arange(8).double() ** 2
     left = eno.derivatives(u)["u_left"]
-    # The value of s**2 at 2.5 whose averages are m**2, from cells on the right only.
+    # Of averages m**2, from the cells to the right of the jump only.
     x = torch.arange(8).double()
-    parabola = (x + 0.5) ** 2 - 1 / 12
+    parabola = 10 + (x + 0.5) ** 2 - 1 / 12
     torch.testing.assert_close(left[8:14], parabola[:6])
 
 
@@ -329,8 +355,10 @@ def test_a_resting_shock_rests_wherever_it_lies_within_a_cell(place):
     u[16] = 2 * place - 1
     eno = Eno(Burgers(0.0), grid, subcell=True)
     assert float(eno(u)[5:28].abs().max()) < 1e-13
-    without = Eno(Burgers(0.0), grid)
-    assert (float(without(u)[5:28].abs().max()) > 1e-3) == (place != 0.5)
+    supplied = eno.derivatives(u)
+    # Both faces of the cell see the states beyond the shock.
+    assert float(supplied["u_left"][16]) == pytest.approx(-1)
+    assert float(supplied["u_right"][15]) == pytest.approx(1)
 
 
 def test_sub_cell_resolution_leaves_rarefactions_alone():

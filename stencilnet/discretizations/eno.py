@@ -41,6 +41,9 @@ class Eno(Reconstruction):
     between, and a resting inviscid shock rests wherever it lies within a cell. The
     viscous flux takes a centred difference across the face.
 
+    The choice of a stencil jumps, so that steps near the stable one of the
+    linearization, `stable_step`, amplify noise: take half of it.
+
     Harten averages the flux over the part of a step in which a discontinuity crosses
     the face; here it is that of the instant, for any integrator. Where viscosity or
     the grid spreads shocks over some cells, as on P1 and P2, plain ENO is more

@@ -18,13 +18,14 @@ class ExponentialFilter:
     """Damping of the shortest waves that a spectral method holds.
 
         u_t = ... - strength c k_max (k / k_max)**order u_k,
-        c = (max F'(u) - min F'(u)) / 2 of the sample at this time
+        c**2 = 2 mean (F'(u) - mean F'(u))**2 of the sample at this time
 
     Over a step `dt` that is the exponential filter `exp(-alpha (k / k_max)**order)`
     with `alpha = strength c k_max dt`, whatever the step: a spectral vanishing
     viscosity that leaves long waves alone, to the order `order - 1`, and dissipates
-    what steepening hands to the shortest ones. The speed `c` follows the data, so that
-    the damping does not depend on units, and a mean flow does not change it.
+    what steepening hands to the shortest ones. The speed `c`, the amplitude
+    of a sine, follows the data, so that the damping does not depend on units, and a
+    mean flow does not change it.
 
     Sources: Hesthaven, Gottlieb and Gottlieb (2007), Spectral Methods for
     Time-Dependent Problems, Section 9.2; Tadmor (1989), doi:10.1137/0726003.
@@ -163,10 +164,8 @@ class PseudoSpectral(Discretization):
             flux_hat = torch.fft.rfft(equation.flux(u))[..., :modes]
             terms.append(flux_hat * (1j * self.get_constant("slope", u)[:modes]))
             if self.damping is not None:
-                speed = equation.speed(u)
-                spread = (speed.amax(-1, True) - speed.amin(-1, True)) / 2
                 rate = self.get_constant("damping_rate", u)[:modes]
-                terms.append(spread * rate * u_hat)
+                terms.append(_amplitude(equation.speed(u)) * rate * u_hat)
         if equation.has_source:
             source_hat = torch.fft.rfft(equation.source(u), norm="forward")
             terms.append(source_hat[..., :modes])
@@ -239,6 +238,12 @@ def truncation_floor(
     return error.square().sum((-2, -1)).sqrt() / norm.clamp(
         min=torch.finfo(norm.dtype).tiny
     )
+
+
+def _amplitude(speed: Tensor) -> Tensor:
+    """Root of twice the variance; at rest it has the gradient 0."""
+    variance = (speed - speed.mean(-1, keepdim=True)).square().mean(-1, keepdim=True)
+    return (2 * variance + torch.finfo(speed.dtype).tiny ** 0.6).sqrt()
 
 
 def _fast_size(points: int) -> int:

@@ -65,6 +65,7 @@ class Teno(Weno):
         roughness: Float[Tensor, "*stencils"],
         distance: Float[Tensor, "*fields"],
         total: Float[Tensor, "*fields"],
+        level: Float[Tensor, "*fields"],
     ) -> Float[Tensor, "*stencils"]:
         number = torch.finfo(total.dtype)
         total = total + smallest_scale(total.dtype)

@@ -26,6 +26,8 @@ from stencilnet.stencils import weighted_sum
 _DISTANCES: Mapping[int, tuple[int, ...]] = MappingProxyType(
     {3: (1, -1), 5: (1, 0, -1), 7: (1, 3, -3, -1), 9: (1, 2, -6, 2, 1)}
 )
+# Jumps relative to the field that JS takes for smooth data.
+_FLAT = 3e-7
 
 
 class Weno(Reconstruction):
@@ -35,7 +37,7 @@ class Weno(Reconstruction):
     fall with their roughness `beta_k`, the sum of the squared L2 norms of a
     polynomial's derivatives over the cell (Jiang and Shu 1996, Eq. (3.1)):
 
-        JS:  w_k ~ d_k / (beta_k / sum(beta) + 1e-6)**p
+        JS:  w_k ~ d_k / (beta_k + 1e-6 sum(beta) + (3e-7 u)**2)**p
         Z:   w_k ~ d_k (1 + (tau / beta_k)**p)
 
     with the linear weights `d_k`, for which the blend is of order `2 r - 1`, and with
@@ -46,8 +48,9 @@ class Weno(Reconstruction):
               |beta_0 + 2 beta_1 - 6 beta_2 + 2 beta_3 + beta_4|  order 9
 
     Weights do not depend on the unit of `u`: a block of any height is reconstructed as
-    one of height 1. The published JS adds 1e-6 to `beta_k` itself, which switches the
-    weights off for small data.
+    one of height 1. The published JS adds 1e-6 to `beta_k`, which switches the weights
+    off for small data; here they switch off where jumps are below 3e-7 of the field
+    itself, the rounding of single precision.
 
     Orders on smooth data: `2 r - 1` away from critical points, whatever the weights. At
     a critical point, `f' = 0`, face values of order 5 remain of fifth order with Z and
@@ -152,7 +155,9 @@ class Weno(Reconstruction):
         features = self.get_constant("features", cells) @ cells.flatten(1)
         features = features.reshape(r, r, *cells.shape[1:])
         roughness = features[1:].square().sum(0)
-        raw = self.emphasis(roughness, self._distance(roughness), roughness.sum(0))
+        raw = self.emphasis(
+            roughness, self._distance(roughness), roughness.sum(0), middle
+        )
         linear = self.get_constant("linear_weights", cells)
         raw = linear.reshape(-1, *[1] * (raw.ndim - 1)) * self._selected(raw)
         return list((middle + (raw * features[0]).sum(0) / raw.sum(0)).unbind())
@@ -173,7 +178,7 @@ class Weno(Reconstruction):
             distance = self._distance(roughness)
             total = sum(roughness[1:], roughness[0])
             raw = self._selected(
-                [self.emphasis(beta, distance, total) for beta in roughness]
+                [self.emphasis(beta, distance, total, middle) for beta in roughness]
             )
             linear = self.get_numbers("linear_weights")
             weights = [w * d for w, d in zip(raw, linear, strict=True)]
@@ -191,6 +196,7 @@ class Weno(Reconstruction):
         roughness: Float[Tensor, "*stencils"],
         distance: Float[Tensor, "*fields"],
         total: Float[Tensor, "*fields"],
+        level: Float[Tensor, "*fields"],
     ) -> Float[Tensor, "*stencils"]:
         """Weights of candidates before their linear ones and their norm.
 
@@ -198,10 +204,12 @@ class Weno(Reconstruction):
             roughness: `beta_k`.
             distance: `tau`.
             total: the sum of the roughnesses of all candidates.
+            level: average of the middle cell.
         """
         total = total + smallest_scale(total.dtype)
         if self.weights == "JS":
-            return (1 + roughness / (1e-6 * total)) ** -self.exponent
+            epsilon = 1e-6 * total + (_FLAT * level).square()
+            return (1 + roughness / epsilon) ** -self.exponent
         # Far below any roughness that matters, and large enough for powers in float32.
         ratio = distance / (roughness + torch.finfo(total.dtype).eps * total)
         return 1 + ratio**self.exponent
