@@ -28,12 +28,14 @@ from stencilnet import (
     rollout,
 )
 from stencilnet.discretizations import (
+    CLASSICAL,
     LIMITERS,
     Compact,
     Eno,
     ExponentialFilter,
     SplitGalerkin,
     Teno,
+    classical,
     patches,
 )
 from stencilnet.equations import Advection, AdvectionDiffusion
@@ -327,6 +329,27 @@ def test_weno_does_not_oscillate_at_a_jump(weights):
     end = rollout(weno, u0, times, steps=60)[-1]
     assert float(end.min()) > -0.01
     assert float(end.max()) < 1.01
+
+
+@pytest.mark.parametrize("name", CLASSICAL)
+@pytest.mark.parametrize("factor", [2.0**-20, 2.0**12, -1.0])
+def test_classical_methods_follow_the_units_and_the_mirror(name, factor, generator):
+    # Burgers' equation: u -> a u, nu -> a nu turns u_t into a**2 u_t; a = -1 with x.
+    grid = Grid.line(48)
+    u = 0.3 + torch.randn(48, generator=generator, dtype=torch.float64)
+    if factor == -1 and name.startswith("dg"):
+        # Local fluxes of diffusion lean to one side.
+        expected, field = classical(name, Burgers(0.0), grid)(u), -u.flip(-1)
+        scaled = classical(name, Burgers(0.0), grid)(field)
+    else:
+        expected = classical(name, Burgers(NU), grid)(u)
+        field = -u.flip(-1) if factor == -1 else factor * u
+        scaled = classical(name, Burgers(abs(factor) * NU), grid)(field)
+    if factor == -1:
+        expected = -expected.flip(-1)
+    torch.testing.assert_close(
+        scaled / factor**2, expected, rtol=1e-8, atol=1e-8 * float(expected.abs().max())
+    )
 
 
 PER_SAMPLE = {
