@@ -31,6 +31,7 @@ from stencilnet.discretizations import (
     CLASSICAL,
     LIMITERS,
     Compact,
+    ConstantOutput,
     Eno,
     ExponentialFilter,
     SplitGalerkin,
@@ -594,6 +595,25 @@ def test_a_network_of_ones_own_serves_on_any_grid():
         LearnedStencil(
             Burgers(NU), grid, network=torch.nn.Linear(6, 4, dtype=torch.float64)
         )
+
+
+def test_a_constant_stencil_is_one_for_all_cells():
+    grid = Grid.line(24)
+    operator = LearnedStencil(Burgers(NU), grid, network=ConstantOutput(9))
+    u = smooth_field(grid)
+    untrained = FiniteDifference(Burgers(NU), grid, order=6)
+    torch.testing.assert_close(operator(u), untrained(u))
+    assert operator.moment_residual(u) < 1e-12
+    with torch.no_grad():
+        operator.network.values.copy_(torch.linspace(-0.1, 0.1, 9))
+    for coefficients in operator.coefficients(u).values():
+        assert torch.equal(coefficients, coefficients[:1, :1].expand_as(coefficients))
+    operator(u).square().sum().backward()
+    assert float(operator.network.values.grad.abs().max()) > 0
+    with pytest.raises(ValueError, match="give it 9 outputs"):
+        LearnedStencil(Burgers(NU), grid, network=ConstantOutput(5))
+    with pytest.raises(ValueError, match="at least 1 number"):
+        ConstantOutput(0)
 
 
 def test_an_untrained_godunov_stencil_is_the_linear_scheme_behind_weno():

@@ -8,6 +8,7 @@ from stencilnet.discretizations.base import (
 )
 from stencilnet.discretizations.classical import CLASSICAL, Classical, classical
 from stencilnet.discretizations.compact import Compact
+from stencilnet.discretizations.constant import ConstantOutput
 from stencilnet.discretizations.dg import DiscontinuousGalerkin
 from stencilnet.discretizations.dg_split import SplitGalerkin
 from stencilnet.discretizations.eno import Eno
@@ -42,6 +43,7 @@ __all__ = [
     "VAN_LEER",
     "Classical",
     "Compact",
+    "ConstantOutput",
     "DiscontinuousGalerkin",
     "Discretization",
     "Eno",
