@@ -49,7 +49,7 @@ def test_the_wave_at_the_nyquist_wavenumber_diffuses(averages, integrator):
     method = PseudoSpectral(AdvectionDiffusion(0.0, 0.1), grid, averages=averages)
     u = (16 * grid.points()).cos()
     times = torch.tensor([0.0, 0.1])
-    end = rollout(method, u, times, integrator=integrator, substeps=40)[-1]
+    end = rollout(method, u, times, integrator=integrator, steps=40)[-1]
     torch.testing.assert_close(end, math.exp(-2.56) * u, rtol=1e-5, atol=1e-9)
 
 
@@ -63,7 +63,7 @@ def test_forcing_at_the_nyquist_wavenumber_acts_as_on_any_wave(averages):
     )
     times = torch.tensor([0.0, t])
     rest = torch.zeros(1, 32, dtype=torch.float64)
-    end = rollout(method, rest, times, forcing, integrator=RK4, substeps=200)[:, -1]
+    end = rollout(method, rest, times, forcing, integrator=RK4, steps=200)[:, -1]
     rate = nu * 16**2
     torch.testing.assert_close(end, forcing(0.0) * (1 - math.exp(-rate * t)) / rate)
 

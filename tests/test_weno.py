@@ -204,7 +204,7 @@ def test_blocks_of_any_height_stay_within_bounds(make):
     x, heights = grid.points(), torch.tensor([[1e-12], [1e-4], [1.0], [1e6]]).double()
     u0 = heights * ((x > 2) & (x < 4))
     times = torch.tensor([0.0, 1.0])
-    end = rollout(make(Advection(1.0), grid), u0, times, substeps=24)[:, -1] / heights
+    end = rollout(make(Advection(1.0), grid), u0, times, steps=24)[:, -1] / heights
     name = next(key for key, value in RECONSTRUCTIONS.items() if value is make)
     # Small exponents and high orders are less careful.
     slack = 0.06 if "Z 1" in name or name[4:5] in "79" else 0.015
@@ -218,7 +218,7 @@ def test_a_small_block_beside_a_large_wave_stays_within_its_own_bounds():
     block = torch.where((x > 1) & (x < 2), 1e-4, 0.0).double()
     large = torch.where((x > 4) & (x < 5), 1.0, 0.0).double()
     weno = Weno(Advection(1.0), grid, weights="JS")
-    end = rollout(weno, block + large, torch.tensor([0.0, 0.5]), substeps=24)[-1]
+    end = rollout(weno, block + large, torch.tensor([0.0, 0.5]), steps=24)[-1]
     near = end[(x > 0.5) & (x < 3.5)]
     assert float(near.max()) < 1.01e-4
     assert float(near.min()) > -1e-6

@@ -2,7 +2,6 @@
 
 from fractions import Fraction
 from functools import lru_cache
-from numbers import Integral
 from typing import Any
 
 import torch
@@ -54,7 +53,7 @@ class Compact(StencilMethod):
         order: int = 6,
         form: type[Form] | Form | None = None,
     ) -> None:
-        if not isinstance(order, Integral) or not 3 <= order <= 12:
+        if order not in range(3, 13):
             raise ValueError(
                 f"Compact differences have an order of 3 to 12, not {order!r}."
             )

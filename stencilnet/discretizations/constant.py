@@ -1,4 +1,4 @@
-"""Network that ignores the solution: the best constant stencil, to set others against."""
+"""Network that ignores the solution, for the best constant stencil."""
 
 import torch
 from jaxtyping import Float

@@ -1,7 +1,6 @@
 """Discontinuous Galerkin method with Legendre polynomials."""
 
 from collections.abc import Callable
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -66,7 +65,7 @@ class DiscontinuousGalerkin(Discretization):
                 f"only linear term, but {type(equation).__name__} has one of order "
                 f"{beyond[0]}: take another method, such as FiniteDifference."
             )
-        if not isinstance(degree, Integral) or not 1 <= degree <= _HIGHEST_DEGREE:
+        if degree not in range(1, _HIGHEST_DEGREE + 1):
             raise ValueError(
                 f"The degree of the polynomials is a whole number from 1 to "
                 f"{_HIGHEST_DEGREE}, not {degree!r}."

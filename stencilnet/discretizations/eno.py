@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from fractions import Fraction
 from itertools import pairwise
-from numbers import Integral
 from typing import Any
 
 import torch
@@ -75,7 +74,7 @@ class Eno(Reconstruction):
         viscous_order: int = 4,
         form: type[Form] | Form = UpwindFlux,
     ) -> None:
-        if not isinstance(order, Integral) or not 2 <= order <= 5:
+        if order not in range(2, 6):
             raise ValueError(f"ENO has an order of 2 to 5, not {order!r}.")
         if subcell and not equation.has_speed:
             raise ValueError(

@@ -111,7 +111,8 @@ class PseudoSpectral(Discretization):
         # A transform of N points counts the wave at the Nyquist wavenumber twice.
         twice = torch.ones_like(k)
         twice[self.modes :] = 2.0
-        self.register_constant("k", k)
+        self.register_constant("wavenumbers", k)
+        self.register_constant("k", k[: self.modes])
         self.register_constant("scale", twice * averaging if averages else twice)
         self.register_constant("slope", -k / self.padded_points)
         if damping is not None:
@@ -139,11 +140,11 @@ class PseudoSpectral(Discretization):
 
     def symbol(self) -> Tensor:
         """The linear part of the equation, per mode of `to_modes`."""
-        return self.equation.symbol(self.get_buffer("k")[: self.modes])
+        return self.equation.symbol(self.get_buffer("k"))
 
     def linear_symbol(self) -> Complex[Tensor, "*sample mode"]:
         """The linear part, that of the flux about zero included, see the base class."""
-        k = self.get_constant("k", self.get_buffer("k").double())
+        k = self.get_constant("wavenumbers", self.get_buffer("k").double())
         symbol = self.equation.symbol(k).to(torch.complex128)
         if self.equation.has_flux and self.equation.has_speed:
             symbol = symbol - 1j * k * self.equation.speed(torch.zeros_like(k[:1]))
@@ -177,7 +178,7 @@ class PseudoSpectral(Discretization):
             # Some libraries of transforms refuse an empty batch.
             return u.clone()
         u_hat = self._transform(u)
-        symbol = self.equation.symbol(self.get_constant("k", u))
+        symbol = self.equation.symbol(self.get_constant("wavenumbers", u))
         symbol = symbol.to(u_hat.dtype if symbol.is_complex() else u.dtype)
         # The transform back takes the real part of the wave at the Nyquist wavenumber.
         return self.to_values(self.nonlinear(u_hat) + symbol.to(u.device) * u_hat)
