@@ -7,7 +7,11 @@ from stencilnet.discretizations.base import (
     shifted,
 )
 from stencilnet.discretizations.classical import CLASSICAL, Classical, classical
+from stencilnet.discretizations.compact import Compact
+from stencilnet.discretizations.constant import ConstantOutput
 from stencilnet.discretizations.dg import DiscontinuousGalerkin
+from stencilnet.discretizations.dg_split import SplitGalerkin
+from stencilnet.discretizations.eno import Eno
 from stencilnet.discretizations.finite_difference import FiniteDifference
 from stencilnet.discretizations.learned import LearnedStencil, constraints_from_spec
 from stencilnet.discretizations.lipschitz import lipschitz_bound, local_lipschitz
@@ -23,8 +27,13 @@ from stencilnet.discretizations.muscl import (
 from stencilnet.discretizations.networks import MLP, Perceptron, network_from_spec
 from stencilnet.discretizations.reconstruction import Reconstruction
 from stencilnet.discretizations.refinement import Refinement, refine
-from stencilnet.discretizations.spectral import PseudoSpectral
+from stencilnet.discretizations.spectral import (
+    ExponentialFilter,
+    PseudoSpectral,
+    truncation_floor,
+)
 from stencilnet.discretizations.symbols import FrozenStencils, frozen_stencils
+from stencilnet.discretizations.teno import Teno
 from stencilnet.discretizations.weno import Weno
 
 __all__ = [
@@ -36,8 +45,12 @@ __all__ = [
     "SUPERBEE",
     "VAN_LEER",
     "Classical",
+    "Compact",
+    "ConstantOutput",
     "DiscontinuousGalerkin",
     "Discretization",
+    "Eno",
+    "ExponentialFilter",
     "FiniteDifference",
     "FrozenStencils",
     "LearnedStencil",
@@ -47,7 +60,9 @@ __all__ = [
     "PseudoSpectral",
     "Reconstruction",
     "Refinement",
+    "SplitGalerkin",
     "StencilMethod",
+    "Teno",
     "Weno",
     "classical",
     "constraints_from_spec",
@@ -58,4 +73,5 @@ __all__ = [
     "patches",
     "refine",
     "shifted",
+    "truncation_floor",
 ]

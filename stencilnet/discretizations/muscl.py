@@ -99,9 +99,6 @@ class Muscl(Reconstruction):
             below 2, or the grid has fewer points than the stencil needs.
     """
 
-    reach = 4
-    value_order = 3
-
     def __init__(
         self,
         equation: Equation,
@@ -111,7 +108,9 @@ class Muscl(Reconstruction):
         viscous_order: int = 2,
         form: type[Form] | Form = UpwindFlux,
     ) -> None:
-        super().__init__(equation, grid, form, viscous_order=viscous_order)
+        super().__init__(
+            equation, grid, form, viscous_order=viscous_order, reach=4, value_order=3
+        )
         if not isinstance(limiter, Limiter):
             raise TypeError(
                 f"A limiter is a value such as VAN_LEER, not {limiter!r}: take one of "
