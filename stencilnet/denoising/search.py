@@ -5,6 +5,7 @@ from jaxtyping import Float
 
 from stencilnet.denoising.choice import Choice
 from stencilnet.denoising.criteria import smoothest
+from stencilnet.denoising.inputs import read_numbers, with_nan
 from stencilnet.denoising.penalties import Penalty, checked_penalty
 from stencilnet.denoising.rows import as_rows, check_weight
 from stencilnet.denoising.solution import solve
@@ -33,29 +34,30 @@ def search_weight(
             differ.
     """
     penalty = checked_penalty(penalty)
-    tried = np.sort(np.asarray(weights, dtype=np.float64).reshape(-1))
+    tried = np.sort(read_numbers(weights, "weights").reshape(-1))
     if not len(tried):
         raise ValueError("A search needs at least one weight to try.")
     check_weight(tried)
-    if signals.shape != clean.shape or not signals.size:
+    target = with_nan(clean)
+    if np.shape(signals) != target.shape or not target.size:
         raise ValueError(
             f"A search needs signals and a clean one for each, not the shapes "
-            f"{signals.shape} and {clean.shape}."
+            f"{np.shape(signals)} and {target.shape}."
         )
-    if not np.isfinite(clean).all():
+    if not np.isfinite(target).all():
         raise ValueError("The clean signals of a search must be finite.")
     rows = as_rows(signals, order, periodic)
-    target = clean.reshape(rows.x.shape)
+    target = target.reshape(rows.x.shape)
     errors, freedom = np.empty(len(tried)), np.empty(len(tried))
     for index, weight in enumerate(tried):
         solution = solve(rows, rows.weights(weight, penalty), penalty)
-        denoised = solution.y * rows.scale[:, np.newaxis]
-        errors[index] = np.mean((denoised - target) ** 2)
+        errors[index] = np.mean((rows.values(solution.y) - target) ** 2)
         freedom[index] = np.mean(solution.freedom(rows.observed[0]))
     best = smoothest(errors)
+    noise = (rows.values(rows.x) - target)[rows.observed]
     return Choice(
         np.array(tried[best]),
-        np.array(np.sqrt(np.mean((signals - clean) ** 2))),
+        np.array(np.sqrt(np.mean(noise**2))),
         np.array(freedom[best]),
         tried,
         errors,

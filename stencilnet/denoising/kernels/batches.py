@@ -14,6 +14,7 @@ from stencilnet.denoising.kernels import (
     banded,
     interior_point,
     piecewise_constant,
+    single,
     smoothing,
 )
 from stencilnet.denoising.kernels.banded import (
@@ -21,11 +22,9 @@ from stencilnet.denoising.kernels.banded import (
     differences,
     factorize,
 )
-from stencilnet.denoising.kernels.interior_point import project, trend_filter
-from stencilnet.denoising.kernels.piecewise_constant import fit_levels
-from stencilnet.denoising.kernels.smoothing import smooth, smooth_by_norm
-
-L1, L2, L2_SQUARED = 0, 1, 2
+from stencilnet.denoising.kernels.interior_point import project
+from stencilnet.denoising.kernels.single import L1, L2, L2_SQUARED, solve_single
+from stencilnet.denoising.kernels.smoothing import smooth
 
 # numba finds compiled code by a function's own bytecode and the cells of its closure,
 # and knows nothing of the functions it calls. This number changes with any of them.
@@ -33,7 +32,7 @@ _SOURCES = int.from_bytes(
     hashlib.sha256(
         "".join(
             inspect.getsource(module)
-            for module in (banded, interior_point, piecewise_constant, smoothing)
+            for module in (banded, interior_point, piecewise_constant, single, smoothing)
         ).encode()
     ).digest()[:4]
 )
@@ -43,11 +42,12 @@ _SOURCES = int.from_bytes(
 def _compile_solve_rows(sources):
     @no_type_check
     @njit(cache=True, nogil=True, error_model="numpy")
-    def solve_rows(x, w, weights, penalty, coefficients, m, tolerance):
+    def solve_rows(x, w, observed, weights, penalty, coefficients, m, tolerance):
         """Denoises each row.
 
         Args:
             x, w: signals and their precisions, `(signal, n)`.
+            observed: which samples are not missing, `(signal, n)`.
             weights: of the penalty, zero or more, one per signal.
             penalty: `L1`, `L2` or `L2_SQUARED`.
             coefficients: of the differences, `m` of them.
@@ -59,48 +59,31 @@ def _compile_solve_rows(sources):
         """
         _ = sources
         count, n = x.shape
-        y, u = np.empty((count, n)), np.zeros((count, m))
+        y, u = x.copy(), np.zeros((count, m))
         knots = np.ones((count, m), np.bool_)
         gap, value = np.zeros(count), np.zeros(count)
         iterations, stiffness = np.zeros(count, np.int64), np.zeros(count)
-        d, pull = np.empty(m), np.empty(n)
         for row in range(count):
-            weight = weights[row]
-            if weight == 0.0:
-                y[row] = x[row]
+            if weights[row] == 0.0:
                 continue
-            if penalty == L2_SQUARED:
-                stiffness[row] = 2 * weight
-                y[row], _ = smooth(x[row], w[row], 2 * weight, coefficients, m, u[row])
-            elif penalty == L2:
-                y[row], u[row], stiffness[row], gap[row], iterations[row] = (
-                    smooth_by_norm(x[row], w[row], weight, coefficients, m)
-                )
-            elif len(coefficients) == 2 and m < n:
-                y[row], u[row], knots[row], gap[row] = fit_levels(
-                    x[row], w[row], weight
-                )
-            else:
-                y[row], u[row], knots[row], gap[row], iterations[row] = trend_filter(
-                    x[row], w[row], weight, coefficients, m, tolerance
-                )
-            differences(y[row], coefficients, m, d)
-            size = 0.0
-            for j in range(m):
-                if penalty == L1:
-                    size += abs(d[j]) if knots[row, j] else 0.0
-                elif penalty == L2_SQUARED:
-                    # As the dual variables have them: `D y` itself is rounded to `y`.
-                    size += (u[row, j] / (2 * weight)) ** 2
-                else:
-                    size += d[j] * d[j]
-            value[row] = weight * (np.sqrt(size) if penalty == L2 else size)
-            adjoint_differences(u[row], coefficients, n, pull)
-            for i in range(n):
-                moved = y[row, i] - x[row, i]
-                value[row] += w[row, i] * moved**2 / 2
-                if penalty == L2_SQUARED:
-                    gap[row] += (w[row, i] * moved + pull[i]) ** 2 / w[row, i] / 2
+            (
+                y[row],
+                u[row],
+                knots[row],
+                gap[row],
+                value[row],
+                iterations[row],
+                stiffness[row],
+            ) = solve_single(
+                x[row],
+                w[row],
+                observed[row],
+                weights[row],
+                penalty,
+                coefficients,
+                m,
+                tolerance,
+            )
         return y, u, knots, gap, value, iterations, stiffness
 
     return solve_rows
