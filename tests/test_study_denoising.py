@@ -21,7 +21,8 @@ from stencilnet.denoising import (
     denoise_signals,
 )
 from stencilnet.storage import provenance, trajectories
-from stencilnet.study.denoising import Denoising, compare_denoisers
+from stencilnet.study.denoising import Denoising
+from stencilnet.study.filters import compare_denoisers
 
 pytestmark = kernels
 

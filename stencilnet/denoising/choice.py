@@ -71,9 +71,9 @@ def choose_weight(
     scores differ by rounding the largest wins, which makes the smoothest signal: the
     last bit of a processor decides nothing.
 
-    Criteria assume independent noise. Where many samples tie, as rounded or clipped ones
-    do, residuals and degrees of freedom for `L1()` are those of the signal with a little
-    further noise (dither), without which it would fit itself.
+    Criteria assume independent noise. Where many samples tie, as rounded or clipped
+    ones do, residuals and degrees of freedom for `L1()` are those of the signal with a
+    little further noise (dither), without which it would fit itself.
 
     Args:
         signals: at least 3 samples longer than the order.
@@ -207,7 +207,9 @@ def _choose(
         noise = math.hypot(sigma / units.sigma, added)
     largest /= units.largest
     samples = int(rows.observed.sum())
-    if largest <= 1e-12 or (isinstance(criterion, Sure) and sigma == 0.0):
+    if largest <= 1e-12 + float(rows.rounding.max()) or (
+        isinstance(criterion, Sure) and sigma == 0.0
+    ):
         # A polynomial already, or nothing to remove.
         nothing = np.zeros(_TRIED)
         return Choice(
@@ -296,8 +298,8 @@ def _gather(
     """Evidence of all signals for each of some weights, in the units of the group.
 
     Args:
-        rows, generic: the signals, and the same without ties, whose residual and degrees
-            of freedom count.
+        rows, generic: the signals, and the same without ties, whose residual and
+            degrees of freedom count.
         weights, criterion, penalty, units: of the choice.
     """
     count = len(weights)

@@ -70,6 +70,15 @@ class Rows:
         """Coefficients of one difference."""
         return difference_coefficients(self.order)
 
+    @property
+    def rounding(self) -> np.ndarray:
+        """Differences this small are rounding of the samples or of a solution."""
+        epsilon = np.finfo(np.float64).eps
+        # The samples lost their last digit with their level; solutions lose two.
+        return epsilon * (
+            2.0 ** (self.order + 1) * self.size + 512 * np.abs(self.x).max(-1)
+        )
+
     def select(self, indices: Sequence[int] | np.ndarray) -> "Rows":
         """Some of the signals, also repeatedly, as a batch with one axis."""
         return replace(

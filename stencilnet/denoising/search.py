@@ -48,17 +48,21 @@ def search_weight(
         raise ValueError("The clean signals of a search must be finite.")
     rows = as_rows(signals, order, periodic)
     target = target.reshape(rows.x.shape)
-    errors, freedom = np.empty(len(tried)), np.empty(len(tried))
+    errors = np.empty(len(tried))
     for index, weight in enumerate(tried):
         solution = solve(rows, rows.weights(weight, penalty), penalty)
         errors[index] = np.mean((rows.values(solution.y) - target) ** 2)
-        freedom[index] = np.mean(solution.freedom(rows.observed[0]))
     best = smoothest(errors)
+    solution = solve(rows, rows.weights(tried[best], penalty), penalty)
+    freedom = [
+        float(solution.select(index).freedom(seen).item())
+        for index, seen in enumerate(rows.observed)
+    ]
     noise = (rows.values(rows.x) - target)[rows.observed]
     return Choice(
         np.array(tried[best]),
         np.array(np.sqrt(np.mean(noise**2))),
-        np.array(freedom[best]),
+        np.array(np.mean(freedom)),
         tried,
         errors,
     )

@@ -69,9 +69,9 @@ def denoise_signals(
     doi:10.1137/070690274; the paper's Eq. (5).
 
     Args:
-        signals: `x`, floating-point, of any shape: an array, or nested lists; a masked
-            array, whose mask counts as `missing`; or a pandas or xarray object, in which
-            NaN and NA do.
+        signals: `x`, floating-point, of any shape: an array or nested lists; a masked
+            array, whose mask counts as `missing`; or a pandas or xarray object, in
+            which NaN and NA do.
         weight: `lambda`, zero or more: one number, or one per signal, of the shape of
             `signals` without the axis; or the criterion that chooses one per signal,
             see `choose_weight`. It scales with the signal, with `L1()` also with the

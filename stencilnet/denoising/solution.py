@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,8 +18,16 @@ TOLERANCE = 1e-8
 """Duality gap that the kernels aim for, relative to the objective."""
 
 _PROBES = 16
-# Differences of order 3 of samples in [-1, 1] whose last digit or two are lost.
-_ROUNDING = 512 * np.finfo(np.float64).eps
+_PER_ROW = (
+    "weights",
+    "y",
+    "u",
+    "knots",
+    "gap",
+    "objective",
+    "iterations",
+    "stiffness",
+)
 
 
 @dataclass(frozen=True)
@@ -49,6 +57,15 @@ class Solution:
     objective: np.ndarray
     iterations: np.ndarray
     stiffness: np.ndarray
+
+    def select(self, index: int) -> "Solution":
+        """One of the rows."""
+        one = slice(index, index + 1)
+        return replace(
+            self,
+            rows=self.rows.select([index]),
+            **{name: getattr(self, name)[one] for name in _PER_ROW},
+        )
 
     @property
     def relative_gap(self) -> np.ndarray:
@@ -83,7 +100,7 @@ class Solution:
         if self.rows.periodic:
             y = np.concatenate([y, y[:, : self.rows.order]], axis=-1)
         sizes = np.abs(np.diff(y, n=self.rows.order))
-        return np.asarray(sizes > _ROUNDING * self.rows.size[:, np.newaxis])
+        return np.asarray(sizes > self.rows.rounding[:, np.newaxis])
 
     def pull_back(self, gradient: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Gradients of signals and weights, from those of the solutions.

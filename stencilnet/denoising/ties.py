@@ -1,17 +1,15 @@
 """Dither for signals whose samples tie: rounded, clipped or repeated ones."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
 from stencilnet.denoising.noise import level
 from stencilnet.denoising.rows import Rows
-from dataclasses import replace
 
 # A choice is misled only where many differences vanish.
 _FEW = 0.1
-# Differences of samples in [-1, 1] whose last digit or two are lost.
-_ROUNDING = 512 * np.finfo(np.float64).eps
 
 
 def dither(rows: Rows) -> tuple[Rows, np.ndarray]:
@@ -35,7 +33,7 @@ def dither(rows: Rows) -> tuple[Rows, np.ndarray]:
     ):
         windows = np.lib.stride_tricks.sliding_window_view(observed, rows.order + 1)
         sizes = np.abs(np.diff(row, n=rows.order))[windows.all(-1)]
-        steps = sizes[sizes > _ROUNDING * rows.size[index]]
+        steps = sizes[sizes > rows.rounding[index]]
         if len(steps) in (0, len(sizes)) or len(steps) > (1 - _FEW) * len(sizes):
             continue
         seen = max(
@@ -43,15 +41,18 @@ def dither(rows: Rows) -> tuple[Rows, np.ndarray]:
         )
         widths = math.sqrt(12) * seen / np.sqrt(precision)
         step = float(np.quantile(steps, 0.1))
-        rounded = step <= 4 * steps.min()
-        widths = np.minimum(widths, step) if rounded else widths / 2
+        if step <= 4 * steps.min():
+            # They have been rounded.
+            widths = np.minimum(widths, step)
         x[index, observed] += (widths * draws)[observed]
         variance = (precision * widths**2)[observed].mean() / 12
         deviations[index] = np.sqrt(variance)
     return replace(rows, x=x), deviations
 
 
-def _reversal_level(x: np.ndarray, precision: np.ndarray, observed: np.ndarray) -> float:
+def _reversal_level(
+    x: np.ndarray, precision: np.ndarray, observed: np.ndarray
+) -> float:
     """Noise level for samples of precision 1 from differences that turn back.
 
     Neighbouring differences of independent noise have the covariance `-sigma**2`, those

@@ -23,7 +23,7 @@ from stencilnet.denoising.kernels.banded import (
     factorize,
 )
 from stencilnet.denoising.kernels.interior_point import project
-from stencilnet.denoising.kernels.single import L1, L2, L2_SQUARED, solve_single
+from stencilnet.denoising.kernels.single import L1, L2, solve_single
 from stencilnet.denoising.kernels.smoothing import smooth
 
 # numba finds compiled code by a function's own bytecode and the cells of its closure,
@@ -32,7 +32,13 @@ _SOURCES = int.from_bytes(
     hashlib.sha256(
         "".join(
             inspect.getsource(module)
-            for module in (banded, interior_point, piecewise_constant, single, smoothing)
+            for module in (
+                banded,
+                interior_point,
+                piecewise_constant,
+                single,
+                smoothing,
+            )
         ).encode()
     ).digest()[:4]
 )
@@ -58,7 +64,7 @@ def _compile_solve_rows(sources):
             quadratic penalty with the same solution, 0 for `L1`.
         """
         _ = sources
-        count, n = x.shape
+        count = len(x)
         y, u = x.copy(), np.zeros((count, m))
         knots = np.ones((count, m), np.bool_)
         gap, value = np.zeros(count), np.zeros(count)
