@@ -42,9 +42,9 @@ arguments = parser.parse_args()
 torch.set_num_threads(1)
 seeds = range(1 if arguments.quick else arguments.seeds)
 epochs = 3 if arguments.quick else 100
-signals, learned_from, points = 600, 540, 100
+signals, training_size, points = 600, 540, 100
 batch, learning_rate = 10, 1e-4
-tried = np.linspace(0, 50, 20)
+weights_tried = np.linspace(0, 50, 20)
 
 
 @dataclass(frozen=True)
@@ -107,19 +107,19 @@ def train(
     generator = torch.Generator().manual_seed(seed)
     parameters = list(model.parameters())
     optimizer = torch.optim.Adam(parameters, lr=learning_rate) if parameters else None
-    known, unseen = slice(learned_from), slice(learned_from, None)
+    known, unseen = slice(training_size), slice(training_size, None)
     training, test = [], []
     start = time.perf_counter()
     for _ in range(epochs if parameters else 1):
         total = 0.0
-        shuffled = torch.randperm(learned_from, generator=generator)
+        shuffled = torch.randperm(training_size, generator=generator)
         for rows in torch.split(shuffled, batch):
             loss = (model(noisy[known][rows]) - clean[known][rows]).square().mean()
             if optimizer is not None:
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
-            total += float(loss.detach()) * len(rows) / learned_from
+            total += float(loss.detach()) * len(rows) / training_size
         training.append(total)
         with torch.no_grad():
             error = (model(noisy[unseen]) - clean[unseen]).square().mean()
@@ -152,7 +152,7 @@ for name, index, seed in track(jobs, description="Training"):
         torch.from_numpy(array).float() for array in (clean, noisy)
     )
     best = search_weight(
-        noisy[:learned_from], clean[:learned_from], tried, order=family.order
+        noisy[:training_size], clean[:training_size], weights_tried, order=family.order
     )
     weight = float(best.weight)
     place = (list(families).index(name), index)

@@ -14,7 +14,7 @@ from stencilnet.denoising.solution import solve
 def search_weight(
     signals: Float[np.ndarray, "*signals n"],
     clean: Float[np.ndarray, "*signals n"],
-    weights: Float[np.ndarray, " tried"],
+    weights: Float[np.ndarray, " candidates"],
     *,
     order: int = 1,
     penalty: Penalty | None = None,
@@ -34,10 +34,10 @@ def search_weight(
             differ.
     """
     penalty = checked_penalty(penalty)
-    tried = np.sort(read_numbers(weights, "weights").reshape(-1))
-    if not len(tried):
+    candidates = np.sort(read_numbers(weights, "weights").reshape(-1))
+    if not len(candidates):
         raise ValueError("A search needs at least one weight to try.")
-    check_weight(tried)
+    check_weight(candidates)
     target = with_nan(clean)
     if np.shape(signals) != target.shape or not target.size:
         raise ValueError(
@@ -48,21 +48,21 @@ def search_weight(
         raise ValueError("The clean signals of a search must be finite.")
     rows = as_rows(signals, order, periodic)
     target = target.reshape(rows.x.shape)
-    errors = np.empty(len(tried))
-    for index, weight in enumerate(tried):
+    errors = np.empty(len(candidates))
+    for index, weight in enumerate(candidates):
         solution = solve(rows, rows.weights(weight, penalty), penalty)
         errors[index] = np.mean((rows.values(solution.y) - target) ** 2)
     best = smoothest(errors)
-    solution = solve(rows, rows.weights(tried[best], penalty), penalty)
+    solution = solve(rows, rows.weights(candidates[best], penalty), penalty)
     freedom = [
         float(solution.select(index).freedom(seen).item())
         for index, seen in enumerate(rows.observed)
     ]
     noise = (rows.values(rows.x) - target)[rows.observed]
     return Choice(
-        np.array(tried[best]),
+        np.array(candidates[best]),
         np.array(np.sqrt(np.mean(noise**2))),
         np.array(np.mean(freedom)),
-        tried,
+        candidates,
         errors,
     )

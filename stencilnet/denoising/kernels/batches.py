@@ -12,19 +12,15 @@ from numba import njit
 
 from stencilnet.denoising.kernels import (
     banded,
+    gradients,
     interior_point,
     piecewise_constant,
     single,
     smoothing,
 )
-from stencilnet.denoising.kernels.banded import (
-    adjoint_differences,
-    differences,
-    factorize,
-)
-from stencilnet.denoising.kernels.interior_point import project
-from stencilnet.denoising.kernels.single import L1, L2, solve_single
-from stencilnet.denoising.kernels.smoothing import smooth
+from stencilnet.denoising.kernels.banded import factorize
+from stencilnet.denoising.kernels.gradients import pull_back_single
+from stencilnet.denoising.kernels.single import solve_single
 
 # numba finds compiled code by a function's own bytecode and the cells of its closure,
 # and knows nothing of the functions it calls. This number changes with any of them.
@@ -34,6 +30,7 @@ _SOURCES = int.from_bytes(
             inspect.getsource(module)
             for module in (
                 banded,
+                gradients,
                 interior_point,
                 piecewise_constant,
                 single,
@@ -107,81 +104,26 @@ def _compile_pull_back_rows(sources):
     ):
         """Gradients with respect to signals and weights, from that of the solutions.
 
-        The solution moves like one of a least-squares problem: on the face of its knots
-        for `L1`, with the curvature of the norm for `L2`. With its inverse Hessian `H`,
-        which is symmetric, the gradients are `W H g` and minus the penalty's gradient
-        times `H g`.
-
         Returns:
-            Gradients of the shapes `(signal, n)` and `(signal,)`.
+            Arrays of the shapes `(signal, n)` and `(signal,)`.
         """
         _ = sources
-        count, n = gradient.shape
-        of_x, of_weight = np.empty((count, n)), np.zeros(count)
-        d, pull, unused = np.empty(m), np.empty(n), np.empty(m)
-        for row in range(count):
-            precision, weight = w[row], weights[row]
-            wanted = gradient[row] / precision
-            differences(y[row], coefficients, m, d)
-            if penalty == L1:
-                if weight == 0.0:
-                    # Where the weight starts to act: every jump is pulled at its sign.
-                    moved = wanted
-                    for j in range(m):
-                        unused[j] = np.sign(d[j])
-                else:
-                    moved = project(
-                        wanted,
-                        precision,
-                        np.zeros(n),
-                        knots[row],
-                        coefficients,
-                        m,
-                        unused,
-                    )
-                    for j in range(m):
-                        unused[j] = u[row, j] / weight if knots[row, j] else 0.0
-                adjoint_differences(unused, coefficients, n, pull)
-                of_weight[row] = -np.dot(pull, moved)
-            elif weight == 0.0:
-                moved = wanted
-                norm = np.sqrt(np.dot(d, d))
-                scale = 2.0
-                if penalty == L2:
-                    scale = 1 / norm if norm > 0 else 0.0
-                adjoint_differences(scale * d, coefficients, n, pull)
-                of_weight[row] = -np.dot(pull, moved)
-            elif np.isinf(stiffness[row]):
-                none = np.zeros(m, np.bool_)
-                moved = project(
-                    wanted, precision, np.zeros(n), none, coefficients, m, unused
-                )
-            else:
-                moved, _ = smooth(
-                    wanted, precision, stiffness[row], coefficients, m, unused
-                )
-                if penalty == L2:
-                    # The norm has no curvature along the differences themselves.
-                    norm = np.sqrt(np.dot(d, d))
-                    adjoint_differences(d / norm, coefficients, n, pull)
-                    along, _ = smooth(
-                        pull / precision,
-                        precision,
-                        stiffness[row],
-                        coefficients,
-                        m,
-                        unused,
-                    )
-                    share = stiffness[row] * np.dot(pull, along)
-                    moved = moved + along * (
-                        stiffness[row] * np.dot(pull, moved) / (1 - share)
-                    )
-                    of_weight[row] = -np.dot(pull, moved)
-                else:
-                    adjoint_differences(2 * d, coefficients, n, pull)
-                    of_weight[row] = -np.dot(pull, moved)
-            of_x[row] = precision * moved
-        return of_x, of_weight
+        by_x, by_weight = np.empty(gradient.shape), np.zeros(len(gradient))
+        for row in range(len(gradient)):
+            moved, by_weight[row] = pull_back_single(
+                gradient[row],
+                w[row],
+                y[row],
+                u[row],
+                knots[row],
+                stiffness[row],
+                weights[row],
+                penalty,
+                coefficients,
+                m,
+            )
+            by_x[row] = w[row] * moved
+        return by_x, by_weight
 
     return pull_back_rows
 
