@@ -184,7 +184,7 @@ def test_a_sigma_is_taken_as_it_is():
     for sigma in (-1.0, math.nan):
         with pytest.raises(ValueError, match="finite and zero or more"):
             choose_weight(x, sigma=sigma)
-    with pytest.raises(ValueError, match="with one sigma"):
+    with pytest.raises(ValueError, match="pass one sigma"):
         choose_weight(x, sigma=np.array([0.5, 2.0]), shared=True)
 
 

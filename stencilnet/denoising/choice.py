@@ -85,24 +85,24 @@ def choose_weight(
         shared: choose one weight for all signals instead of one for each.
 
     Raises:
-        TypeError, ValueError: as `denoise_signals`, or if a sigma is negative, or
-            signals that share a weight are none or differ in sigma.
+        TypeError, ValueError: as `denoise_signals`, or if a sigma is negative, or a
+            weight is to be shared by no signals or by signals of different sigma.
     """
     criterion = checked_criterion(criterion)
     penalty = checked_penalty(penalty)
     rows = as_rows(signals, order, periodic, precision, missing, axis)
     if rows.x.shape[-1] < order + 3:
         raise ValueError(
-            f"Choosing a weight takes at least {order + 3} samples for order {order}, "
-            f"not {rows.x.shape[-1]}: pass a weight."
+            f"A criterion needs at least {order + 3} samples at order {order}, not "
+            f"{rows.x.shape[-1]}: pass a number as the weight."
         )
     levels = _levels(sigma, rows.batch)
     batch, groups = rows.batch, list(np.arange(len(rows.x))[:, np.newaxis])
     if shared:
         if not len(rows.x) or (levels is not None and np.ptp(levels) > 0):
             raise ValueError(
-                "Signals that share a weight must be at least one, with one sigma: "
-                "choose for each by itself."
+                "A shared weight needs at least one signal, and all of them with one "
+                "sigma: pass one sigma, or drop shared=True."
             )
         batch, groups = (), [np.arange(len(rows.x))]
     largest = largest_weights(rows, penalty if isinstance(penalty, L2) else L1())

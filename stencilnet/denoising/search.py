@@ -41,8 +41,8 @@ def search_weight(
     target = with_nan(clean)
     if np.shape(signals) != target.shape or not target.size:
         raise ValueError(
-            f"A search needs signals and a clean one for each, not the shapes "
-            f"{np.shape(signals)} and {target.shape}."
+            f"A search needs noisy and clean signals of one shape, not "
+            f"{np.shape(signals)} and {target.shape}: pass a clean signal for each."
         )
     if not np.isfinite(target).all():
         raise ValueError("The clean signals of a search must be finite.")

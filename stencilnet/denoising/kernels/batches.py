@@ -1,6 +1,6 @@
 """Many signals at a time, each as if it were alone.
 
-The compiled code of these two functions, with all that they call, is kept on disk.
+The compiled code of these functions, with all that they call, is kept on disk.
 """
 
 import hashlib
