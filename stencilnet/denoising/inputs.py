@@ -33,7 +33,9 @@ def with_nan(signals: Any) -> np.ndarray:
     values, holes = read_signals(signals)
     if holes is None or not holes.any():
         return values
-    return np.where(holes, np.asarray(np.nan, dtype=values.dtype), values)
+    floating = np.issubdtype(values.dtype, np.floating)
+    nan = np.asarray(np.nan, dtype=values.dtype if floating else np.float64)
+    return np.where(holes, nan, values)
 
 
 def read_numbers(values: Any, noun: str) -> np.ndarray:
