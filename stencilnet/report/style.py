@@ -38,6 +38,7 @@ LABELS = MappingProxyType(
         "gaussian": "Gaussian",
         "savitzky_golay": "Savitzky-Golay",
         "tikhonov": "Tikhonov",
+        "wavelets": "wavelets",
         "total_variation": "total variation",
     }
 )
@@ -63,6 +64,7 @@ COLOURS = MappingProxyType(
         "gaussian": "#56B4E9",
         "savitzky_golay": "#009E73",
         "tikhonov": "#CC79A7",
+        "wavelets": "#0072B2",
         "total_variation": "#D55E00",
     }
 )

@@ -4,9 +4,10 @@ from stencilnet.study.certificate import certify
 from stencilnet.study.comparison import compare, compare_study
 from stencilnet.study.config import Config, load_config
 from stencilnet.study.demonstration import DemoResult, demo
-from stencilnet.study.denoising import compare_denoisers, denoise
+from stencilnet.study.denoising import denoise
 from stencilnet.study.extensions import imported
 from stencilnet.study.figures import save_training_figures, training_figure_paths
+from stencilnet.study.filters import compare_denoisers
 from stencilnet.study.generation import generate, read_split, store_path
 from stencilnet.study.initial import INITIAL_STATES, InitialState
 from stencilnet.study.metrics import METRICS, Metric, mean_drift, relative_l2
