@@ -22,3 +22,20 @@ def nearest(name: str, known: Iterable[str]) -> str:
     if close:
         return f"did you mean {close[0]!r}"
     return f"known are {', '.join(names)}"
+
+
+def in_words(error: Exception) -> str | None:
+    """One sentence for a user's mistake; none for a fault of the program."""
+    # torch reports a lack of memory as a RuntimeError.
+    if isinstance(error, MemoryError) or "not enough memory" in str(error):
+        return (
+            "Not enough memory for this: lower the number of samples, modes, points or "
+            "states."
+        )
+    if isinstance(error, OverflowError):
+        return (
+            f"A number is beyond what the machine computes with ({error}): look for an "
+            f"amplitude, a length or a size that is far off."
+        )
+    known = isinstance(error, ValueError | OSError | FloatingPointError)
+    return str(error) if known else None

@@ -177,7 +177,7 @@ MISTAKES = {
     "more than fits": (
         ["generate", "small.yaml", "forcing.modes=100000000000", "--run", "new"],
         None,
-        "has not the memory",
+        "Not enough memory",
     ),
     "config that is no text": (
         ["generate", "runs/small/operator.bin"],

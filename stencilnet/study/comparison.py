@@ -243,7 +243,7 @@ def stored_config(
 
 
 def _check_same_draw(reference: xr.Dataset, values: xr.Dataset) -> None:
-    """Refuses point values that belong to other trajectories than the averages."""
+    """Raises if point values belong to other trajectories than the averages."""
     shared = [
         "time",
         "x",

@@ -1,4 +1,4 @@
-"""What a study is: one YAML file, validated, with `key=value` overrides."""
+"""Configs of studies: one YAML file, validated, with `key=value` overrides."""
 
 import math
 from collections.abc import Iterable
@@ -35,7 +35,7 @@ Seed = Annotated[int, Field(ge=0)]
 
 
 class Section(BaseModel):
-    """Part of a config: unknown keys are errors, values do not change."""
+    """Section of a config: immutable, unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
@@ -242,7 +242,7 @@ def load_config(source: str | Path, overrides: Iterable[str] = ()) -> Config:
     except yaml.YAMLError as error:
         where = getattr(error, "problem_mark", None)
         line = f" in line {where.line + 1}" if where else ""
-        raise ValueError(f"{label} is not valid YAML{line}: mend it.") from None
+        raise ValueError(f"{label} is not valid YAML{line}: fix the syntax.") from None
     if not isinstance(values, dict):
         raise ValueError(f"{label} holds no keys: start from a config in configs/.")
     for override in overrides:
@@ -334,6 +334,6 @@ def _sentence(detail: Any) -> str:
     if detail["type"] == "missing":
         return f"the key {key!r} is missing"
     message = str(detail["msg"]).removeprefix("Value error, ")
-    given = detail["input"]
-    shown = f", not {given!r}" if not isinstance(given, dict) else ""
+    value = detail["input"]
+    shown = f", not {value!r}" if not isinstance(value, dict) else ""
     return f"{key}: {message[0].lower()}{message[1:]}{shown}"

@@ -1,4 +1,4 @@
-"""The whole way in one call: generate, train, compare, draw."""
+"""The whole pipeline in one call: generate, train, compare, draw."""
 
 import time
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from stencilnet.study.training import check_training, train
 
 @dataclass(frozen=True)
 class DemoResult:
-    """What a demo measured, and where it is kept.
+    """Measurements of a demo, and where they are stored.
 
     Attributes:
         comparisons: one dataset per grid.

@@ -35,7 +35,7 @@ _FEWEST_POINTS = 64
 
 
 def store_path(run: Path, split: str, points: int, *, averages: bool) -> Path:
-    """Where `generate` keeps a split on a grid within a run's folder."""
+    """Path of a split on a grid within a run's folder."""
     kind = "averages" if averages else "values"
     return run / "data" / split / f"{kind}-{points}.zarr"
 
@@ -110,8 +110,8 @@ def generate(
         fine = Grid.line(config.reference.points, config.problem.length)
         modes, quality = solve_reference(problem, fine, accuracy, progress=progress)
 
-    kept = len(problem.times) - problem.start
-    times = times_of(kept - 1, config.problem.interval)
+    last = len(problem.times) - problem.start - 1
+    times = times_of(last, config.problem.interval)
     start = 0
     paths = []
     for split, forcing in forcings.items():
@@ -144,7 +144,7 @@ def generate(
 def read_split(
     config: Config, run: Path, split: str, points: int, *, averages: bool
 ) -> xr.Dataset:
-    """The trajectories that `generate` kept in a run, if they are of this problem.
+    """The trajectories that `generate` stored in a run.
 
     Raises:
         FileNotFoundError: if there are none on this grid.
@@ -153,7 +153,7 @@ def read_split(
     """
     path = store_path(run, split, points, averages=averages)
     dataset = read_trajectories(path)
-    kept = json.loads(dataset.attrs["config"])
+    stored = json.loads(dataset.attrs["config"])
     asked = json.loads(config.model_dump_json())
     keys = [
         *((part, key) for part in _DECIDE_DATA for key in asked[part] or ["modes"]),
@@ -161,11 +161,11 @@ def read_split(
         ("data", split),
     ]
     for section, key in keys:
-        found = (kept[section] or {}).get(key)
+        generated = (stored[section] or {}).get(key)
         value = (asked[section] or {}).get(key)
-        if found != value:
+        if generated != value:
             raise ValueError(
-                f"{path} was generated with {section}.{key}={found}, but the config "
+                f"{path} was generated with {section}.{key}={generated}, but the config "
                 f"says {value}: generate it again, or choose another --run."
             )
     return dataset

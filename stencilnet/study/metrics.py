@@ -17,7 +17,7 @@ from stencilnet.forcing import RandomForcing
 
 @dataclass(frozen=True)
 class Rollout:
-    """What a method made of the states of a reference.
+    """Rollout of a method beside its reference.
 
     Attributes:
         u: solution of the method; infinite or NaN from a blow-up on.
@@ -85,7 +85,7 @@ def mean_drift(
 
     Args:
         u: solution; at `times[0]` the clock of `forcing` reads 0.
-        times: when.
+        times: at which `u` is known.
         forcing: one row per sample.
 
     Returns:
@@ -154,7 +154,7 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
         ),
     }
 )
-"""What `compare` measures, by the names of its variables; columns in this order."""
+"""Metrics of `compare` by the names of its variables, columns in this order."""
 
 
 def measured(rollout: Rollout) -> xr.Dataset:

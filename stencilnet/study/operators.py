@@ -109,8 +109,8 @@ def set_weights(operator: LearnedStencil, stored: StoredOperator, path: Path) ->
         if name in stored.arrays
     }
     for name, value in expected.items():
-        found = weights.get(name)
-        if found is None or found.shape != value.shape or found.dtype != value.dtype:
+        array = weights.get(name)
+        if array is None or array.shape != value.shape or array.dtype != value.dtype:
             raise ValueError(
                 f"{path} has no weights {name!r} of shape {tuple(value.shape)} and "
                 f"{value.dtype}: its spec and its arrays do not belong together."

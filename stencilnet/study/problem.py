@@ -79,7 +79,7 @@ def times_of(intervals: int, interval: float) -> Float[Tensor, " time"]:
 
 
 def problem_of(config: Config, *splits: str) -> InitialValueProblem:
-    """What to solve for the trajectories of some splits, warm-up included."""
+    """Initial value problem of some splits, warm-up included."""
     problem = config.problem
     skipped = round(problem.warm_up / problem.interval)
     intervals = skipped + round(problem.duration / problem.interval)

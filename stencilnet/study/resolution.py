@@ -26,7 +26,7 @@ _MOST_POINTS, _FEWEST_STEPS = 2**15, 32
 
 @dataclass(frozen=True)
 class Accuracy:
-    """How accurate a reference has to be.
+    """Accuracy demanded of a reference.
 
     Attributes:
         courant: step in units of the time in which the fastest wave crosses the
@@ -42,7 +42,7 @@ class Accuracy:
 
 @dataclass(frozen=True)
 class ReferenceQuality:
-    """What was measured about a set of reference trajectories.
+    """Measured quality of a set of reference trajectories.
 
     Attributes:
         self_convergence: largest relative L2 difference, over the whole trajectory,

@@ -1,4 +1,4 @@
-"""Rollouts of one method for new forcings, kept in a store."""
+"""Simulation: rollouts of one method for new forcings, in a store."""
 
 import json
 import math
@@ -162,7 +162,7 @@ def _setup(
     points: int | None,
     extensions: Sequence[type],
 ) -> _Setup:
-    """What `simulate` was asked to roll out."""
+    """Method and problem of a simulation."""
     path = Path(method)
     if not path.exists():
         return _classical_setup(method, config, points)

@@ -208,10 +208,12 @@ def _update(
     norm = torch.nn.utils.clip_grad_norm_(state.operator.parameters(), training.clip)
     if not (torch.isfinite(loss) and torch.isfinite(norm)):
         saved = last_checkpoint(checkpoints)
-        kept = f"the last good checkpoint is {saved}" if saved else "there is none yet"
+        remains = (
+            f"the last good checkpoint is {saved}" if saved else "there is none yet"
+        )
         raise FloatingPointError(
             f"The loss turned {loss.item():g} with a gradient of {norm.item():g} in "
-            f"update {state.iteration + 1}; {kept}: lower training.learning_rate or "
+            f"update {state.iteration + 1}; {remains}: lower training.learning_rate or "
             f"shorten training.horizon, then use --resume."
         )
     state.optimizer.step()

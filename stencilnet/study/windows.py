@@ -24,7 +24,7 @@ class Trajectories:
     Attributes:
         u: solution, shape `(sample, time, x)`.
         times: equidistant, in float64.
-        grid: where.
+        grid: the grid of the solution.
         forcing: one row per sample, in float64.
         averages: whether `u` holds cell averages.
     """
@@ -66,7 +66,7 @@ class Trajectories:
         return Trajectories(pieces, times, self.grid, forcing, self.averages)
 
     def check_horizon(self, horizon: int) -> None:
-        """Refuses windows that are longer than the trajectories."""
+        """Raises if windows are longer than the trajectories."""
         intervals = self.u.shape[1] - 1
         if horizon > intervals:
             raise ValueError(
@@ -91,7 +91,7 @@ def window_loss(
     """Mean squared error of a rollout over a window, in units of the squared scale.
 
     Args:
-        operator: what is trained.
+        operator: the operator to train.
         window: the trajectories to follow.
         integrator: of the rollout.
         substeps: steps per kept state.
