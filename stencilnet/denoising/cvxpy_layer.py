@@ -57,6 +57,10 @@ class CvxpyTotalVariation(DenoisingLayer):
         )
         self._layers: dict[int, Callable[[Tensor, Tensor], Tensor]] = {}
 
+    def __getstate__(self) -> dict[str, Any]:
+        # Layers of cvxpylayers cannot be pickled: a copy makes its own.
+        return {**vars(self), "_layers": {}}
+
     def _solve(self, x: Tensor, weights: Tensor) -> Tensor:
         # The same checks as those of `TotalVariation`.
         as_rows(x.detach().double().cpu().numpy(), self.order, self.periodic)
