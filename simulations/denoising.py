@@ -33,7 +33,7 @@ from stencilnet.denoising import (
     search_weight,
 )
 from stencilnet.report import WIDTH, package_style, save, write_json
-from stencilnet.storage import new_store
+from stencilnet.storage import new_store, write_dataset
 
 # Parameters
 
@@ -281,7 +281,7 @@ losses_of = xr.Dataset(
 )
 arguments.run.mkdir(parents=True, exist_ok=True)
 with new_store(arguments.run / "losses.zarr", overwrite=True) as partial:
-    losses_of.to_zarr(partial, zarr_format=3, consolidated=False)
+    write_dataset(losses_of, partial)
 
 training_lines: list[list[object]] = []
 final = losses_of.isel(epoch=-1)

@@ -24,7 +24,7 @@ from stencilnet.report import (
     trajectories_table,
     write_report,
 )
-from stencilnet.storage import refuse_existing
+from stencilnet.storage import local_path, refuse_existing
 from stencilnet.study import (
     Config,
     check_study,
@@ -347,13 +347,14 @@ def _study(
 ) -> tuple[Config, Path]:
     study = load_config(config, overrides or [])
     check_study(study)
-    folder = run or Path("runs") / study.name
+    folder = local_path(run or Path("runs") / study.name)
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"{folder} is a file: name a folder for the run.")
     return study, folder
 
 
 def _without_suffix(figure: Path) -> Path:
+    figure = local_path(figure)
     return figure.with_suffix("") if figure.suffix in (".png", ".pdf") else figure
 
 
