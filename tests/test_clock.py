@@ -18,8 +18,8 @@ from stencilnet import (
     write_trajectories,
 )
 from stencilnet.storage import equidistant_times, read_operator, trajectories
-from stencilnet.study.metrics import mean_drift
 from stencilnet.study.generation import store_path
+from stencilnet.study.metrics import mean_drift
 from stencilnet.study.windows import Trajectories
 
 GRID = Grid.line(16)

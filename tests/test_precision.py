@@ -156,3 +156,24 @@ def test_products_stay_as_they_are_without_such_a_mode(generator):
     with Products() as products:
         in_full_precision(torch.matmul, a, a)
     assert products.dtypes == {torch.float32}
+
+
+@pytest.mark.parametrize("level", ["fp32_precision", "mkldnn.fp32_precision"])
+def test_settings_of_every_level_count(level, generator):
+    """A general setting holds where no more specific one does."""
+    *path, name = level.split(".")
+    place = torch.backends
+    for part in path:
+        place = getattr(place, part)
+    former = torch.backends.mkldnn.matmul.fp32_precision
+    a = torch.randn(4, 4, generator=generator)
+    general = getattr(place, name)
+    try:
+        torch.backends.mkldnn.matmul.fp32_precision = "none"
+        setattr(place, name, "bf16" if path else "tf32")
+        with Products() as products:
+            in_full_precision(torch.matmul, a, a)
+    finally:
+        setattr(place, name, general)
+        torch.backends.mkldnn.matmul.fp32_precision = former
+    assert products.dtypes == {torch.float64}

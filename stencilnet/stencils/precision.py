@@ -47,11 +47,10 @@ def is_autocast(device: str) -> bool:
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
 def _rounds_float32(device: str) -> bool:
     backends: Any = torch.backends
-    levels: dict[str, list[Any]] = {
-        "cuda": [backends.cuda.matmul, backends],
-        "cpu": [backends.mkldnn.matmul, backends.mkldnn, backends],
-    }
-    # The most specific setting that is one counts.
-    settings = [level.fp32_precision for level in levels.get(device, [])]
-    setting = next((name for name in settings if name != "none"), "none")
+    if device == "cuda":
+        setting = backends.cuda.matmul.fp32_precision
+    elif device == "cpu":
+        setting = backends.mkldnn.matmul.fp32_precision
+    else:
+        return False
     return setting in ("tf32", "bf16")
