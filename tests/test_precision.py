@@ -19,6 +19,7 @@ from stencilnet import (
     Weno,
     rollout,
 )
+from stencilnet.discretizations import SplitGalerkin
 from stencilnet.stencils import (
     MomentConditions,
     NullSpaceLayer,
@@ -115,6 +116,7 @@ def test_a_learned_operator_keeps_its_moments_under_autocast():
 METHODS = [
     Weno(Burgers(0.1), GRID),
     DiscontinuousGalerkin(Burgers(0.1), GRID, degree=3),
+    SplitGalerkin(Burgers(0.1), GRID, degree=3),
     PseudoSpectral(Burgers(0.1), GRID),
 ]
 
