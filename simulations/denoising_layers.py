@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from stencilnet.denoising import TotalVariation, search_weight
 from stencilnet.denoising.examples import noisy_cosines, noisy_levels
 from stencilnet.report import WIDTH, package_style, save, write_json
-from stencilnet.storage import new_store
+from stencilnet.storage import new_store, write_dataset
 
 # Parameters
 
@@ -189,7 +189,7 @@ history = xr.Dataset(
 )
 arguments.run.mkdir(parents=True, exist_ok=True)
 with new_store(arguments.run / "losses.zarr", overwrite=True) as partial:
-    history.to_zarr(partial, zarr_format=3, consolidated=False)
+    write_dataset(history, partial)
 
 # Tables
 

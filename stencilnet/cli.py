@@ -26,7 +26,7 @@ from stencilnet.report import (
     trajectories_table,
     write_report,
 )
-from stencilnet.storage import refuse_existing
+from stencilnet.storage import local_path, refuse_existing
 
 app = typer.Typer(
     add_completion=False,
@@ -309,7 +309,7 @@ def _study(
     """The study and its folder; a dry run prints its outline and ends here."""
     study = stages.load_config(config, overrides or [])
     stages.check_study(study)
-    folder = run or Path("runs") / study.name
+    folder = local_path(run or Path("runs") / study.name)
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"{folder} is a file: name a folder for the run.")
     if dry_run:
@@ -319,6 +319,7 @@ def _study(
 
 
 def _without_suffix(figure: Path) -> Path:
+    figure = local_path(figure)
     return figure.with_suffix("") if figure.suffix in (".png", ".pdf") else figure
 
 

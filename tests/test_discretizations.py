@@ -693,7 +693,7 @@ def test_a_field_of_another_dtype_is_refused():
             {"width": 2, "constraint": NullSpace(order=3)},
             "widen the stencil to 3 points or lower",
         ),
-        ({"width": 0}, "cannot have 0 points"),
+        ({"width": 0}, "at least 1, not 0"),
         ({"scale": 0.0}, "must be positive"),
         ({"constraint": {"v": NullSpace()}}, "no derivative 'v'"),
         ({"constraint": {"u": NullSpace()}}, "'u_x', which has no constraint"),

@@ -11,7 +11,9 @@ from torch import Tensor
 
 from stencilnet.discretizations.base import Discretization
 from stencilnet.equations import Equation, UpwindFlux
+from stencilnet.errors import as_integer
 from stencilnet.grid import Grid
+from stencilnet.stencils import in_full_precision
 
 # More than a polynomial has: enough to project what a grid resolves to round-off.
 _PROJECTION_NODES = 15
@@ -65,12 +67,13 @@ class DiscontinuousGalerkin(Discretization):
                 f"only linear term, but {type(equation).__name__} has one of order "
                 f"{beyond[0]}: take another method, such as FiniteDifference."
             )
-        if degree not in range(1, _HIGHEST_DEGREE + 1):
+        whole = as_integer(degree)
+        if whole is None or not 1 <= whole <= _HIGHEST_DEGREE:
             raise ValueError(
                 f"The degree of the polynomials is a whole number from 1 to "
                 f"{_HIGHEST_DEGREE}, not {degree!r}."
             )
-        points, self.element = grid.shape[-1], int(degree) + 1
+        points, self.element = grid.shape[-1], whole + 1
         if points % self.element:
             lower = points - points % self.element
             fitting = f"{lower} or {lower + self.element}" if lower else self.element
@@ -78,10 +81,10 @@ class DiscontinuousGalerkin(Discretization):
                 f"Polynomials of degree {degree} take {self.element} points each, "
                 f"which do not divide {points}: use {fitting} points."
             )
-        self.degree = int(degree)
+        self.degree = whole
         self.elements = points // self.element
         self.width = grid.extent[-1] / self.elements
-        self._register(degree)
+        self._register(whole)
 
     def _register(self, degree: int) -> None:
         """The matrices, from cell averages and to those of `u_t`."""
@@ -148,7 +151,7 @@ class DiscontinuousGalerkin(Discretization):
         self.check_field(u)
         cells = self._by_element(u)
         pairs = torch.cat([cells.roll(1, -2), cells], dim=-1)
-        evaluated = pairs @ self.get_constant("evaluate", u)
+        evaluated = _product(pairs, self.get_constant("evaluate", u))
         inside, slope = evaluated[..., : self.nodes], evaluated[..., self.nodes : -3]
         u_left, u_right, u_x = evaluated[..., -3:].unbind(-1)
         at_faces = {"u_left": u_left, "u_right": u_right, "u_x": u_x}
@@ -161,10 +164,10 @@ class DiscontinuousGalerkin(Discretization):
         if left is not None and within is not None:
             ends = torch.stack([left, left.roll(-1, -1)], dim=-1)
             fluxes = torch.cat([self._by_nodes(within), ends], dim=-1)
-            u_t = fluxes @ self.get_constant("collect", u)
+            u_t = _product(fluxes, self.get_constant("collect", u))
         if self.equation.has_source:
             source = self._by_nodes(self.equation.source(inside))
-            u_t = u_t + source @ self.get_constant("collect_source", u)
+            u_t = u_t + _product(source, self.get_constant("collect_source", u))
         return u_t.flatten(-2)
 
     def _by_nodes(self, values: Tensor) -> Tensor:
@@ -186,21 +189,22 @@ class DiscontinuousGalerkin(Discretization):
         faces = np.linspace(-1.0, 1.0, parts + 1)
         primitive = legendre.legint(np.eye(self.element), axis=1).T
         weights = np.diff(legendre.legval(faces, primitive), axis=-1) * (parts / 2)
-        return (self.coefficients(u) @ torch.from_numpy(weights).to(u)).flatten(-2)
+        matrix = torch.from_numpy(weights).to(u)
+        return _product(self.coefficients(u), matrix).flatten(-2)
 
     def coefficients(
         self, u: Float[Tensor, "*batch x"]
     ) -> Float[Tensor, "*batch element mode"]:
         """Legendre coefficients of each element's polynomial."""
         cells = self._by_element(u)
-        return cells @ self.get_constant("to_modes", u)
+        return _product(cells, self.get_constant("to_modes", u))
 
     def field(
         self, coefficients: Float[Tensor, "*batch element mode"]
     ) -> Float[Tensor, "*batch x"]:
         """The field with given Legendre coefficients; inverse of `coefficients`."""
         matrix = self.get_constant("to_averages", coefficients)
-        return (coefficients @ matrix).flatten(-2)
+        return _product(coefficients, matrix).flatten(-2)
 
     def project(
         self, function: Callable[[Tensor], Tensor]
@@ -212,7 +216,7 @@ class DiscontinuousGalerkin(Discretization):
         """
         values = function(self._fine_points().flatten())
         values = values.reshape(*values.shape[:-1], self.elements, -1)
-        return (values @ self.get_constant("onto", values)).flatten(-2)
+        return _product(values, self.get_constant("onto", values)).flatten(-2)
 
     def _by_element(self, u: Tensor) -> Tensor:
         return u.reshape(*u.shape[:-1], self.elements, self.element)
@@ -222,3 +226,8 @@ class DiscontinuousGalerkin(Discretization):
         offset = self._exact["fine_nodes"] / 2
         centres = first.unsqueeze(-1) + offset
         return centres * self.width - self.grid.spacing[-1] / 2
+
+
+def _product(a: Tensor, b: Tensor) -> Tensor:
+    """`a @ b`, see `in_full_precision`."""
+    return in_full_precision(torch.matmul, a, b)

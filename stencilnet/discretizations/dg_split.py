@@ -7,6 +7,7 @@ from numpy.polynomial import legendre
 from torch import Tensor
 
 from stencilnet.discretizations.dg import DiscontinuousGalerkin
+from stencilnet.stencils import in_full_precision
 
 # Gauss points between two states: exact for a flux of degree 5.
 _STATE_NODES = 3
@@ -73,12 +74,12 @@ class SplitGalerkin(DiscontinuousGalerkin):
 
     def forward(self, u: Float[Tensor, "*batch x"]) -> Float[Tensor, "*batch x"]:
         self.check_field(u)
-        nodes = self._by_element(u) @ self.get_constant("to_nodes", u)
+        nodes = _product(self._by_element(u), self.get_constant("to_nodes", u))
         u_t = self._convection_and_diffusion(nodes)
         if self.equation.has_source:
             # Nodes along one axis, as a parameter of the equation may differ by sample.
             u_t = u_t + self._by_nodes(self.equation.source(nodes.flatten(-2)))
-        return (u_t @ self.get_constant("from_nodes", u)).flatten(-2)
+        return _product(u_t, self.get_constant("from_nodes", u)).flatten(-2)
 
     def _convection_and_diffusion(self, nodes: Tensor) -> Tensor:
         """`u_t` at the nodes of each element, without a source."""
@@ -86,7 +87,7 @@ class SplitGalerkin(DiscontinuousGalerkin):
         before = nodes[..., -1].roll(1, -1)
         # q = u_x, with u from the left of each face.
         derivative = self.get_constant("derivative", nodes)
-        slope = nodes @ derivative
+        slope = _product(nodes, derivative)
         jump = (nodes[..., :1] - before.unsqueeze(-1)) / self.end_weight
         slope = torch.cat([slope[..., :1] + jump, slope[..., 1:]], dim=-1)
         at_faces = {"u_left": before, "u_right": nodes[..., 0], "u_x": slope[..., 0]}
@@ -98,7 +99,8 @@ class SplitGalerkin(DiscontinuousGalerkin):
         inner = self._by_nodes(within)
         u_t = -self._flux_slope(nodes)
         for coefficient in self.equation.linear().values():
-            u_t = u_t + self._by_nodes(coefficient * flat_slope) @ derivative
+            viscous = self._by_nodes(coefficient * flat_slope)
+            u_t = u_t + _product(viscous, derivative)
         # What the fluxes across the faces differ by from those at the outer nodes.
         first = (left - inner[..., 0]) / self.end_weight
         last = (inner[..., -1] - left.roll(-1, -1)) / self.end_weight
@@ -130,3 +132,8 @@ def lobatto_nodes(degree: int) -> tuple[np.ndarray, np.ndarray]:
     inner = legendre.legroots(legendre.legder(mode)) if degree > 1 else np.empty(0)
     nodes = np.concatenate([[-1.0], inner, [1.0]])
     return nodes, 2 / (degree * (degree + 1) * legendre.legval(nodes, mode) ** 2)
+
+
+def _product(a: Tensor, b: Tensor) -> Tensor:
+    """`a @ b`, see `in_full_precision`."""
+    return in_full_precision(torch.matmul, a, b)

@@ -9,6 +9,7 @@ from torch import Tensor
 from stencilnet.discretizations.base import StencilMethod, shifted
 from stencilnet.discretizations.finite_difference import classical_scheme
 from stencilnet.equations import Equation, Form
+from stencilnet.errors import as_integer
 from stencilnet.grid import Grid
 from stencilnet.stencils import Derivative, weighted_sum
 
@@ -50,12 +51,13 @@ class Reconstruction(StencilMethod):
                 f"{name} reconstructs from cell averages, but "
                 f"{type(self.form).__name__} takes point values: choose UpwindFlux."
             )
-        if viscous_order < 2 or viscous_order % 2:
+        even = as_integer(viscous_order)
+        if even is None or even < 2 or even % 2:
             raise ValueError(
                 f"The viscous flux takes an even order of at least 2, not "
                 f"{viscous_order}."
             )
-        self.viscous_order = viscous_order
+        self.viscous_order = even
         if grid.shape[-1] < reach:
             raise ValueError(
                 f"{name} needs a grid of at least {reach} points, not {grid.shape[-1]}."
@@ -63,7 +65,7 @@ class Reconstruction(StencilMethod):
         self._stencils: dict[str, tuple[int, ...]] = {}
         for key, derivative in self.form.requires.items():
             if derivative not in (LEFT, RIGHT):
-                order = viscous_order if derivative.at == 0.5 else value_order
+                order = even if derivative.at == 0.5 else value_order
                 indices, coefficients = classical_scheme(
                     derivative, order, grid, averages=True
                 )

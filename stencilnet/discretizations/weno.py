@@ -20,7 +20,7 @@ from stencilnet.discretizations.cell_polynomials import (
 from stencilnet.discretizations.reconstruction import Reconstruction
 from stencilnet.equations import Equation, Form, UpwindFlux
 from stencilnet.grid import Grid
-from stencilnet.stencils import weighted_sum
+from stencilnet.stencils import in_full_precision, weighted_sum
 
 # `tau` as a combination of the roughnesses, by order.
 _DISTANCES: Mapping[int, tuple[int, ...]] = MappingProxyType(
@@ -152,7 +152,9 @@ class Weno(Reconstruction):
         # Differences to the middle cell vanish exactly where the field is constant.
         middle = cells[r - 1]
         cells = cells - middle
-        features = self.get_constant("features", cells) @ cells.flatten(1)
+        features = in_full_precision(
+            torch.matmul, self.get_constant("features", cells), cells.flatten(1)
+        )
         features = features.reshape(r, r, *cells.shape[1:])
         roughness = features[1:].square().sum(0)
         raw = self.emphasis(

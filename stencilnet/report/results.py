@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from stencilnet.storage import new_store
+from stencilnet.storage import local_path, new_store
 
 
 def write_json(
@@ -17,7 +17,7 @@ def write_json(
     Raises:
         FileExistsError: if the file exists and `overwrite` is false.
     """
-    path = Path(path)
+    path = local_path(path)
     with new_store(path, overwrite=overwrite) as partial:
         text = json.dumps(_finite_only(values), indent=2, allow_nan=False)
         partial.write_text(text + "\n", encoding="utf-8")

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from stencilnet.errors import unknown
-from stencilnet.storage import new_store
+from stencilnet.storage import local_path, new_store
 
 LABELS = MappingProxyType(
     {
@@ -133,8 +133,12 @@ def save(figure: Figure, path: Path | str) -> list[Path]:
 
 
 def figure_paths(path: Path | str) -> list[Path]:
-    """The files that `save` writes."""
-    path = Path(path)
+    """The files that `save` writes.
+
+    Raises:
+        TypeError, ValueError: if `path` is not a local path.
+    """
+    path = local_path(path)
     return [path.with_name(f"{path.name}.{kind}") for kind in ("png", "pdf")]
 
 

@@ -20,6 +20,7 @@ from stencilnet.discretizations import (
     local_lipschitz,
     refine,
 )
+from stencilnet.errors import as_integer, as_number
 from stencilnet.solver import (
     SSPRK3,
     Integrator,
@@ -28,8 +29,8 @@ from stencilnet.solver import (
     rollout,
     substeps_within,
 )
-from stencilnet.storage import forcing_of, grid_of
-from stencilnet.study.metrics import mean_drift, relative_l2
+from stencilnet.storage import forcing_of, grid_of, tensor_of
+from stencilnet.study.metrics import longest_interval, mean_drift, relative_l2
 
 SCHEMA = "stencilnet.certificate/1"
 QUANTILES = (0.0, 0.05, 0.5, 0.95, 1.0)
@@ -108,15 +109,15 @@ def certify(
             weight of the method not finite.
     """
     _check(method, data)
-    if min(trajectories, states, refinements) < 1 or not (step is None or step > 0):
+    counts = [as_integer(count) or 0 for count in (trajectories, states, refinements)]
+    if min(counts) < 1 or not (step is None or (as_number(step) or 0) > 0):
         raise ValueError(
             f"A certificate takes at least 1 trajectory, state and refinement and a "
             f"positive step, not {trajectories}, {states}, {refinements} and {step}."
         )
     # A copy: what a caller passes in is never changed.
     method = copy.deepcopy(method).double()
-    # Another one: xarray hands out arrays that cannot be written to.
-    u = torch.tensor(data["u"].values, dtype=torch.float64)
+    u = tensor_of(data["u"], torch.float64)
     fields = _spread(u.flatten(end_dim=1), states)
     stability = _stability(method, fields, integrator)
     limit = float(stability["stable_step"]) / 2
@@ -125,7 +126,9 @@ def certify(
         _rollouts(method, data, u[:trajectories], integrator, step or limit),
     ]
     if method.element == 1:
-        parts.append(_refinement(method, float(fields.std()), refinements))
+        # Data at rest have no size of their own.
+        size = float(fields.std()) or 1.0
+        parts.append(_refinement(method, size, refinements))
     if isinstance(method, StencilMethod):
         parts.append(_symbols(method, fields))
     if isinstance(method, LearnedStencil):
@@ -197,8 +200,8 @@ def _rollouts(
     step: float,
 ) -> xr.Dataset:
     """Errors of rollouts from the first states of the data."""
-    times = torch.tensor(data["time"].values)
-    interval = float(times.diff().max())
+    times = tensor_of(data["time"], torch.float64)
+    interval = longest_interval(times)
     substeps = substeps_within(interval, step)
     forcing = forcing_of(data).select(slice(len(u))).to(dtype=torch.float64)
     with torch.no_grad():

@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from stencilnet.errors import nearest
+from stencilnet.storage import local_path
 from stencilnet.study.extensions import Extension
 
 
@@ -282,7 +283,7 @@ def built_in_configs() -> dict[str, str]:
 
 
 def _text(source: str | Path) -> tuple[str, str]:
-    path = Path(source)
+    path = local_path(source)
     if path.is_file():
         try:
             return path.read_text(encoding="utf-8"), str(path)

@@ -21,9 +21,14 @@ from stencilnet.denoising import (
     add_noise,
     denoise_trajectory,
 )
-from stencilnet.errors import unknown
+from stencilnet.errors import as_number, unknown, whole_number
 from stencilnet.progress import Progress, no_progress
-from stencilnet.storage import open_trajectories, refuse_existing, write_in_blocks
+from stencilnet.storage import (
+    local_path,
+    open_trajectories,
+    refuse_existing,
+    write_in_blocks,
+)
 
 # What one run of `denoise` writes, beside `u_noisy` where it adds noise.
 _RESULTS = ("u_denoised", "denoising_weight", "denoising_sigma")
@@ -57,13 +62,19 @@ class Denoising:
     def __post_init__(self) -> None:
         if self.along not in ALONG:
             raise unknown("direction", self.along, ALONG)
-        if self.noise is not None and not 0 < self.noise < math.inf:
+        noise = as_number(self.noise)
+        if self.noise is not None and (noise is None or not 0 < noise < math.inf):
             raise ValueError(
                 f"The noise to add must be positive and finite, not {self.noise}: "
                 f"leave it out for a store that is noisy."
             )
-        if self.seed < 0:
-            raise ValueError(f"A seed must be zero or more, not {self.seed}.")
+        plain = {
+            "noise": noise,
+            "seed": whole_number("A seed", self.seed, least=0),
+            "order": whole_number("The order of differences", self.order),
+        }
+        for name, value in plain.items():
+            object.__setattr__(self, name, value)
 
     @staticmethod
     def from_spec(spec: Mapping[str, Any]) -> "Denoising":
@@ -153,8 +164,8 @@ def denoise(
         FileNotFoundError, ValueError: if `store` cannot be read, a trajectory is
             missing altogether, or an argument does not fit.
     """
-    store = Path(store)
-    target = store if out is None else Path(out)
+    store = local_path(store)
+    target = store if out is None else local_path(out)
     settings = Denoising.from_spec(
         {
             "along": along,

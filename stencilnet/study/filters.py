@@ -14,7 +14,7 @@ from stencilnet.denoising import (
     filter_at_best,
     relative_errors,
 )
-from stencilnet.storage import open_trajectories
+from stencilnet.storage import local_path, open_trajectories
 from stencilnet.study.denoising import Denoising
 
 _DIMS = ("sample", "time", "x")
@@ -22,7 +22,7 @@ _DIMS = ("sample", "time", "x")
 _COMPARED = 2**19
 
 
-def compare_denoisers(store: Path) -> xr.Dataset:
+def compare_denoisers(store: Path | str) -> xr.Dataset:
     """The denoised trajectories of a store beside those of other filters.
 
     Gaussian, Savitzky-Golay and Tikhonov (squared differences) filters, and wavelets
@@ -45,6 +45,7 @@ def compare_denoisers(store: Path) -> xr.Dataset:
     Raises:
         FileNotFoundError, ValueError: if `store` cannot be read or is not denoised.
     """
+    store = local_path(store)
     with open_trajectories(store) as dataset:
         if "u_denoised" not in dataset:
             raise ValueError(

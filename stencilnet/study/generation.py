@@ -9,6 +9,7 @@ import xarray as xr
 from stencilnet.grid import Grid
 from stencilnet.progress import Progress, no_progress
 from stencilnet.storage import (
+    local_path,
     read_trajectories,
     refuse_existing,
     trajectories,
@@ -88,7 +89,7 @@ def generate(
         ValueError: if a grid does not divide the reference's, or if the solution is
             not finite, not resolved, or misses the tolerance of self-convergence.
     """
-    run = Path(run)
+    run = local_path(run)
     grids = coarse_grids(config)
     targets = {
         (split, grid, averages): store_path(
@@ -165,8 +166,8 @@ def read_split(
         value = (asked[section] or {}).get(key)
         if generated != value:
             raise ValueError(
-                f"{path} was generated with {section}.{key}={generated}, but the config "
-                f"says {value}: generate it again, or choose another --run."
+                f"{path} was generated with {section}.{key}={generated}, but the "
+                f"config says {value}: generate it again, or choose another --run."
             )
     return dataset
 

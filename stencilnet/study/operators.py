@@ -1,5 +1,7 @@
 """Learned operators in stores."""
 
+import copy
+import json
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -10,8 +12,14 @@ from torch import nn
 
 from stencilnet.discretizations import LearnedStencil
 from stencilnet.equations import Equation
+from stencilnet.errors import plain
 from stencilnet.grid import Grid
-from stencilnet.storage import StoredOperator, read_operator, write_operator
+from stencilnet.storage import (
+    StoredOperator,
+    local_path,
+    read_operator,
+    write_operator,
+)
 
 
 def moved(operator: LearnedStencil, grid: Grid, equation: Equation) -> LearnedStencil:
@@ -49,13 +57,66 @@ def save_operator(
 
     Raises:
         FileExistsError: if `path` exists and `overwrite` is false.
-        ValueError: if an attribute is no plain value.
+        TypeError: if `path` is not a path.
+        ValueError: if `path` is not local, an attribute is not a plain value, or the
+            spec of the operator does not describe it, so that it could not be loaded.
     """
+    _check_loads(operator)
     weights = {
         name: value.detach().cpu().numpy() for name, value in operator.weights().items()
     }
     stored = StoredOperator(operator.spec(), weights, attributes=dict(attributes or {}))
-    return write_operator(stored, Path(path), overwrite=overwrite)
+    return write_operator(stored, path, overwrite=overwrite)
+
+
+def _check_loads(operator: LearnedStencil) -> None:
+    """Raises unless spec and weights make the operator again.
+
+    An operator whose network, layers or settings were replaced may differ from its
+    spec.
+    """
+    original = copy.deepcopy(operator).cpu().eval()
+    weights = original.weights()
+    network = original.network
+    described = callable(getattr(network, "spec", None))
+    points = original.grid.points() * (2 * math.pi / original.grid.extent[-1])
+    try:
+        again = LearnedStencil.from_spec(
+            json.loads(json.dumps(plain(original.spec()))),
+            network=None if described else copy.deepcopy(network),
+            extensions=_classes(original),
+        ).eval()
+        stored = StoredOperator(
+            {}, {name: value.numpy() for name, value in weights.items()}
+        )
+        set_weights(again, stored, Path("the operator"))
+        u = (original.scale * points.sin()).to(original.dtype)
+        with torch.no_grad():
+            equal = torch.allclose(again(u), original(u), 1e-5, equal_nan=True)
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"The operator could not be loaded again: {str(error).rstrip('.')}. Build "
+            f"it anew with the settings it has now."
+        ) from error
+    if not equal:
+        raise ValueError(
+            "The operator is not the one that its settings describe: build it anew "
+            "with the layers and settings it has now."
+        )
+
+
+def _classes(value: Any) -> list[type]:
+    """The classes of a value and of all that it is built from."""
+    if isinstance(value, LearnedStencil):
+        return _classes([value.equation, value.form, *value.settings.values()])
+    if isinstance(value, Mapping):
+        return _classes(list(value.values()))
+    if isinstance(value, list | tuple):
+        return [inner for entry in value for inner in _classes(entry)]
+    if isinstance(value, type):
+        return [value]
+    inner = list(vars(value).values()) if hasattr(value, "spec") else []
+    return [type(value), *_classes(inner)]
 
 
 def load_operator(
@@ -77,7 +138,7 @@ def load_operator(
         FileNotFoundError: if there is nothing at `path`.
         ValueError: if it is no operator store, or its arrays do not fit its spec.
     """
-    path = Path(path)
+    path = local_path(path)
     stored = read_operator(path)
     operator = LearnedStencil.from_spec(
         stored.spec, network=network, extensions=extensions

@@ -17,6 +17,7 @@ from stencilnet.progress import Progress, no_progress
 from stencilnet.solver import Integrator, rollout
 from stencilnet.storage import (
     StoredOperator,
+    local_path,
     refuse_existing,
     remove,
     write_operator,
@@ -122,7 +123,7 @@ def train(
         FloatingPointError: if the loss is not finite; the last checkpoint stays.
         ValueError: if a setting does not fit the data.
     """
-    run = Path(run)
+    run = local_path(run)
     training = config.training
     target, checkpoints = run / "operator.zarr", run / "checkpoints"
     refuse_existing(target, overwrite=overwrite)
@@ -234,7 +235,7 @@ def _validate(
         u = rollout(
             state.operator,
             validation.u[:, 0],
-            validation.times - validation.times[0],
+            validation.times,
             validation.force(),
             integrator=integrator,
             steps=substeps,

@@ -14,7 +14,7 @@ from stencilnet.discretizations import LearnedStencil
 from stencilnet.forcing import RandomForcing
 from stencilnet.grid import Grid
 from stencilnet.solver import Integrator, rollout
-from stencilnet.storage import forcing_of, grid_of
+from stencilnet.storage import forcing_of, grid_of, tensor_of
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Trajectories:
 
     Attributes:
         u: solution, shape `(sample, time, x)`.
-        times: equidistant, in float64.
+        times: equidistant, in float64, on the clock of `forcing`.
         grid: the grid of the solution.
         forcing: one row per sample, in float64.
         averages: whether `u` holds cell averages.
@@ -37,12 +37,24 @@ class Trajectories:
 
     @classmethod
     def of(cls, dataset: xr.Dataset, dtype: torch.dtype) -> "Trajectories":
-        """Those of a trajectory store, with the solution in `dtype`."""
+        """Those of a trajectory store, with the solution in `dtype`.
+
+        Raises:
+            ValueError: if their times are not equidistant.
+        """
+        times = tensor_of(dataset["time"], torch.float64)
+        gaps = times.diff()
+        if len(gaps) and not torch.allclose(gaps, gaps[0].expand_as(gaps), 1e-6, 0):
+            raise ValueError(
+                f"Training needs equidistant times, but their intervals run from "
+                f"{float(gaps.min()):g} to {float(gaps.max()):g}: keep times of equal "
+                f"distance."
+            )
         return cls(
-            torch.tensor(dataset["u"].values, dtype=dtype),
-            torch.tensor(dataset["time"].values),
+            tensor_of(dataset["u"], dtype),
+            times,
             grid_of(dataset),
-            forcing_of(dataset),
+            forcing_of(dataset).to(dtype=torch.float64),
             bool(dataset["u"].attrs["averages"]),
         )
 

@@ -8,7 +8,6 @@ import inspect
 from typing import no_type_check
 
 import numpy as np
-from numba import njit
 
 from stencilnet.denoising.kernels import (
     banded,
@@ -19,6 +18,7 @@ from stencilnet.denoising.kernels import (
     smoothing,
 )
 from stencilnet.denoising.kernels.banded import factorize
+from stencilnet.denoising.kernels.entry import entry_point
 from stencilnet.denoising.kernels.gradients import pull_back_single
 from stencilnet.denoising.kernels.single import solve_single
 
@@ -44,7 +44,7 @@ _SOURCES = int.from_bytes(
 @no_type_check
 def _compile_solve_rows(sources):
     @no_type_check
-    @njit(cache=True, nogil=True, error_model="numpy")
+    @entry_point
     def solve_rows(x, w, observed, weights, penalty, coefficients, m, tolerance):
         """Denoises each row.
 
@@ -98,7 +98,7 @@ solve_rows = _compile_solve_rows(_SOURCES)
 @no_type_check
 def _compile_pull_back_rows(sources):
     @no_type_check
-    @njit(cache=True, nogil=True, error_model="numpy")
+    @entry_point
     def pull_back_rows(
         gradient, w, y, u, knots, stiffness, weights, penalty, coefficients, m
     ):
@@ -134,7 +134,7 @@ pull_back_rows = _compile_pull_back_rows(_SOURCES)
 @no_type_check
 def _compile_count_held_rows(sources):
     @no_type_check
-    @njit(cache=True, nogil=True, error_model="numpy")
+    @entry_point
     def count_held_rows(knots, holes, coefficients, m):
         """How many independent conditions each face puts on the missing samples alone.
 
