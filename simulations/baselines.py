@@ -7,36 +7,28 @@ over draws says whether an implementation is right. Writes `runs/baselines/table
     python simulations/baselines.py [--quick]
 """
 
-import argparse
-import csv
 import math
 from collections import defaultdict
-from pathlib import Path
 from statistics import mean, stdev
 
 from rich.progress import track
 
 from stencilnet.discretizations import classical
 from stencilnet.equations import equation_from_spec
-from stencilnet.report import summarize, write_json
+from stencilnet.report import Rows, summarize
 from stencilnet.storage import grid_of, read_trajectories
-from stencilnet.study.comparison import compare
-from stencilnet.study.config import load_config
-from stencilnet.study.generation import generate, store_path
+from stencilnet.study import Script, compare, generate, load_config, store_path
 
 # Parameters
 
-parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-parser.add_argument("--quick", action="store_true", help="one draw, two grids")
-parser.add_argument("--run", type=Path, default=Path("runs/baselines"))
-arguments = parser.parse_args()
-draws = range(1 if arguments.quick else 4)
-grids = (32, 64) if arguments.quick else (32, 64, 128, 256)
+study = Script.parse(__file__, __doc__, quick="one draw, two grids")
+draws = range(1 if study.quick else 4)
+grids = (32, 64) if study.quick else (32, 64, 128, 256)
 methods = ("weno_z", "weno_js", "muscl", "central_2", "central_4", "central_6")
 # Relative L2 errors that independent implementations found.
 known = {
-    ("p2", "weno_z"): {32: 0.021, 64: 0.0091, 128: 0.0017, 256: 0.00012},
-    ("p2", "muscl"): {32: 0.029, 64: 0.0125, 128: 0.0040, 256: 0.0010},
+    ("p2-stencil-net", "weno_z"): {32: 0.021, 64: 0.0091, 128: 0.0017, 256: 0.00012},
+    ("p2-stencil-net", "muscl"): {32: 0.029, 64: 0.0125, 128: 0.0040, 256: 0.0010},
     ("p1", "weno_z"): {32: 0.053, 64: 0.017, 128: 0.013, 256: 0.0058},
     ("p1", "muscl"): {32: 0.053, 64: 0.018, 128: 0.0125, 256: 0.0072},
 }
@@ -44,7 +36,7 @@ known = {
 # Data and methods
 
 errors: dict[tuple[str, str, int], list[float]] = defaultdict(list)
-for problem in ("p2", "p1"):
+for problem in ("p2-stencil-net", "p1"):
     for draw in track(draws, description=problem):
         config = load_config(
             problem,
@@ -57,7 +49,7 @@ for problem in ("p2", "p1"):
                 "data.values=[]",
             ],
         )
-        run = arguments.run / f"{problem}-{draw}"
+        run = study.folder / f"{problem}-{draw}"
         if not store_path(run, "test", grids[-1], averages=True).exists():
             generate(config, run, overwrite=True)
         for points in grids:
@@ -76,25 +68,15 @@ for problem in ("p2", "p1"):
 
 # Tables
 
-header = ["problem", "method", "points", "mean", "spread", "known", "ratio"]
-rows = []
-for (problem, method, points), of_draws in errors.items():
+rows: list[tuple[str, str, int, float, float | None, float | None, float | None]] = []
+for (problem, method, points), sample in errors.items():
     expected = known.get((problem, method), {}).get(points)
-    average = mean(of_draws)
-    several = len(of_draws) > 1 and math.isfinite(average)
-    spread = stdev(of_draws) if several else math.nan
+    average = mean(sample)
+    several = len(sample) > 1 and math.isfinite(average)
+    spread = stdev(sample) if several else None
     ratio = average / expected if expected else None
-    rows.append([problem, method, points, average, spread, expected, ratio])
-lines = ["| " + " | ".join(header) + " |", "| --- | --- |" + " ---: |" * 5]
-for record in rows:
-    cells = [f"{cell:.3g}" if isinstance(cell, float) else str(cell) for cell in record]
-    lines.append("| " + " | ".join(cells).replace("None", "") + " |")
-table = arguments.run / "table.md"
-table.write_text("\n".join(lines) + "\n", encoding="utf-8")
-with (arguments.run / "table.csv").open("w", newline="", encoding="utf-8") as file:
-    csv.writer(file).writerows([header, *rows])
+    rows.append((problem, method, points, average, spread, expected, ratio))
+columns = {"problem": "", "method": "", "points": "{}"}
+numbers = dict.fromkeys(("mean", "spread", "known", "ratio"), "{:.3g}")
 headline = {f"{problem}_{name}_{n}": error for problem, name, n, error, *_ in rows}
-result = write_json(headline, arguments.run / "result.json", overwrite=True)
-print("\n".join(lines))
-for path in (table, arguments.run / "table.csv", result):
-    print(f"wrote {path}")
+study.write(headline, tables={"table": Rows(columns | numbers, rows)})

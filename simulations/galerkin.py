@@ -9,11 +9,9 @@ with a cell for each unknown of an element. Writes `table.md` and `result.json` 
     python simulations/galerkin.py [--quick]
 """
 
-import argparse
 import math
 from collections.abc import Callable
 from itertools import product
-from pathlib import Path
 
 import torch
 from rich.progress import track
@@ -23,22 +21,14 @@ from stencilnet.discretizations import DiscontinuousGalerkin, Discretization, We
 from stencilnet.equations import equation_from_spec
 from stencilnet.forcing import RandomForcing
 from stencilnet.grid import Grid
-from stencilnet.report import write_json
-from stencilnet.solver.integration import rollout, substeps_within
-from stencilnet.solver.runge_kutta import SSPRK3
-from stencilnet.study.config import load_config
-from stencilnet.study.problem import problem_of
-from stencilnet.study.reference import reference_solution
+from stencilnet.report import Rows
+from stencilnet.solver import SSPRK3, rollout, substeps_within
+from stencilnet.study import Script, load_config, problem_of, reference_solution
 
 # Parameters
 
-parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-parser.add_argument(
-    "--quick", action="store_true", help="two forcings, one unit of time"
-)
-parser.add_argument("--run", type=Path, default=Path("runs/galerkin"))
-arguments = parser.parse_args()
-samples, duration = (2, 1) if arguments.quick else (16, 15)
+study = Script.parse(__file__, __doc__, quick="two forcings, one unit of time")
+samples, duration = (2, 1) if study.quick else (16, 15)
 numbers, safety = (64, 32, 16), 0.8
 config = load_config("p1", [f"problem.duration={duration}", f"data.test={samples}"])
 problem = config.problem
@@ -51,8 +41,8 @@ times = times - times[0]
 fine = Grid.line(1024, config.problem.length)
 solved = reference_solution(reference, fine, courant=config.reference.courant)
 total = len(reference.times)
-kept = [u_hat for u_hat, _ in track(solved, total=total, description="Reference")]
-modes = torch.stack(kept[reference.start :], dim=1)
+states = [u_hat for u_hat, _ in track(solved, total=total, description="Reference")]
+modes = torch.stack(states[reference.start :], dim=1)
 k = 2 * math.pi / problem.length * torch.arange(modes.shape[-1], dtype=torch.float64)
 
 
@@ -76,10 +66,7 @@ def averages(u_hat: Tensor, centres: Tensor, width: float) -> Tensor:
 # Methods and run
 
 errors: dict[str, float] = {}
-lines = [
-    "| elements | method | unknowns | MAE | rel. L2 | dt |",
-    "| ---: | --- |" + " ---: |" * 4,
-]
+rows: list[tuple[int, str, int, float, float, float]] = []
 equation = equation_from_spec(problem.equation)
 for elements, degree in product(numbers, (1, 2, 3)):
     width = problem.length / elements
@@ -102,25 +89,19 @@ for elements, degree in product(numbers, (1, 2, 3)):
         substeps = substeps_within(problem.interval, safety * stable)
         with torch.no_grad():
             u = rollout(method, u0, times, force, steps=substeps)
-        found = u.reshape(*u.shape[:-1], elements, degree + 1).mean(-1)
+        solution = u.reshape(*u.shape[:-1], elements, degree + 1).mean(-1)
         key = name if elements == numbers[0] else f"{name}, {elements} elements"
-        errors[key] = float((found - truth).abs().mean())
-        relative = float((found - truth).norm() / truth.norm())
-        lines.append(
-            f"| {elements} | {name} | {grid.shape[-1]} | {errors[key]:.3g} | "
-            f"{relative:.3g} | {problem.interval / substeps:.3g} |"
-        )
+        errors[key] = float((solution - truth).abs().mean())
+        relative = float((solution - truth).norm() / truth.norm())
+        step = problem.interval / substeps
+        rows.append((elements, name, grid.shape[-1], errors[key], relative, step))
 
 # Table
 
-arguments.run.mkdir(parents=True, exist_ok=True)
-table = arguments.run / "table.md"
-table.write_text("\n".join(lines) + "\n", encoding="utf-8")
+columns = {"elements": "{}", "method": "", "unknowns": "{}"}
+formats = dict.fromkeys(("MAE", "rel. L2", "dt"), "{:.3g}")
 headline = {
     f"mae_{name.replace(', ', '_').replace(' ', '_')}": error
     for name, error in errors.items()
 }
-result = write_json(headline, arguments.run / "result.json", overwrite=True)
-print("\n".join(lines))
-for path in (table, result):
-    print(f"wrote {path}")
+study.write(headline, tables={"table": Rows(columns | formats, rows)})

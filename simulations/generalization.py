@@ -7,40 +7,43 @@ times as strong, a domain twice as long, and over a window five times as long. W
     python simulations/generalization.py [--quick]
 """
 
-import argparse
 import math
 from pathlib import Path
 
 from rich.progress import track
 
-from stencilnet.report import markdown_table, summarize, write_json
-from stencilnet.study.comparison import compare_study
-from stencilnet.study.config import load_config
-from stencilnet.study.generation import generate
+from stencilnet.report import markdown_table, summarize
+from stencilnet.study import Script, compare_study, generate, load_config
 
 # Parameters
 
-parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-parser.add_argument("--quick", action="store_true", help="two forcings instead of 16")
-parser.add_argument("--config", default="demo")
-parser.add_argument("--operator", type=Path, default=Path("runs/demo/operator.zarr"))
-parser.add_argument("--run", type=Path, default=Path("runs/generalization"))
-arguments = parser.parse_args()
-base = load_config(arguments.config)
-points = base.operator.points
+study = Script.parse(
+    __file__,
+    __doc__,
+    quick="two forcings instead of 16",
+    options={
+        "config": {"default": "demo"},
+        "operator": {"type": Path, "default": Path("runs/demo/operator.zarr")},
+    },
+)
+base = load_config(study.options["config"])
+points, forcing = base.operator.points, base.forcing
+assert forcing is not None, "the conditions change a forcing: name a config with one"
 viscosity = base.problem.equation["viscosity"]
-doubled = [2 * wavenumber for wavenumber in base.forcing.wavenumbers]
+coarsest = base.reference.points
+finer = coarsest if coarsest == "auto" else 2 * coarsest
+doubled = [2 * wavenumber for wavenumber in forcing.wavenumbers]
 conditions = {
     "as trained": [],
     "half the viscosity": [
         f"problem.equation.viscosity={viscosity / 2}",
-        f"reference.points={2 * base.reference.points}",
+        f"reference.points={finer}",
     ],
-    "forcing x 1.4": [f"forcing.amplitude={1.4 * base.forcing.amplitude}"],
+    "forcing x 1.4": [f"forcing.amplitude={1.4 * forcing.amplitude}"],
     "domain x 2": [
         f"problem.length={4 * math.pi}",
         f"forcing.wavenumbers={doubled}",
-        f"reference.points={2 * base.reference.points}",
+        f"reference.points={finer}",
         f"data.averages=[{2 * points}]",
         f"data.values=[{2 * points}]",
         f"comparison.points=[{2 * points}]",
@@ -51,7 +54,7 @@ common = [
     "data.seed=2000",
     "data.training=1",
     "data.validation=1",
-    f"data.test={2 if arguments.quick else 16}",
+    f"data.test={2 if study.quick else 16}",
 ]
 
 # Run
@@ -60,10 +63,10 @@ text, headline = "", {}
 for number, (name, overrides) in enumerate(
     track(conditions.items(), total=len(conditions))
 ):
-    config = load_config(arguments.config, [*common, *overrides])
-    run = arguments.run / f"condition-{number}"
+    config = load_config(study.options["config"], [*common, *overrides])
+    run = study.folder / f"condition-{number}"
     generate(config, run, overwrite=True)
-    comparisons = compare_study(config, run, operator=arguments.operator)
+    comparisons = compare_study(config, run, operator=study.options["operator"])
     text += f"\n## {name}\n\n{markdown_table(comparisons)}"
     headline[name] = {
         row["method"]: row["relative_l2"] for row in summarize(comparisons)
@@ -71,9 +74,5 @@ for number, (name, overrides) in enumerate(
 
 # Tables
 
-table = arguments.run / "table.md"
-table.write_text(f"# Outside of the training conditions\n{text}", encoding="utf-8")
-result = write_json(headline, arguments.run / "result.json", overwrite=True)
-print(text)
-for path in (table, result):
-    print(f"wrote {path}")
+text = f"# Outside of the training conditions\n{text}"
+study.write(headline, tables={"table": text})

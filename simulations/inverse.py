@@ -5,16 +5,13 @@ fourth point and every tenth kept time, with noise. Levenberg-Marquardt steps, w
 derivatives through the solver, reduce the misfit at the observations; all noise levels
 and draws are one batch, each sample with its own unknowns. The data come from the
 reference on 512 points, the model has 128 and another integrator. Writes `table.md`,
-`inverse.png`, `inverse.pdf` and `result.json` to `runs/inverse/`.
+`table.csv`, the figure `inverse` and `result.json` to `runs/inverse/`.
 
     python simulations/inverse.py [--quick]
 """
 
-import argparse
 import math
-from pathlib import Path
 
-import numpy as np
 import torch
 from matplotlib.figure import Figure
 from rich.progress import track
@@ -23,26 +20,29 @@ from torch import Tensor
 from stencilnet.discretizations import PseudoSpectral
 from stencilnet.equations import Burgers
 from stencilnet.grid import Grid
-from stencilnet.report import WIDTH, package_style, save, write_json
-from stencilnet.solver import rollout
-from stencilnet.solver.runge_kutta import RK4
-from stencilnet.study.config import load_config
-from stencilnet.study.problem import equation_of, forcing_of, states_of
-from stencilnet.study.reference import InitialValueProblem, onto, reference_solution
+from stencilnet.report import WIDTH, Rows, package_style
+from stencilnet.solver import RK4, rollout
+from stencilnet.study import (
+    InitialValueProblem,
+    Script,
+    equation_of,
+    forcing_of,
+    load_config,
+    onto,
+    reference_solution,
+    states_of,
+)
 
 # Parameters
 
-parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-parser.add_argument("--quick", action="store_true", help="one draw, few iterations")
-parser.add_argument("--run", type=Path, default=Path("runs/inverse"))
-arguments = parser.parse_args()
+study = Script.parse(__file__, __doc__, quick="one draw, few iterations")
 noises = (0.001, 0.003, 0.01, 0.03, 0.1)  # standard deviations of the trajectory
-draws = 1 if arguments.quick else 4
-iterations = 2 if arguments.quick else 12
+draws = 1 if study.quick else 4
+iterations = 2 if study.quick else 12
 every_point, every_time = 4, 10
 substeps, modes = 4, 12  # of the model; of the unknown initial state
 first_viscosity, first_amplitude = 0.01, 0.5
-config = load_config("p2", ["problem.duration=4", "problem.interval=0.05"])
+config = load_config("p2-stencil-net", ["problem.duration=4", "problem.interval=0.05"])
 truth = config.problem.equation["viscosity"]
 
 # Data
@@ -114,36 +114,39 @@ with torch.no_grad():
         # Not further than the model stays stable.
         step[:, :2] = step[:, :2].clamp(-0.5, 0.5)
         other = unknown - step
-        found_there = predict(other) - goal
-        better = found_there.square().sum(-1) < residual.square().sum(-1)
+        other_residual = predict(other) - goal
+        better = other_residual.square().sum(-1) < residual.square().sum(-1)
         unknown = torch.where(better[:, None], other, unknown)
-        residual = torch.where(better[:, None], found_there, residual)
+        residual = torch.where(better[:, None], other_residual, residual)
         damping = torch.where(better[:, None, None], damping / 10, damping * 10)
         losses.append(float(residual.square().mean() / clean.var()))
 
 # Table
 
 with torch.no_grad():
-    found = simulate(unknown)
+    fitted = simulate(unknown)
 errors = {
     "viscosity": (unknown[:, 0].exp() / truth - 1).abs(),
     "forcing amplitude": (unknown[:, 1] - 1).abs(),
-    "initial state": (found[:, 0] - clean[0]).norm(dim=-1) / clean[0].norm(),
-    "trajectory": (found - clean).norm(dim=(1, 2)) / clean.norm(),
+    "initial state": (fitted[:, 0] - clean[0]).norm(dim=-1) / clean[0].norm(),
+    "trajectory": (fitted - clean).norm(dim=(1, 2)) / clean.norm(),
 }
 by_noise = {
-    name: of.detach().reshape(len(noises), draws).numpy() for name, of in errors.items()
+    name: error.detach().reshape(len(noises), draws).numpy()
+    for name, error in errors.items()
 }
-lines = [
-    "| noise | " + " | ".join(f"error of {name}" for name in by_noise) + " |",
-    "| ---: |" + " ---: |" * len(by_noise),
+columns = {"noise": "{:.1%}"}
+for name in by_noise:
+    columns |= {f"error of {name}": "{:.2%}", f"worst {name}": "{:.2%}"}
+rows = [
+    [level]
+    + [
+        float(number)
+        for error in by_noise.values()
+        for number in (error[row].mean(), error[row].max())
+    ]
+    for row, level in enumerate(noises)
 ]
-for row, level in enumerate(noises):
-    cells = [f"{of[row].mean():.2%} ({of[row].max():.2%})" for of in by_noise.values()]
-    lines.append(f"| {level:.1%} | " + " | ".join(cells) + " |")
-arguments.run.mkdir(parents=True, exist_ok=True)
-table = arguments.run / "table.md"
-table.write_text("\n".join(lines) + "\n", encoding="utf-8")
 at = noises.index(0.01)
 headline = {
     "viscosity_error": float(by_noise["viscosity"][at].mean()),
@@ -154,19 +157,18 @@ headline = {
     "first_loss": losses[0],
     "last_loss": losses[-1],
 }
-result = write_json(headline, arguments.run / "result.json", overwrite=True)
 
 # Figure
 
 with package_style():
     figure = Figure(figsize=(WIDTH, 2.8), layout="constrained")
     left, right = figure.subplots(1, 2)
-    for (name, of), colour in zip(
+    for (name, error), colour in zip(
         by_noise.items(), ("#D55E00", "#0072B2", "#009E73", "#999999"), strict=True
     ):
-        left.loglog(noises, of.mean(1), "o-", color=colour, markersize=3, label=name)
+        left.loglog(noises, error.mean(1), "o-", color=colour, markersize=3, label=name)
         left.fill_between(
-            noises, of.min(1), of.max(1), color=colour, alpha=0.15, linewidth=0
+            noises, error.min(1), error.max(1), color=colour, alpha=0.15, linewidth=0
         )
     left.set(xlabel="noise / standard deviation of $u$", ylabel="relative error")
     left.legend()
@@ -174,7 +176,11 @@ with package_style():
     for index, colour in ((0, "#0072B2"), (len(times) - 1, "#D55E00")):
         right.plot(x, clean[index], color="k", linewidth=0.8)
         right.plot(
-            x, found[sample, index], "--", color=colour, label=f"$t = {times[index]:g}$"
+            x,
+            fitted[sample, index],
+            "--",
+            color=colour,
+            label=f"$t = {times[index]:g}$",
         )
         right.plot(
             x[::every_point],
@@ -183,11 +189,11 @@ with package_style():
             color=colour,
             markersize=3,
         )
-    right.set(xlabel="$x$", ylabel="$u$", title="1 % noise: observed, found, true")
+    right.set(xlabel="$x$", ylabel="$u$", title="1 % noise: observed, fitted, true")
     right.legend()
-written = save(figure, arguments.run / "inverse")
-
-print("\n".join(lines))
-for path in (table, *written, result):
-    print(f"wrote {path}")
-assert np.isfinite(list(headline.values())).all()
+study.write(
+    headline,
+    tables={"table": Rows(columns, rows)},
+    figures={"inverse": figure},
+)
+assert all(map(math.isfinite, headline.values()))

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from stencilnet.forcing import RandomForcing
 from stencilnet.report import WIDTH, package_style, save, write_json
 from stencilnet.stencils import CoefficientLayer, Constraint, Projection, Soft
-from stencilnet.storage import new_store
+from stencilnet.storage import new_store, write_dataset
 
 # Parameters
 
@@ -213,7 +213,7 @@ losses_of = xr.Dataset(
 )
 arguments.run.mkdir(parents=True, exist_ok=True)
 with new_store(arguments.run / "losses.zarr", overwrite=True) as partial:
-    losses_of.to_zarr(partial, zarr_format=3, consolidated=False)
+    write_dataset(losses_of, partial)
 
 # Tables
 

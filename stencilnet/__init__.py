@@ -44,15 +44,19 @@ from stencilnet.solver import (
 )
 from stencilnet.stencils import Convex, Derivative, NullSpace
 from stencilnet.storage import read_trajectories, write_trajectories
-from stencilnet.study.certificate import certify
-from stencilnet.study.comparison import compare
-from stencilnet.study.config import Config, load_config
-from stencilnet.study.denoising import denoise
-from stencilnet.study.generation import generate
-from stencilnet.study.operators import load_operator, save_operator
-from stencilnet.study.simulation import simulate
-from stencilnet.study.training import train
-from stencilnet.study.verification import verify
+from stencilnet.study import (
+    Config,
+    certify,
+    compare,
+    denoise,
+    generate,
+    load_config,
+    load_operator,
+    save_operator,
+    simulate,
+    train,
+    verify,
+)
 
 __all__ = [
     "ETDRK4",

@@ -12,6 +12,8 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from stencilnet import study as stages
+from stencilnet.errors import in_words
 from stencilnet.progress import Progress, bars
 from stencilnet.report import (
     certificate_figure,
@@ -24,19 +26,7 @@ from stencilnet.report import (
     trajectories_table,
     write_report,
 )
-from stencilnet.storage import refuse_existing
-from stencilnet.study.comparison import compare_study
-from stencilnet.study.config import Config, load_config
-from stencilnet.study.demonstration import demo as run_demo
-from stencilnet.study.denoising import compare_denoisers
-from stencilnet.study.denoising import denoise as denoise_store
-from stencilnet.study.extensions import imported
-from stencilnet.study.figures import save_training_figures, training_figure_paths
-from stencilnet.study.generation import generate as generate_data
-from stencilnet.study.outline import check_study, outline
-from stencilnet.study.simulation import simulate as run_simulation
-from stencilnet.study.training import train as train_operator
-from stencilnet.study.verification import verify as verify_store
+from stencilnet.storage import local_path, refuse_existing
 
 app = typer.Typer(
     add_completion=False,
@@ -101,12 +91,9 @@ def generate(
     dry_run: DryRunOption = False,
 ) -> None:
     """Solve for reference trajectories and keep them on coarse grids."""
-    study, folder = _study(config, overrides, run)
-    if dry_run:
-        _describe(study, folder)
-        return
+    study, folder = _study(config, overrides, run, dry_run)
     with _bar("Generating") as progress:
-        paths = generate_data(study, folder, overwrite=overwrite, progress=progress)
+        paths = stages.generate(study, folder, overwrite=overwrite, progress=progress)
     _say(paths)
 
 
@@ -142,7 +129,7 @@ def denoise(
     for path in figure_paths(drawn):
         refuse_existing(path, overwrite=overwrite)
     with _bar("Denoising") as progress:
-        path = denoise_store(
+        path = stages.denoise(
             store,
             out,
             along=along,
@@ -154,7 +141,7 @@ def denoise(
             overwrite=overwrite,
             progress=progress,
         )
-    compared = compare_denoisers(path)
+    compared = stages.compare_denoisers(path)
     if "error" in compared:
         _output.print(denoising_table(compared))
     _say([path, *save(denoising_figure(compared), drawn)])
@@ -172,17 +159,14 @@ def train(
     dry_run: DryRunOption = False,
 ) -> None:
     """Train a learned stencil through the solver on a run's trajectories."""
-    study, folder = _study(config, overrides, run)
-    if dry_run:
-        _describe(study, folder)
-        return
-    for path in training_figure_paths(folder / "operator.zarr"):
+    study, folder = _study(config, overrides, run, dry_run)
+    for path in stages.training_figure_paths(folder / "operator.zarr"):
         refuse_existing(path, overwrite=overwrite)
     with _bar("Training") as progress:
-        path = train_operator(
+        path = stages.train(
             study, folder, resume=resume, overwrite=overwrite, progress=progress
         )
-    _say([path, *save_training_figures(path)])
+    _say([path, *stages.save_training_figures(path)])
 
 
 @app.command()
@@ -216,8 +200,8 @@ def simulate(
     """Roll out a stored operator or a classical method for new forcings."""
     if overrides and config is None:
         raise ValueError("Overrides change a config: name one with --config.")
-    study = load_config(config, overrides or []) if config else None
-    path = run_simulation(
+    study = stages.load_config(config, overrides or []) if config else None
+    path = stages.simulate(
         method,
         out,
         config=study,
@@ -226,7 +210,7 @@ def simulate(
         duration=duration,
         points=points,
         substeps=substeps,
-        extensions=[imported(name) for name in extension or []],
+        extensions=[stages.imported(name) for name in extension or []],
         overwrite=overwrite,
     )
     _say([path])
@@ -245,13 +229,12 @@ def compare(
     dry_run: DryRunOption = False,
 ) -> None:
     """Compare learned and classical methods on a run's test trajectories."""
-    study, folder = _study(config, overrides, run)
-    if dry_run:
-        _describe(study, folder)
-        return
+    study, folder = _study(config, overrides, run, dry_run)
     refuse_existing(folder / "comparison", overwrite=overwrite)
     with _bar("Comparing") as progress:
-        comparisons = compare_study(study, folder, operator=operator, progress=progress)
+        comparisons = stages.compare_study(
+            study, folder, operator=operator, progress=progress
+        )
     paths = write_report(comparisons, folder / "comparison", overwrite=overwrite)
     _output.print(comparison_table(comparisons))
     _say(paths)
@@ -266,12 +249,9 @@ def demo(
     dry_run: DryRunOption = False,
 ) -> None:
     """Generate, train, compare and draw within minutes."""
-    study, folder = _study(config, overrides, run)
-    if dry_run:
-        _describe(study, folder)
-        return
+    study, folder = _study(config, overrides, run, dry_run)
     with bars(_console) as bar:
-        result = run_demo(study, folder, overwrite=overwrite, progress=bar)
+        result = stages.demo(study, folder, overwrite=overwrite, progress=bar)
     _output.print(comparison_table(result.comparisons))
     _say([*result.paths, result.result])
 
@@ -297,17 +277,17 @@ def verify(
         figure = _without_suffix(figure)
         for path in figure_paths(figure):
             refuse_existing(path, overwrite=overwrite)
-    extensions = [imported(name) for name in extension or []]
-    found = verify_store(store, data=data, extensions=extensions)
+    extensions = [stages.imported(name) for name in extension or []]
+    vouched = stages.verify(store, data=data, extensions=extensions)
     _output.print(f"{store} is whole.", highlight=False, soft_wrap=True, markup=False)
-    if "derivative" not in found.dims:
+    if "derivative" not in vouched.dims:
         if figure is not None:
             raise ValueError("Only a certificate is drawn: leave out --figure.")
-        _output.print(trajectories_table(found))
+        _output.print(trajectories_table(vouched))
         return
-    _output.print(certificate_table(found), highlight=False)
+    _output.print(certificate_table(vouched), highlight=False)
     if figure is not None:
-        _say(save(certificate_figure(found), figure))
+        _say(save(certificate_figure(vouched), figure))
 
 
 def main() -> None:
@@ -316,39 +296,30 @@ def main() -> None:
     try:
         app()
     except (ValueError, OSError, ArithmeticError, MemoryError, RuntimeError) as error:
-        # torch reports a lack of memory as a RuntimeError.
-        too_large = isinstance(error, MemoryError) or (
-            "not enough memory" in str(error)
-        )
-        if isinstance(error, OverflowError):
-            error = ValueError(
-                f"A number is beyond what the machine computes with ({error}): look "
-                f"for an amplitude, a length or a size that is far off."
-            )
-        known = isinstance(error, ValueError | OSError | FloatingPointError)
-        if os.environ.get("STENCILNET_TRACEBACK") or not (known or too_large):
+        sentence = in_words(error)
+        if sentence is None or os.environ.get("STENCILNET_TRACEBACK"):
             raise
-        if too_large:
-            error = ValueError(
-                "The machine has not the memory for this: lower the number of samples, "
-                "modes, points or states."
-            )
-        _console.print(f"Error: {error}", style="red", markup=False, highlight=False)
+        _console.print(f"Error: {sentence}", style="red", markup=False, highlight=False)
         sys.exit(2)
 
 
 def _study(
-    config: str, overrides: list[str] | None, run: Path | None
-) -> tuple[Config, Path]:
-    study = load_config(config, overrides or [])
-    check_study(study)
-    folder = run or Path("runs") / study.name
+    config: str, overrides: list[str] | None, run: Path | None, dry_run: bool
+) -> tuple[stages.Config, Path]:
+    """The study and its folder; a dry run prints its outline and ends here."""
+    study = stages.load_config(config, overrides or [])
+    stages.check_study(study)
+    folder = local_path(run or Path("runs") / study.name)
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"{folder} is a file: name a folder for the run.")
+    if dry_run:
+        _output.print(stages.outline(study, folder), highlight=False)
+        raise typer.Exit
     return study, folder
 
 
 def _without_suffix(figure: Path) -> Path:
+    figure = local_path(figure)
     return figure.with_suffix("") if figure.suffix in (".png", ".pdf") else figure
 
 
@@ -357,11 +328,6 @@ def _number_or_name(text: str) -> float | str:
         return float(text)
     except ValueError:
         return text
-
-
-def _describe(study: Config, folder: Path) -> None:
-    """Prints what a study would do, and how much it would keep, if it can be done."""
-    _output.print(outline(study, folder), highlight=False)
 
 
 @contextmanager

@@ -1,24 +1,124 @@
-"""Words that errors of the package share."""
+"""Checks of arguments, and the words that errors of the package share."""
 
 import difflib
+import math
+import numbers
+import operator
 from collections.abc import Iterable
+from decimal import Decimal
+from typing import Any
 
 
 def unknown(kind: str, name: object, known: Iterable[str]) -> ValueError:
-    """The error for a name that is not among the known ones.
+    """The error for an unknown name.
 
     Args:
-        kind: what is named, such as "equation".
-        name: the name given.
-        known: names that exist; the nearest one is suggested.
+        kind: of the thing named, such as "equation".
+        name: the unknown name.
+        known: the names that exist; the error suggests the nearest one.
     """
     return ValueError(f"There is no {kind} {name!r}, {nearest(str(name), known)}.")
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Words that point from a misspelt name to the nearest known one."""
+    """A clause that points from a misspelt name to the nearest known one."""
     names = list(known)
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     if close:
         return f"did you mean {close[0]!r}"
     return f"known are {', '.join(names)}"
+
+
+def in_words(error: Exception) -> str | None:
+    """One sentence for a user's mistake; none for a fault of the program."""
+    # torch reports a lack of memory as a RuntimeError.
+    if isinstance(error, MemoryError) or "not enough memory" in str(error):
+        return (
+            "Not enough memory for this: lower the number of samples, modes, points or "
+            "states."
+        )
+    if isinstance(error, OverflowError):
+        return (
+            f"A number is beyond what the machine computes with ({error}): look for an "
+            f"amplitude, a length or a size that is far off."
+        )
+    known = isinstance(error, ValueError | OSError | FloatingPointError)
+    return str(error) if known else None
+
+
+def as_integer(value: Any) -> int | None:
+    """A whole number of Python, numpy or torch as an `int`; None for anything else.
+
+    A bool and a float such as 32.0 are something else.
+    """
+    if _is_bool(value) or getattr(value, "ndim", None):
+        return None
+    try:
+        return operator.index(value)
+    except (TypeError, RuntimeError):
+        return None
+
+
+def as_number(value: Any) -> float | None:
+    """A real number of Python, numpy or torch as a `float`; None for anything else.
+
+    NaN and infinities are numbers; a bool, a text and an array with axes are not.
+    """
+    if not _is_bool(value) and getattr(value, "ndim", None) == 0:
+        value = value.item()
+    if _is_bool(value) or not isinstance(value, numbers.Real | Decimal):
+        return None
+    try:
+        return float(value)
+    except OverflowError:
+        return None
+
+
+def whole_number(name: str, value: object, *, least: int = 1) -> int:
+    """A whole number of any type as an `int`.
+
+    Args:
+        name: of the setting, for the message, such as "The order".
+        value: the setting.
+        least: the smallest value allowed.
+
+    Raises:
+        ValueError: if `value` is not a whole number of at least `least`.
+    """
+    number = as_integer(value)
+    if number is None or number < least:
+        raise ValueError(
+            f"{name} must be a whole number of at least {least}, not {value!r}."
+        )
+    return number
+
+
+def real_number(name: str, value: object, *, positive: bool = False) -> float:
+    """A finite number of any type as a `float`.
+
+    Args:
+        name: of the setting, for the message, such as "The scale".
+        value: the setting.
+        positive: whether it must be positive.
+
+    Raises:
+        ValueError: if `value` is not a finite number, or not positive.
+    """
+    number = as_number(value)
+    if number is None or not math.isfinite(number) or (positive and number <= 0):
+        needed = "must be positive and finite" if positive else "must be finite"
+        raise ValueError(f"{name} {needed}, not {value!r}.")
+    return number
+
+
+def plain(value: Any) -> Any:
+    """A value for JSON: numbers and bools of numpy or torch as those of Python."""
+    if isinstance(value, dict):
+        return {key: plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(inner) for inner in value]
+    return value.item() if getattr(value, "ndim", None) == 0 else value
+
+
+def _is_bool(value: Any) -> bool:
+    return isinstance(value, bool) or "bool" in str(getattr(value, "dtype", ""))

@@ -2,15 +2,19 @@
 
 import dataclasses
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
+from stencilnet.errors import as_integer, as_number, whole_number
 from stencilnet.grid import Grid
+from stencilnet.stencils import in_full_precision
 
 
 @dataclass(frozen=True)
@@ -19,13 +23,18 @@ class RandomForcing:
 
         f(x, t) = sum_i A_i sin(w_i t + 2 pi l_i x / L + phi_i)
 
-    `L` is the period of the grid on which the forcing is evaluated.
+    `L` is the period of the grid on which the forcing is evaluated. The clock `t` is
+    that of the times passed to `rollout`, and of the coordinate `time` of a store.
 
     Attributes:
         amplitude: `A`, shape `(sample, mode)`.
         frequency: `w`, in radians per unit of time.
         wavenumber: `l`, whole numbers of periods in the domain.
         phase: `phi`, in radians.
+
+    Raises:
+        ValueError: if the parameters do not share one shape `(sample, mode)`, or a
+            wavenumber is not a whole number.
     """
 
     amplitude: Float[Tensor, "sample mode"]
@@ -34,11 +43,16 @@ class RandomForcing:
     phase: Float[Tensor, "sample mode"]
 
     def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value = torch.as_tensor(getattr(self, field.name))
+            if not value.is_floating_point():
+                value = value.double()
+            object.__setattr__(self, field.name, value)
         shapes = {tuple(value.shape) for value in vars(self).values()}
-        if len(shapes) > 1:
+        if len(shapes) > 1 or len(min(shapes)) != 2:
             raise ValueError(
                 f"Forcing parameters need one shape (sample, mode), not "
-                f"{sorted(shapes)}."
+                f"{', '.join(map(str, sorted(shapes)))}: give a row per sample."
             )
         if (self.wavenumber != self.wavenumber.round()).any():
             raise ValueError(
@@ -59,8 +73,7 @@ class RandomForcing:
     ) -> "RandomForcing":
         """Independent uniform draws, in float64.
 
-        Each sample has a stream of its own, so the first rows do not depend on how
-        many are drawn.
+        Each sample has its own stream, so a row does not depend on the number of rows.
 
         Args:
             samples: number of rows.
@@ -68,38 +81,40 @@ class RandomForcing:
             amplitude: `A` is uniform in `[-amplitude, amplitude]`.
             frequency: `w` is uniform in `[-frequency, frequency]`.
             wavenumbers: `l` is one of these, equally likely.
-            seed: fixes the draw.
+            seed: of the draw.
 
         Raises:
-            ValueError: if `samples` or `modes` is below 1, a bound is negative, or
-                there are no wavenumbers.
+            ValueError: if `samples` or `modes` is not a whole number of at least 1, a
+                bound is negative or not finite, or there are no wavenumbers.
         """
-        if samples < 1 or modes < 1:
+        rows, count = as_integer(samples), as_integer(modes)
+        if rows is None or count is None or rows < 1 or count < 1:
             raise ValueError(
-                f"A forcing needs at least 1 sample and 1 mode, not {samples} and "
-                f"{modes}."
+                f"A forcing needs at least 1 sample and 1 mode, whole numbers, not "
+                f"{samples} and {modes}."
             )
-        if not (amplitude >= 0 and frequency >= 0):
+        largest, fastest = as_number(amplitude), as_number(frequency)
+        if largest is None or fastest is None or not _are_bounds(largest, fastest):
             raise ValueError(
-                f"Bounds of amplitude and frequency cannot be negative, but are "
-                f"{amplitude} and {frequency}."
+                f"Bounds of amplitude and frequency must be finite and not negative, "
+                f"but are {amplitude} and {frequency}."
             )
-        if not wavenumbers:
+        if not len(wavenumbers):
             raise ValueError("A forcing needs at least one wavenumber to draw from.")
         if not isinstance(seed, np.random.SeedSequence):
-            seed = np.random.SeedSequence(seed)
+            seed = np.random.SeedSequence(whole_number("A seed", seed, least=0))
         streams = [
             np.random.default_rng(
                 np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, row))
             )
-            for row in range(samples)
+            for row in range(rows)
         ]
         draws = [
             (
-                stream.uniform(-amplitude, amplitude, modes),
-                stream.uniform(-frequency, frequency, modes),
-                stream.choice(np.asarray(wavenumbers, dtype=float), modes),
-                stream.uniform(0, 2 * math.pi, modes),
+                stream.uniform(-largest, largest, count),
+                stream.uniform(-fastest, fastest, count),
+                stream.choice(np.asarray(wavenumbers, dtype=float), count),
+                stream.uniform(0, 2 * math.pi, count),
             )
             for stream in streams
         ]
@@ -127,11 +142,15 @@ class RandomForcing:
         return self.amplitude.shape[0]
 
     def select(self, rows: slice | Sequence[int] | Tensor) -> "RandomForcing":
-        """The forcing of some of the samples, in the order given."""
+        """The forcing of some of the samples, in the order of `rows`."""
         return RandomForcing(*(value[rows] for value in vars(self).values()))
 
     def starting_at(self, t0: float | Float[Tensor, " sample"]) -> "RandomForcing":
-        """The same forcing on a clock that reads 0 at `t0`, which may differ by row."""
+        """The same forcing on a clock that reads 0 at `t0`.
+
+        Args:
+            t0: one time, or one per sample.
+        """
         shift = torch.as_tensor(
             t0, dtype=self.phase.dtype, device=self.phase.device
         ).reshape(-1, 1)
@@ -152,10 +171,18 @@ class RandomForcing:
         What is returned also knows the forcing within cells, see `GridForcing`.
 
         Args:
-            grid: where to evaluate.
+            grid: of the points or cells. A wave of at least `points / 2` periods
+                aliases to a longer one there, with a warning.
             averages: whether to return exact cell averages, which multiply each wave
                 by `sinc(k dx / 2)`, instead of point values.
         """
+        highest, points = self._highest(), grid.shape[-1]
+        if 2 * highest >= points:
+            warnings.warn(
+                f"A forcing with wavenumber {highest} aliases to a longer wave on "
+                f"{points} points: use more than {2 * highest}.",
+                stacklevel=2,
+            )
         k = self.wavenumber * (2 * math.pi / grid.extent[-1])
         angle = k.unsqueeze(-1) * grid.points().to(k)
         carrier = self
@@ -219,8 +246,8 @@ class RandomForcing:
         """The forcing in any linear representation, as a function of `t`.
 
         Args:
-            cosines: what represents `cos(2 pi l x / L)` for each wave.
-            sines: likewise `sin(2 pi l x / L)`.
+            cosines: the representation of `cos(2 pi l x / L)` for each wave.
+            sines: that of `sin(2 pi l x / L)`.
         """
         # sin(w t + phi + k x) separates, so that each call is one small product.
         waves = torch.cat([cosines, sines], dim=-2)
@@ -229,17 +256,19 @@ class RandomForcing:
         def force(t: float | Tensor) -> Float[Tensor, "*sample x"]:
             clock = self._clock(t)
             factors = amplitudes * torch.cat([clock.sin(), clock.cos()], dim=-1)
-            return (factors.unsqueeze(-2) @ waves).squeeze(-2)
+            field = in_full_precision(torch.matmul, factors.unsqueeze(-2), waves)
+            return field.squeeze(-2)
 
         return force
 
     def mean_impulse(
         self, times: Float[Tensor, " time"]
     ) -> Float[Tensor, "sample time"]:
-        """What the forcing adds to the spatial mean from time 0 on, exactly.
+        """The forcing's exact contribution to the spatial mean from time 0 on.
 
-        Only waves without a wavenumber have a mean; over `t` it adds up to
-        `A t sinc(w t / 2) sin(w t / 2 + phi)`.
+        Only waves of wavenumber 0 have a mean. Its integral from 0 to `t` is
+        `A t sinc(w t / 2) sin(w t / 2 + phi)`; a difference of two is the contribution
+        between two times.
         """
         t = times.to(self.phase)
         half = self.frequency.unsqueeze(-1) * t / 2
@@ -252,7 +281,7 @@ class RandomForcing:
         """The forcing's Fourier coefficients, as a function of `t`.
 
         Args:
-            points: of the grid that has to resolve the forcing.
+            points: number of points of the grid, which resolves the forcing.
 
         Returns:
             A function `t -> f` of shape `(sample, m)`: the coefficients of
@@ -263,8 +292,7 @@ class RandomForcing:
         Raises:
             ValueError: if a wave is not resolved by `points` points.
         """
-        waves = self.wavenumber.shape[-1]
-        highest = int(self.wavenumber.abs().max()) if waves else 0
+        highest = self._highest()
         if 2 * highest >= points:
             raise ValueError(
                 f"A forcing with wavenumber {highest} needs more than {2 * highest} "
@@ -278,22 +306,28 @@ class RandomForcing:
         onto = (self.wavenumber.abs().unsqueeze(-1) == modes).to(self.phase)
         weight = onto * (self.amplitude * scale / 2).unsqueeze(-1)
         turned = -sign.unsqueeze(-1) * weight * (modes > 0)
+        onto_modes = partial(torch.einsum, "...sl,slm->...sm")
 
         def coefficients(t: float | Tensor) -> Complex[Tensor, "*sample m"]:
             clock = self._clock(t)
             return torch.complex(
-                torch.einsum("...sl,slm->...sm", clock.sin(), weight),
-                torch.einsum("...sl,slm->...sm", clock.cos(), turned),
+                in_full_precision(onto_modes, clock.sin(), weight),
+                in_full_precision(onto_modes, clock.cos(), turned),
             )
 
         return coefficients
+
+    def _highest(self) -> int:
+        """The highest wavenumber of a wave with an amplitude, 0 without any."""
+        waves = self.wavenumber.abs()[self.amplitude != 0]
+        return int(waves.max()) if waves.numel() else 0
 
     def _clock(self, t: float | Tensor) -> Float[Tensor, "*sample mode"]:
         """`w t + phi` at one time or at one time per sample."""
         if isinstance(t, Tensor) and t.ndim:
             rows = len(self)
-            given = t.shape[-2] if t.ndim > 1 else 1
-            if t.shape[-1] != 1 or (given != rows and 1 not in (given, rows)):
+            size = t.shape[-2] if t.ndim > 1 else 1
+            if t.shape[-1] != 1 or (size != rows and 1 not in (size, rows)):
                 raise ValueError(
                     f"A forcing of {rows} samples takes one time or the shape "
                     f"({rows}, 1), but not {tuple(t.shape)}: add an axis, as in "
@@ -327,3 +361,7 @@ class GridForcing:
     ) -> Callable[..., tuple[Tensor, Tensor, Tensor]]:
         """See `RandomForcing.within`."""
         return self.waves.within(self.grid, positions)
+
+
+def _are_bounds(*numbers: float) -> bool:
+    return all(0 <= number < math.inf for number in numbers)

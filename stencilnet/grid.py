@@ -7,6 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from stencilnet.errors import as_integer, as_number
+
 
 @dataclass(frozen=True)
 class Grid:
@@ -14,46 +16,61 @@ class Grid:
 
     Spatial axes are the trailing axes of every field, so a negative `axis`
     addresses a tensor and its grid alike: `u.shape[-1]`, `grid.spacing[-1]`.
-    A value at `points()[i]` is either the field there or its mean over the cell
-    `[x_i - dx/2, x_i + dx/2]`; the equation says which.
+    A value at `points()[i]` is a point value or the average over the cell
+    `[x_i - dx/2, x_i + dx/2]`; the form decides which.
 
     Attributes:
-        shape: number of points along each axis. The left end of the domain is
-            a point and the right end, its periodic image, is not.
-        extent: period along each axis, in length units of the equation.
+        shape: number of points along each axis; a tuple of `int` after construction.
+            The left end of the domain is a point and the right end, its periodic
+            image, is not.
+        extent: period along each axis, in length units of the equation; a tuple of
+            `float` after construction.
 
     Raises:
-        ValueError: if a number of points or a period is not positive.
+        ValueError: if a number of points is not a positive whole number, or a period
+            not a positive finite number.
     """
 
     shape: tuple[int, ...]
     extent: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        if len(self.shape) != len(self.extent) or not self.shape:
+        try:
+            shape, extent = tuple(self.shape), tuple(self.extent)
+        except TypeError:
+            raise ValueError(
+                f"A grid takes tuples of one entry per axis, not {self.shape!r} and "
+                f"{self.extent!r}: for one axis give Grid.line(points, length)."
+            ) from None
+        if len(shape) != len(extent) or not shape:
             raise ValueError(
                 f"A grid needs one number of points and one period per axis, not "
-                f"{len(self.shape)} and {len(self.extent)}: give as many of each."
+                f"{len(shape)} and {len(extent)}: give as many of each."
             )
-        for points in self.shape:
-            if points < 1:
+        sizes = tuple(as_integer(points) for points in shape)
+        for points, size in zip(shape, sizes, strict=True):
+            if size is None or size < 1:
                 raise ValueError(
-                    f"A grid cannot have {points} points: give at least 1 per axis."
+                    f"A grid cannot have {points} points: give a whole number of at "
+                    f"least 1 per axis."
                 )
-        for length in self.extent:
-            if not (math.isfinite(length) and length > 0):
+        periods = tuple(as_number(length) for length in extent)
+        for length, period in zip(extent, periods, strict=True):
+            if period is None or not 0 < period < math.inf:
                 raise ValueError(
                     f"A grid cannot have the period {length}: give a positive length."
                 )
+        object.__setattr__(self, "shape", sizes)
+        object.__setattr__(self, "extent", periods)
 
     @classmethod
     def line(cls, points: int, length: float = 2 * math.pi) -> "Grid":
         """A grid of `points` points on the interval `[0, length)`."""
-        return cls((points,), (float(length),))
+        return cls((points,), (length,))
 
     @property
     def spacing(self) -> tuple[float, ...]:
-        """Distance `dx` between neighbouring points along each axis."""
+        """Distance `dx` between neighbouring points, one per axis."""
         return tuple(
             length / points
             for points, length in zip(self.shape, self.extent, strict=True)
@@ -64,19 +81,20 @@ class Grid:
         return torch.arange(self.shape[axis], dtype=torch.float64) * self.spacing[axis]
 
     def wavenumbers(self, axis: int = -1) -> Float[Tensor, " k"]:
-        """Angular wavenumbers `2 pi m / L`, `m = 0, ..., N // 2`, in float64.
+        """Angular wavenumbers `2 pi m / L` of `torch.fft.rfft` along `axis`.
 
-        They are those of `torch.fft.rfft` along `axis`.
+        In float64, for `m = 0, ..., N // 2`.
         """
         modes = torch.arange(self.shape[axis] // 2 + 1, dtype=torch.float64)
         return modes * (2 * math.pi / self.extent[axis])
 
     def coarsen(self, factor: int) -> "Grid":
-        """The grid that keeps every `factor`-th point of this one."""
+        """The grid of every `factor`-th point of this one."""
+        step = as_integer(factor) or 0
         for points in self.shape:
-            if factor < 1 or points % factor:
+            if step < 1 or points % step:
                 raise ValueError(
                     f"Cannot coarsen {points} points by {factor}: choose a factor "
                     f"that divides {points}."
                 )
-        return Grid(tuple(points // factor for points in self.shape), self.extent)
+        return Grid(tuple(points // step for points in self.shape), self.extent)

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from stencilnet import Burgers, CentralFlux, Convective, Grid, UpwindFlux
 from stencilnet.equations import (
+    EQUATIONS,
     Advection,
     AdvectionDiffusion,
     FisherKPP,
@@ -14,7 +15,7 @@ from stencilnet.equations import (
     KuramotoSivashinsky,
 )
 
-EXAMPLES = [
+_PARAMETERS = [
     Burgers(0.1),
     Burgers(0.0),
     Advection(-0.7),
@@ -23,7 +24,13 @@ EXAMPLES = [
     KuramotoSivashinsky(),
     FisherKPP(0.3, 0.7),
 ]
-"""Every equation, with some parameters."""
+
+EXAMPLES = _PARAMETERS + [
+    equation()
+    for equation in EQUATIONS.values()
+    if equation not in map(type, _PARAMETERS)
+]
+"""Every equation, with some parameters, those without an entry with their defaults."""
 
 CASES = [
     (equation, form)

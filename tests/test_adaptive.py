@@ -1,5 +1,7 @@
+import json
 import math
 
+import numpy as np
 import pytest
 import torch
 from helpers import smooth_field
@@ -311,3 +313,112 @@ def test_a_forcing_of_the_time_alone_means_the_same_to_both_rollouts():
     fixed = rollout(torch.zeros_like, u0, times, travelling, integrator=RK4, steps=9)
     free = rollout(torch.zeros_like, u0, times, travelling, steps=Adaptive())
     torch.testing.assert_close(fixed, free, atol=1e-5, rtol=0)
+
+
+def pulse(t):
+    """An impulse of 0.5 between the times 0.5 and 0.51."""
+    return torch.where((t > 0.5) & (t < 0.51), 50.0, 0.0).double()
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("backward", [False, True])
+@pytest.mark.parametrize(
+    "steps",
+    [Adaptive(largest_step=0.004), Adaptive(through=(0.51, 0.5, 7.0))],
+    ids=["largest step", "through"],
+)
+def test_a_short_pulse_of_forcing_is_not_skipped(steps, backward):
+    times = torch.tensor([0.0, 1.0]).flip(0) if backward else torch.tensor([0.0, 1.0])
+    u0 = torch.zeros(2, 3, dtype=torch.float64)
+    impulse = -0.5 if backward else 0.5
+    # By default the stages of all steps miss it.
+    plain = rollout(torch.zeros_like, u0, times, pulse, steps=Adaptive())
+    assert float(plain[:, -1].abs().max()) < 0.1
+    end = rollout(torch.zeros_like, u0, times, pulse, steps=steps)[:, -1]
+    torch.testing.assert_close(end, u0 + impulse, atol=1e-4, rtol=0)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("pair", PAIRS.values(), ids=PAIRS)
+def test_a_jump_at_a_listed_time_costs_no_rejected_step(pair):
+    seen = []
+
+    def jump(t):
+        seen.append(t.flatten())
+        # Of the value 7 at the very time, which nobody should see.
+        values = torch.where(t < 0.3, 1.0, torch.where(t > 0.3, -2.0, 7.0))
+        return values.double()
+
+    steps = Adaptive(through=[0.3], first_step=0.1)
+    times = torch.tensor([0.0, 1.0], dtype=torch.float64)
+    solved = solve_adaptively(
+        torch.zeros_like,
+        torch.zeros(1, 1).double(),
+        times,
+        jump,
+        integrator=pair,
+        steps=steps,
+    )
+    assert not (torch.cat(seen) == 0.3).any()
+    assert int(solved.rejected) == 0
+    assert float(solved.u[0, -1, 0]) == pytest.approx(0.3 - 2 * 0.7, abs=1e-12)
+
+
+@torch.no_grad()
+def test_no_step_is_longer_than_the_largest():
+    seen = []
+
+    def calm(t):
+        seen.append(float(t))
+        return torch.zeros(1, 1, dtype=torch.float64)
+
+    one = torch.ones(1, 1, dtype=torch.float64)
+    times = torch.tensor([0.0, 1.0], dtype=torch.float64)
+    steps = Adaptive(largest_step=0.07, first_step=0.5)
+    solved = solve_adaptively(torch.zeros_like, one, times, calm, steps=steps)
+    assert int(solved.accepted) == 15
+    for n in range(15):
+        assert any(abs(t - 0.07 * n) < 1e-9 for t in seen)
+
+
+def test_steps_have_a_spec_that_builds_them_again():
+    steps = Adaptive(1e-4, through=[1, 2.5], largest_step=0.1)
+    settings = steps.spec()
+    assert settings.pop("kind") == "adaptive"
+    assert Adaptive(**settings) == steps
+    assert json.loads(json.dumps(steps.spec())) == steps.spec()
+
+
+@pytest.mark.usefixtures("unchecked_types")
+def test_steps_take_numbers_of_numpy():
+    steps = Adaptive(np.float32(1e-3), max_steps=np.int64(7), through=np.ones(1))
+    assert json.loads(json.dumps(steps.spec())) == steps.spec()
+    decaying = rollout(
+        lambda u: -u, [1.0], [0.0, 1.0], integrator=RK4, steps=np.int64(9)
+    )
+    assert float(decaying[-1]) == pytest.approx(math.exp(-1), abs=1e-5)
+
+
+def test_a_forcing_for_one_clock_is_told_about_the_clocks_of_samples():
+    def force(t):
+        return torch.full((2, 3), math.sin(t), dtype=torch.float64)
+
+    u0, times = torch.zeros(2, 3, dtype=torch.float64), torch.tensor([0.0, 1.0])
+    with pytest.raises(TypeError, match=r"t\.sin\(\) for math\.sin\(t\)"):
+        rollout(lambda u: -u, u0, times, force, steps=Adaptive())
+    # One sample has one clock, which converts.
+    end = rollout(lambda u: -u, u0[:1], times, lambda t: force(t)[:1], steps=Adaptive())
+    exact = (math.sin(1) - math.cos(1) + math.exp(-1)) / 2
+    torch.testing.assert_close(
+        end[0, -1], torch.full((3,), exact).double(), rtol=1e-5, atol=0
+    )
+
+
+def test_an_error_of_the_forcing_is_passed_on():
+    def force(t):
+        raise RuntimeError("the file of the forcing is gone")
+
+    u0, times = torch.zeros(2, 3, dtype=torch.float64), torch.tensor([0.0, 1.0])
+    for steps in (1, Adaptive()):
+        with pytest.raises(RuntimeError, match="file of the forcing is gone"):
+            rollout(lambda u: -u, u0, times, force, steps=steps)

@@ -1,3 +1,4 @@
+import io
 import math
 
 import numpy as np
@@ -6,20 +7,25 @@ import torch
 import xarray as xr
 import zarr
 from helpers import randomize, smooth_field
+from rich.console import Console
 from studies import generated
 
 from stencilnet import (
     MLP,
     RK4,
+    SSPRK3,
     Burgers,
     CentralFlux,
     Convective,
     Convex,
+    Discretization,
+    FiniteDifference,
     Grid,
     LearnedStencil,
     NullSpace,
     RandomForcing,
     UpwindFlux,
+    Weno,
     certify,
     load_operator,
     rollout,
@@ -27,11 +33,17 @@ from stencilnet import (
     train,
     verify,
 )
-from stencilnet.equations import Advection
-from stencilnet.solver import Euler
+from stencilnet.discretizations import (
+    CLASSICAL,
+    StencilMethod,
+    frozen_stencils,
+    lipschitz_bound,
+)
+from stencilnet.equations import Advection, FisherKPP, KortewegDeVries
+from stencilnet.report import certificate_figure, certificate_table
+from stencilnet.solver import INTEGRATORS, Euler
 from stencilnet.stencils import Dissipation, Unconstrained
 from stencilnet.storage import trajectories
-from stencilnet.study.certificate import _SILU_SLOPE
 
 NU = 0.1
 GRID = Grid.line(16)
@@ -45,12 +57,18 @@ def learned(grid=GRID, seed=1, *, equation=None, **settings):
     return operator
 
 
+def printed(certificate):
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(certificate_table(certificate))
+    return console.export_text()
+
+
 def data_for(operator, samples=2, length=5, growth=2.0):
     """Trajectories of the operator's kind, of a smooth field that grows."""
     growth = torch.linspace(1, growth, length, dtype=torch.float64).unsqueeze(-1)
     u = smooth_field(operator.grid, samples=samples).unsqueeze(1) * growth
     times = torch.arange(length, dtype=torch.float64) * 0.01
-    forcing = RandomForcing.sample(samples, modes=3, seed=0)
+    forcing = RandomForcing.sample(samples, modes=3, wavenumbers=(1,), seed=0)
     averages = operator.averages
     return trajectories(u, times, operator.grid, forcing, averages=averages)
 
@@ -69,10 +87,17 @@ def test_the_untrained_operator_has_the_symbols_of_the_classical_scheme():
         np.testing.assert_allclose(of.isel(part=1), 0, atol=1e-14)
     assert (found["reversed_share"] == 0).all()
     np.testing.assert_allclose(found["observed_order"], 2, atol=0.02)
+
+
+@pytest.mark.parametrize("points", [12, 20, 64, 128])
+def test_resolved_waves_are_waves_of_the_grid(points):
+    operator = learned(grid=Grid.line(points), seed=0, width=2)
+    resolved = certify(operator, data_for(operator))["resolved_k_dx"]
     # sin(k) / k and (2 sin(k / 2) / k)**2 leave 1 % at 0.245 and 0.348.
-    step = k[0]
-    expected = [step * math.floor(limit / step) for limit in (0.245, 0.348)]
-    np.testing.assert_allclose(found["resolved_k_dx"], expected)
+    longest = 2 * math.pi / points
+    expected = [longest * math.floor(limit / longest) for limit in (0.245, 0.348)]
+    np.testing.assert_allclose(resolved, expected)
+    assert (resolved == 0).any() == (points <= 20)
 
 
 def test_the_classical_scheme_has_its_stable_step_and_no_lipschitz_constant():
@@ -122,10 +147,30 @@ def test_a_blow_up_is_part_of_the_certificate():
     assert np.isinf(found["relative_l2"]).all()
 
 
-def test_no_activation_is_steeper_than_the_bound_assumes():
-    z = torch.linspace(-10, 10, 100_001, dtype=torch.float64).requires_grad_()
-    torch.nn.functional.silu(z).sum().backward()
-    assert z.grad.max() <= _SILU_SLOPE <= z.grad.max() + 1e-5
+def test_the_lipschitz_bound_is_the_product_of_the_layers_constants():
+    operator = LearnedStencil(Burgers(NU), GRID, network=MLP(4, 4))
+    with torch.no_grad():
+        for layer, size in zip(
+            list(operator.network)[::2], (2.0, 3.0, 0.5), strict=True
+        ):
+            layer.weight.zero_()
+            layer.weight[1, 2] = -size
+    # SiLU is steepest where z tanh(z / 2) = 2.
+    z = 2.3993572805
+    sigmoid = 1 / (1 + math.exp(-z))
+    steepest = sigmoid * (1 + z * (1 - sigmoid))
+    bound = lipschitz_bound(operator)
+    assert bound >= 3.0 * steepest**2
+    assert bound == pytest.approx(3.0 * steepest**2, rel=1e-5)
+
+
+def test_a_network_of_ones_own_has_no_lipschitz_bound():
+    operator = LearnedStencil(
+        Burgers(NU), GRID, network=torch.nn.Linear(6, 9, dtype=torch.float64)
+    )
+    found = certify(operator, data_for(operator))
+    assert math.isnan(float(found["lipschitz_bound"]))
+    assert (found["lipschitz"] > 0).all()
 
 
 @pytest.mark.parametrize("order", [1, 2, 3])
@@ -237,6 +282,129 @@ def test_data_of_another_kind_or_grid_are_refused():
         certify(operator, data_for(learned(form=Convective, width=5)))
     with pytest.raises(ValueError, match="give data on its grid"):
         certify(operator, data_for(learned(grid=Grid.line(32))))
+
+
+@pytest.mark.parametrize("name", CLASSICAL)
+def test_every_classical_method_is_certified(name):
+    method = CLASSICAL[name].build(Burgers(NU), Grid.line(24))
+    found = certify(method, data_for(method))
+    assert not found["blow_up"].any()
+    assert (found["mean_drift"] <= 1e-12).all()
+    assert 0 < float(found["stable_step"]) < math.inf
+    assert found["eigenvalue_real"].shape == (10, 24)
+    for absent in ("lipschitz", "lipschitz_bound", "moment_residual"):
+        assert absent not in found
+    certificate_table(found)
+    certificate_figure(found)
+    stencils = isinstance(method, StencilMethod)
+    assert ("modified_wavenumber" in found) == ("observed_order" in found) == stencils
+    assert ("observed_order_u_t" in found) == (method.element == 1)
+
+
+@pytest.mark.parametrize("order", [2, 4, 6])
+@pytest.mark.parametrize("equation", [Burgers(NU), FisherKPP(0.3, 0.7)])
+def test_finite_differences_have_their_order_and_their_symbols(order, equation):
+    method = FiniteDifference(equation, GRID, order=order)
+    found = certify(method, data_for(method))
+    np.testing.assert_allclose(found["observed_order"], order, atol=0.1)
+    # Two Gauss points average a source to fourth order only.
+    whole = min(order, 4) if equation.has_source else order
+    assert float(found["observed_order_u_t"]) == pytest.approx(whole, abs=0.25)
+    second = found["modified_wavenumber"].sel(derivative="u_x")
+    s = 4 * np.sin(found["k_dx"].values / 2) ** 2
+    # k**2 dx**2 = s + s**2 / 12 + s**3 / 90 + ..., cut off (Fornberg 1988).
+    expected = (s, s + s**2 / 12, s + s**2 / 12 + s**3 / 90)[order // 2 - 1]
+    for quantile in found["quantile"]:
+        parts = second.sel(quantile=quantile)
+        np.testing.assert_allclose(parts.isel(part=0), expected, rtol=1e-12)
+        np.testing.assert_allclose(parts.isel(part=1), 0, atol=1e-13)
+
+
+@pytest.mark.parametrize("weights", ["Z", "JS"])
+@pytest.mark.parametrize("points", [6, 16])
+def test_weno_about_constants_is_the_upwind_scheme_of_fifth_order(weights, points):
+    grid = Grid.line(points)
+    method = Weno(Advection(1.0), grid, weights=weights)
+    data = data_for(method)
+    data["u"] = xr.full_like(data["u"], 0.5)
+    found = certify(method, data, integrator=SSPRK3, step=0.01)
+    upwind = FiniteDifference(Advection(1.0), grid, order=5)
+    linear = certify(upwind, data, integrator=SSPRK3, step=0.01)
+    for name in ("modified_wavenumber", "stable_step", "stable_step_of_data"):
+        xr.testing.assert_allclose(found[name], linear[name], atol=1e-10)
+    # The Courant number of WENO5 under SSPRK3: Wang and Spiteri (2007), Table 5.1,
+    # doi:10.1137/050637868.
+    courant = float(found["stable_step"]) / grid.spacing[-1]
+    if points == 16:
+        assert courant == pytest.approx(1.43, abs=0.02)
+
+
+def test_linearized_stencils_act_like_the_method_on_small_changes():
+    grid = Grid.line(20)
+    method = Weno(Burgers(NU), grid)
+    u = 1.5 + smooth_field(grid, samples=2)
+    change = 1e-6 * smooth_field(grid, samples=2, seed=5)
+    moved = [method.derivatives(u + sign * change) for sign in (1, -1)]
+    for name, frozen in frozen_stencils(method, u).items():
+        cells = (frozen.offsets + frozen.derivative.at).round().long().tolist()
+        near = torch.stack([change.roll(-cell, -1) for cell in cells], dim=-1)
+        # One row of stencils per point, with one stencil per state.
+        stencils = frozen.coefficients.reshape(20, 2, -1).transpose(0, 1)
+        predicted = (stencils * near).sum(-1) / grid.spacing[-1] ** (
+            frozen.derivative.order
+        )
+        actual = (moved[0][name] - moved[1][name]) / 2
+        torch.testing.assert_close(predicted, actual, rtol=1e-4, atol=1e-10)
+
+
+@pytest.mark.parametrize("name", ["ETDRK4", "IFRK4", "ARS443", "RK4"])
+def test_a_certificate_takes_every_integrator(name):
+    method = FiniteDifference(KortewegDeVries(), GRID)
+    found = certify(method, data_for(method), integrator=INTEGRATORS[name])
+    explicit = name == "RK4"
+    assert ("stable_step_of_data" in found) == ("amplification" in found) == explicit
+    assert float(found["step"]) <= float(found["stable_step"]) / 2
+    assert not found["blow_up"].any()
+    assert "largest stable" in printed(found)
+    certificate_figure(found)
+
+
+def test_the_rollouts_of_a_certificate_use_its_integrator():
+    method = FiniteDifference(KortewegDeVries(), GRID)
+    data = data_for(method)
+    errors = [
+        certify(method, data, integrator=integrator, step=0.005)["relative_l2"].values
+        for integrator in (INTEGRATORS["ETDRK4"], RK4)
+    ]
+    assert not np.array_equal(*errors)
+    np.testing.assert_allclose(*errors, rtol=1e-2)
+
+
+def test_discretizations_of_ones_own_are_certified():
+    class Damping(Discretization):
+        """`u_t = -u`, whatever the equation."""
+
+        def __init__(self, equation, grid):
+            super().__init__(equation, grid, averages=False)
+
+        def forward(self, u):
+            return -u
+
+    method = Damping(Burgers(0.0), GRID)
+    found = certify(method, data_for(method), integrator=Euler)
+    assert "derivative" not in found.coords
+    assert float(found["stable_step"]) == pytest.approx(2, rel=1e-3)
+    assert float(found["growth_rate"]) == pytest.approx(-1)
+    # It does not solve its equation.
+    assert float(found["observed_order_u_t"]) == pytest.approx(0, abs=0.1)
+
+
+def test_certifying_leaves_parameters_of_the_equation_alone():
+    viscosity = torch.nn.Parameter(torch.tensor(NU, dtype=torch.float32))
+    method = FiniteDifference(Burgers(viscosity), GRID).float()
+    certify(method, data_for(method))
+    assert method.equation.viscosity is viscosity
+    assert viscosity.dtype == torch.float32
 
 
 @pytest.fixture(scope="module")

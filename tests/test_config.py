@@ -20,10 +20,11 @@ def test_built_in_configs_are_valid(name):
 
 
 def test_built_in_problems_are_those_of_the_protocol():
-    p1, p2 = load_config("p1"), load_config("p2")
+    p1, p2, paper = map(load_config, ("p1", "p2", "p2-stencil-net"))
     for config, viscosity, amplitude, wavenumbers, warm_up, duration, initial in (
         (p1, 0.01, 0.5, (3, 4, 5, 6), 10, 20, "Rest"),
-        (p2, 0.02, 0.1, (2, 3, 4, 5), 0, 40, "Bump"),
+        (p2, 0.02, 0.1, (2, 3, 4, 5), 0, 40, "RandomBump"),
+        (paper, 0.02, 0.1, (2, 3, 4, 5), 0, 40, "Bump"),
     ):
         assert config.problem.equation == {
             "name": "Burgers",
@@ -32,7 +33,7 @@ def test_built_in_problems_are_those_of_the_protocol():
         assert config.problem.length == 2 * math.pi
         assert config.problem.warm_up == warm_up
         assert config.problem.duration == duration
-        assert config.problem.initial == {"name": initial}
+        assert config.problem.initial["name"] == initial
         assert config.forcing.amplitude == amplitude
         assert config.forcing.frequency == 0.4
         assert config.forcing.modes == 20
@@ -110,6 +111,15 @@ def test_broken_yaml_is_located(path):
 
 
 def test_a_config_that_does_not_exist_is_told_with_those_that_do():
-    with pytest.raises(FileNotFoundError, match="demo, kdv, ks, p1, p2"):
+    with pytest.raises(
+        FileNotFoundError, match="demo, kdv, ks, p1, p2, p2-stencil-net"
+    ):
         load_config("p3")
-    assert list(built_in_configs()) == ["demo", "kdv", "ks", "p1", "p2"]
+    assert list(built_in_configs()) == [
+        "demo",
+        "kdv",
+        "ks",
+        "p1",
+        "p2",
+        "p2-stencil-net",
+    ]

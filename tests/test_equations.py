@@ -70,9 +70,19 @@ def test_godunov_flux_of_equal_states_differentiates_upwind(state):
     assert float(other.grad) == 0
 
 
-def test_divergence_telescopes():
-    flux = torch.randn(4, 9, dtype=torch.float64)
+def test_divergence_telescopes(generator):
+    flux = torch.randn(4, 9, generator=generator, dtype=torch.float64)
     assert divergence(flux, Grid.line(9)).sum(-1).abs().max() < 1e-13
+
+
+def test_divergence_is_the_mean_slope_of_a_flux_at_right_faces():
+    grid = Grid.line(9, 3.0)
+    dx, k = grid.spacing[-1], 2 * torch.pi / 3
+    flux = (k * (grid.points() + dx / 2)).sin()
+    mean = (
+        k * (k * grid.points()).cos() * torch.sinc(torch.tensor(k * dx / 2 / torch.pi))
+    )
+    torch.testing.assert_close(divergence(flux, grid), mean.double())
 
 
 @pytest.mark.parametrize("viscosity", [-0.1, float("nan"), float("inf")])

@@ -106,9 +106,22 @@ def test_methods_are_compared_with_what_they_hold(comparison, run):
     )
 
 
-def test_classical_methods_take_half_their_stable_step(comparison):
-    classical = comparison.sel(scheme=["weno_z", "central_2", "spectral"])
-    assert (classical["step"] <= 0.5 * classical["stable_step"] + 1e-12).all()
+@pytest.mark.parametrize("safety", [0.5, 0.05])
+def test_classical_methods_take_the_largest_equal_steps_that_are_safe(
+    reference, safety
+):
+    grid = Grid.line(16)
+    methods = {
+        "weno": Weno(Burgers(0.1), grid),
+        "central": FiniteDifference(Burgers(0.1), grid),
+    }
+    result = compare(methods, reference, safety=safety)
+    for name in methods:
+        step, limit = (
+            float(result[key].sel(scheme=name)) for key in ("step", "stable_step")
+        )
+        assert round(0.1 / step) == math.ceil(0.1 / (safety * limit))
+    assert (safety == 0.5) == (result["step"] > 0.09).all()
 
 
 def test_a_blow_up_is_counted_as_a_failure(reference):
@@ -136,7 +149,8 @@ def test_valid_time_ends_at_the_first_error_above_the_threshold(reference):
     result = compare(methods, reference, threshold=0.02)
     for sample in range(2):
         error = result["error"].values[0, sample]
-        first = int(np.argmax(error > 0.02)) if (error > 0.02).any() else 10
+        first = int(np.argmax(error > 0.02))
+        assert 0 < first < 10
         assert float(result["valid_time"][0, sample]) == pytest.approx(first * 0.1)
 
 

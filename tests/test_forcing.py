@@ -1,3 +1,4 @@
+import dataclasses
 import math
 
 import numpy as np
@@ -34,9 +35,9 @@ def test_forcing_is_the_papers_sum_of_waves(t):
 
 def test_averages_are_the_integrals_over_the_cells():
     forcing = RandomForcing.sample(2, seed=3)
-    grid = Grid.line(10)
+    grid = Grid.line(11)
     nodes, weights = np.polynomial.legendre.leggauss(12)
-    expected = torch.zeros(2, 10, dtype=torch.float64)
+    expected = torch.zeros(2, 11, dtype=torch.float64)
     for node, weight in zip(nodes, weights, strict=True):
         x = grid.points() + node * grid.spacing[-1] / 2
         expected += weight / 2 * definition(forcing, x, 1.3, grid.extent[-1])
@@ -145,12 +146,20 @@ def test_mean_impulse_is_the_integral_of_the_mean():
         ({"samples": 1, "modes": 0}, "1 mode"),
         ({"samples": 1, "amplitude": -1.0}, "negative"),
         ({"samples": 1, "frequency": float("nan")}, "negative"),
+        ({"samples": 1, "amplitude": math.inf}, "finite"),
+        ({"samples": 1, "amplitude": "0.1"}, "finite"),
+        ({"samples": 1.5}, "whole numbers, not 1.5"),
+        ({"samples": True}, "whole numbers, not True"),
+        ({"samples": 1, "modes": 2.0}, "whole numbers"),
+        ({"samples": 1, "seed": -1}, "seed must be a whole number of at least 0"),
+        ({"samples": 1, "seed": 0.5}, "seed must be a whole number"),
         ({"samples": 1, "wavenumbers": ()}, "wavenumber to draw"),
     ],
 )
+@pytest.mark.usefixtures("unchecked_types")
 def test_draws_that_make_no_sense_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
-        RandomForcing.sample(**arguments, seed=0)
+        RandomForcing.sample(**{"seed": 0, **arguments})
 
 
 def test_waves_that_are_not_periodic_are_refused():
@@ -159,7 +168,54 @@ def test_waves_that_are_not_periodic_are_refused():
         RandomForcing(one, one, 1.5 * one, one)
 
 
-def test_parameters_of_different_shapes_are_refused():
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ((2, 2), r"one shape \(sample, mode\), not \(1, 2\), \(2, 2\)"),
+        ((1, 3), r"not \(1, 2\), \(1, 3\)"),
+        ((2,), r"not \(1, 2\), \(2,\)"),
+    ],
+)
+@pytest.mark.usefixtures("unchecked_types")
+def test_parameters_of_different_shapes_are_refused(shape, message):
     one = torch.ones(1, 2)
-    with pytest.raises((ValueError, TypeError)):
-        RandomForcing(one, one, one, torch.ones(2, 2))
+    with pytest.raises(ValueError, match=message):
+        RandomForcing(one, one, one, torch.ones(shape))
+
+
+@pytest.mark.usefixtures("unchecked_types")
+def test_parameters_without_rows_are_refused():
+    one = torch.ones(2)
+    with pytest.raises(ValueError, match=r"not \(2,\): give a row per sample"):
+        RandomForcing(one, one, one, one)
+
+
+@pytest.mark.usefixtures("unchecked_types")
+def test_parameters_may_be_arrays():
+    drawn = RandomForcing.sample(2, modes=3, seed=0)
+    arrays = RandomForcing(
+        *(getattr(drawn, field.name).numpy() for field in dataclasses.fields(drawn))
+    )
+    grid = Grid.line(16)
+    assert torch.equal(arrays.on(grid)(0.4), drawn.on(grid)(0.4))
+    whole = RandomForcing([[1]], [[0]], [[2]], [[0]])
+    torch.testing.assert_close(whole.on(grid)(0.0)[0], (2 * grid.points()).sin())
+
+
+@pytest.mark.parametrize("averages", [False, True])
+def test_a_wave_beyond_the_grid_is_told(averages):
+    forcing = RandomForcing.sample(2, wavenumbers=(-5,), seed=3)
+    with pytest.warns(UserWarning, match="wavenumber 5 aliases .* use more than 10"):
+        forcing.on(Grid.line(10), averages=averages)
+    # No warning on a grid that resolves it, nor of a wave without amplitude.
+    forcing.on(Grid.line(11), averages=averages)
+    still = dataclasses.replace(forcing, amplitude=torch.zeros_like(forcing.amplitude))
+    still.on(Grid.line(10), averages=averages)
+
+
+def test_a_forcing_without_waves_is_none():
+    nothing = torch.zeros(3, 0, dtype=torch.float64)
+    forcing = RandomForcing(nothing, nothing, nothing, nothing)
+    assert forcing.on(Grid.line(8))(0.5).tolist() == [[0.0] * 8] * 3
+    assert forcing.spectrum(8)(0.5).tolist() == [[0.0]] * 3
+    assert forcing.mean_impulse(torch.ones(2).double()).tolist() == [[0.0] * 2] * 3

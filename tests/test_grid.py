@@ -1,5 +1,7 @@
 import math
+from fractions import Fraction
 
+import numpy as np
 import pytest
 import torch
 
@@ -37,6 +39,32 @@ def test_a_period_that_is_not_positive_is_refused(length):
         Grid.line(8, length)
 
 
-def test_a_grid_without_points_is_refused():
-    with pytest.raises(ValueError, match="at least 1"):
-        Grid.line(0)
+@pytest.mark.parametrize("points", [0, -3, 32.5, 32.0, "32", True, np.array([32])])
+@pytest.mark.usefixtures("unchecked_types")
+def test_a_number_of_points_that_is_none_is_refused(points):
+    with pytest.raises(ValueError, match="give a whole number of at least 1"):
+        Grid.line(points)
+
+
+@pytest.mark.parametrize("length", ["1", None, True, 1j, np.array([1.0])])
+@pytest.mark.usefixtures("unchecked_types")
+def test_a_period_that_is_no_number_is_refused(length):
+    with pytest.raises(ValueError, match="positive length"):
+        Grid.line(8, length)
+
+
+@pytest.mark.parametrize("factor", [1.5, 2.0, "2"])
+@pytest.mark.usefixtures("unchecked_types")
+def test_a_factor_that_is_no_whole_number_is_refused(factor):
+    with pytest.raises(ValueError, match="Cannot coarsen 12 points"):
+        Grid.line(12).coarsen(factor)
+
+
+@pytest.mark.usefixtures("unchecked_types")
+def test_grids_of_any_kind_of_number_are_equal():
+    plain = Grid((8, 6), (2.0, 3.0))
+    arrays = Grid(np.array([8, 6]), [np.float32(2.0), Fraction(3)])
+    assert arrays == plain
+    assert hash(arrays) == hash(plain)
+    assert {type(value) for value in arrays.shape + arrays.extent} == {int, float}
+    assert plain.coarsen(np.int8(2)) == plain.coarsen(2)

@@ -1,3 +1,4 @@
+import inspect
 import math
 from functools import cache
 
@@ -6,11 +7,14 @@ import pytest
 import torch
 from helpers import observed_order, smooth_field
 
+import stencilnet.solver
 from stencilnet import (
     ETDRK4,
     RK4,
+    SSPRK3,
     Burgers,
     Convective,
+    DiscontinuousGalerkin,
     FiniteDifference,
     Grid,
     Integrator,
@@ -19,6 +23,7 @@ from stencilnet import (
     RandomForcing,
     UpwindFlux,
     Weno,
+    rollout,
 )
 from stencilnet.equations import (
     Advection,
@@ -144,7 +149,6 @@ def test_inconsistent_tableaux_are_refused():
         RungeKutta(a=((),), b=(0.9,), order=1)
     with pytest.raises(ValueError, match="rows of length"):
         RungeKutta(a=((), (1.0, 1.0)), b=(0.5, 0.5), order=2)
-    assert Kutta3.order == 3
 
 
 def trees(a):
@@ -186,6 +190,20 @@ def order_of(weights, a):
             return reached
         reached = order
     return reached
+
+
+@pytest.mark.parametrize("name", EXPLICIT)
+def test_tableaux_satisfy_exactly_their_order_conditions(name):
+    method = EXPLICIT[name]
+    assert order_of(method.b, square(method.a, len(method.b))) == method.order
+
+
+@pytest.mark.parametrize(
+    ("method", "c"),
+    [(Heun, (0, 1)), (Kutta3, (0, 1 / 2, 1)), (SSPRK3, (0, 1, 1 / 2))],
+)
+def test_methods_have_the_published_nodes(method, c):
+    assert method.c == pytest.approx(c, abs=1e-14)
 
 
 def square(rows, stages):
@@ -399,6 +417,121 @@ def test_diffusion_does_not_limit_the_step_of_semilinear_integrators(method):
     assert float(u.abs().max()) <= float(u0.abs().max())
     explicit = advance(RK4, rhs, u0, 100 * dt, 100)
     assert not explicit.isfinite().all()
+
+
+def linearized(function, u):
+    """Derivative of a function of fields at `u`, a matrix."""
+    return torch.autograd.functional.jacobian(function, u)
+
+
+WAVES = {
+    "spectral": lambda: PseudoSpectral(Burgers(0.05), Grid.line(18)),
+    "differences": lambda: FiniteDifference(Burgers(0.02), Grid.line(18), order=4),
+    "weno": lambda: Weno(Burgers(0.05), Grid.line(18)),
+    "dispersion": lambda: FiniteDifference(
+        KortewegDeVries(), Grid.line(18, 12.0), order=4, form=Convective
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SEMILINEAR)
+@pytest.mark.parametrize("kind", WAVES)
+def test_stable_steps_of_semilinear_integrators_are_the_largest_ones(name, kind):
+    """Against the derivative of a whole step about a constant state."""
+    method, integrator = WAVES[kind](), SEMILINEAR[name]
+    u = torch.full(method.grid.shape, 0.8, dtype=torch.float64)
+    limit = method.stable_step(u, integrator)
+    assert 0 < limit < math.inf
+    symbol = method.linear_symbol().detach()
+
+    def remainder(u):
+        return method(u) - torch.fft.irfft(symbol * torch.fft.rfft(u), n=len(u))
+
+    fastest = torch.linalg.eigvals(linearized(remainder, u)).abs().max()
+    own = torch.linalg.eigvals(linearized(method, u)).real.max()
+    # No mode grows by itself, so all growth is that of the steps.
+    assert own < 1e-10
+
+    def exceeds(dt):
+        def step(u):
+            times = torch.tensor([0.0, dt], dtype=torch.float64)
+            return rollout(method, u, times, integrator=integrator)[-1]
+
+        radius = torch.linalg.eigvals(linearized(step, u)).abs().max()
+        return float((radius - 1) / (1e-4 * fastest * dt))
+
+    assert exceeds(0.98 * limit) < 1.01
+    assert exceeds(1.02 * limit) > 1.0
+    # There is no gap below, either.
+    assert max(exceeds(share * limit) for share in (0.1, 0.3, 0.6, 0.8)) < 1.01
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", SEMILINEAR)
+def test_rollouts_blow_up_past_the_stable_step_of_semilinear_integrators(name):
+    method, integrator = WAVES["spectral"](), SEMILINEAR[name]
+    noise = torch.randn(18, generator=torch.Generator().manual_seed(1)).double()
+    u = 0.8 + 1e-8 * noise
+    limit = method.stable_step(u, integrator)
+
+    def departure(dt):
+        times = torch.tensor([0.0, 100 * dt], dtype=torch.float64)
+        end = rollout(method, u, times, integrator=integrator, steps=100)[-1]
+        return float((end - end.mean()).norm() / (u - u.mean()).norm())
+
+    assert departure(0.98 * limit) < 1.5
+    assert not departure(1.4 * limit) < 10
+
+
+def test_the_linear_part_does_not_limit_the_stable_step_of_semilinear_integrators():
+    u = torch.full((64,), 0.3, dtype=torch.float64)
+    stiff = PseudoSpectral(Burgers(1.0), Grid.line(64))
+    assert stiff.stable_step(u, ETDRK4) > 100 * stiff.stable_step(u, RK4)
+    linear = PseudoSpectral(AdvectionDiffusion(2.0, 0.1), Grid.line(64))
+    for method in SEMILINEAR.values():
+        assert linear.stable_step(u, method) == math.inf
+
+
+def test_semilinear_stable_steps_take_a_symbol_of_their_own_and_a_sample_each():
+    grid = Grid.line(12)
+    u = smooth_field(grid, samples=2)
+    method = PseudoSpectral(Burgers(0.3), grid)
+    # Half of the diffusion is left to the explicit part.
+    half = ExponentialTimeDifferencing(symbol=0.5 * method.linear_symbol())
+    assert method.stable_step(u, half) < method.stable_step(u, ETDRK4)
+    viscosities = torch.tensor([[0.05], [0.5]], dtype=torch.float64)
+    together = PseudoSpectral(Burgers(viscosities), grid).stable_step(u, ETDRK4)
+    alone = [
+        PseudoSpectral(Burgers(nu), grid).stable_step(u, ETDRK4) for nu in (0.05, 0.5)
+    ]
+    assert together == pytest.approx(min(alone), rel=0.05)
+
+
+def test_stable_steps_say_what_they_need():
+    z = torch.tensor([1j, -1.0])
+    with pytest.raises(ValueError, match="pass `linear`"):
+        ETDRK4.stable_step(z)
+    with pytest.raises(ValueError, match="pass one for each"):
+        inspect.unwrap(type(ETDRK4).stable_step)(ETDRK4, z, linear=z[:1])
+    for method in (RK4, ETDRK4, ARS443):
+        with pytest.raises(ValueError, match="1 of 2 eigenvalues are not finite"):
+            method.stable_step(torch.tensor([1j, math.nan]), linear=z)
+        with pytest.raises(ValueError, match="without eigenvalues"):
+            method.stable_step(z[:0], linear=z[:0])
+    elements = DiscontinuousGalerkin(Burgers(0.1), Grid.line(12), degree=2)
+    with pytest.raises(ValueError, match="use an explicit integrator"):
+        elements.stable_step(torch.ones(12).double(), ETDRK4)
+
+
+def test_integrators_are_listed_by_the_name_of_their_constant_and_read_only():
+    constants = {
+        name: value
+        for name, value in vars(stencilnet.solver).items()
+        if isinstance(value, Integrator)
+    }
+    assert dict(INTEGRATORS) == constants
+    with pytest.raises(TypeError):
+        INTEGRATORS["Mine"] = RK4
 
 
 def symbols():

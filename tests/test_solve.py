@@ -1,9 +1,11 @@
+import importlib
 import inspect
 import math
 import subprocess
 import sys
 import weakref
 
+import numpy as np
 import pytest
 import torch
 from helpers import observed_order, randomize, smooth_field
@@ -13,6 +15,8 @@ from stencilnet import (
     ETDRK4,
     MLP,
     RK4,
+    SSPRK3,
+    Adaptive,
     Burgers,
     Convective,
     FiniteDifference,
@@ -25,7 +29,8 @@ from stencilnet import (
     rollout,
 )
 from stencilnet.equations import DecayingWave
-from stencilnet.solver import ARS443, IFRK4
+from stencilnet.solver import ARS443, IFRK4, StableStep, compiling
+from stencilnet.solver.problem import holds, refused_under_vmap
 
 NU = 0.3
 
@@ -462,7 +467,7 @@ def test_each_sample_may_have_its_own_viscosity():
 
 
 @pytest.mark.parametrize("integrator", [ETDRK4, IFRK4, ARS443])
-def test_rollouts_take_integrators_that_treat_diffusion_apart(integrator):
+def test_rollouts_take_exponential_and_implicit_explicit_integrators(integrator):
     grid = Grid.line(64)
     forcing = RandomForcing.sample(2, wavenumbers=(1, 2), seed=5).on(grid)
     viscosity = torch.tensor(0.5, dtype=torch.float64, requires_grad=True)
@@ -484,3 +489,269 @@ def test_rollouts_take_integrators_that_treat_diffusion_apart(integrator):
     ]
     torch.testing.assert_close(*gradients)
     assert gradients[0] != 0
+
+
+EVERY = {
+    "RK4": {"integrator": RK4, "steps": 3},
+    "ETDRK4": {"integrator": ETDRK4, "steps": 3},
+    "IFRK4": {"integrator": IFRK4, "steps": 3},
+    "ARS443": {"integrator": ARS443, "steps": 3},
+    "adaptive": {"steps": Adaptive(1e-5, 1e-7)},
+    "stable": {"steps": "stable"},
+}
+every = pytest.mark.parametrize("settings", EVERY.values(), ids=EVERY)
+
+
+@every
+def test_a_forcing_sees_the_time_as_a_tensor_in_double_precision(settings):
+    grid = Grid.line(16)
+    times, u0 = [0.5, 1.0], smooth_field(grid).float()
+    seen = []
+
+    def force(t):
+        seen.append(t)
+        return torch.zeros(3, 16)
+
+    method = FiniteDifference(Burgers(0.1), grid)
+    rollout(method, u0, times, force, **settings)
+    shape = (3, 1) if isinstance(settings["steps"], Adaptive) else ()
+    assert {(t.dtype, t.shape, t.device) for t in seen} == {
+        (torch.float64, shape, u0.device)
+    }
+    assert min(float(t.min()) for t in seen) == 0.5
+    assert max(float(t.max()) for t in seen) <= 1.0
+    assert len({float(t.max()) for t in seen}) > 4
+
+
+def test_a_forcing_may_use_the_functions_of_the_module_math():
+    def force(t):
+        return torch.full((1,), math.cos(t), dtype=torch.float64)
+
+    u0 = torch.ones(1, dtype=torch.float64)
+    u = rollout(lambda u: -u, u0, [0.0, 2.0], force, integrator=RK4, steps=100)
+    exact = (math.cos(2) + math.sin(2)) / 2 + 0.5 * math.exp(-2)
+    assert float(u[-1]) == pytest.approx(exact, abs=1e-8)
+
+
+@every
+@pytest.mark.parametrize(
+    "make", [np.array, list, tuple], ids=["array", "list", "tuple"]
+)
+def test_states_and_times_may_be_arrays_and_lists(make, settings):
+    grid = Grid.line(16)
+    method = FiniteDifference(Burgers(0.1), grid)
+    u0, times = smooth_field(grid), torch.tensor([0.0, 0.1], dtype=torch.float64)
+    expected = rollout(method, u0, times, **settings)
+    values, clock = u0.numpy().copy(), times.numpy().copy()
+    # As xarray hands them out.
+    values.flags.writeable = clock.flags.writeable = False
+    states = values if make is np.array else make(values.tolist())
+    u = rollout(method, states, make(clock.tolist()), **settings)
+    assert torch.equal(u, expected)
+    assert rollout(method, values.astype(np.float32), times).dtype == torch.float32
+
+
+@every
+def test_a_sample_without_its_axis_is_told_so(settings):
+    grid = Grid.line(16)
+    u0, times = smooth_field(grid)[0], torch.tensor([0.0, 0.1])
+    method = FiniteDifference(Burgers(0.1), grid)
+    forcing = RandomForcing.sample(1, seed=0).on(grid)
+    with pytest.raises(ValueError, match=r"lacks: add it, as in u0\[None\]"):
+        rollout(method, u0, times, forcing, **settings)
+    assert rollout(method, u0[None], times, forcing, **settings).shape == (1, 2, 16)
+    assert rollout(method, u0, times, **settings).shape == (2, 16)
+
+
+def test_a_state_without_the_axis_of_its_parameters_is_told_so():
+    rates = torch.tensor([[0.1], [0.2]])
+    for settings in ({}, {"steps": Adaptive()}):
+        with pytest.raises(ValueError, match="sample axis of its parameters"):
+            rollout(lambda u: -rates * u, torch.ones(4), [0.0, 0.1], **settings)
+
+
+@pytest.mark.parametrize("steps", [1, Adaptive()], ids=["equal", "adaptive"])
+def test_a_forcing_on_another_device_is_reported_as_such(steps):
+    force = torch.zeros(3, 16, dtype=torch.float64)
+    u0 = torch.zeros(3, 16, dtype=torch.float64, device="meta")
+    with pytest.raises(ValueError, match="forcing is on cpu and the state on meta"):
+        rollout(lambda u: -u, u0, [0.0, 1.0], lambda t: force, steps=steps)
+    with pytest.raises(ValueError, match="forcing is on meta and the state on cpu"):
+        rollout(lambda u: -u, force, [0.0, 1.0], lambda t: u0, steps=steps)
+
+
+@torch.no_grad()
+def test_the_shape_of_a_rollout_can_be_had_without_values():
+    grid = Grid.line(16)
+    method = FiniteDifference(Burgers(0.1), grid).to("meta")
+    u0 = torch.empty(3, 16, dtype=torch.float64, device="meta")
+    u = rollout(method, u0, [0.0, 0.1, 0.2], lambda t: u0 * t, steps=2)
+    assert u.is_meta
+    assert u.shape == (3, 3, 16)
+
+
+def test_checks_pass_on_errors_that_are_not_theirs():
+    class Broken:
+        def __bool__(self):
+            raise RuntimeError("CUDA error: out of memory")
+
+    with pytest.raises(RuntimeError, match="out of memory"):
+        inspect.unwrap(holds)(Broken())
+    with (
+        pytest.raises(RuntimeError, match="out of memory"),
+        refused_under_vmap("A step", "choose one"),
+    ):
+        bool(Broken())
+
+
+@torch.no_grad()
+def test_stable_steps_are_as_many_as_the_limit_asks_for():
+    grid = Grid.line(16)
+    method = Weno(Burgers(0.1), grid)
+    u0 = smooth_field(grid)
+    for integrator in (SSPRK3, ETDRK4):
+        limit = method.stable_step(u0, integrator)
+        # One interval that a step fills, and one that takes three.
+        times = torch.tensor([0.0, 0.24 * limit, 1.5 * limit], dtype=torch.float64)
+        u = rollout(method, u0, times, integrator=integrator, steps="stable")
+        first = rollout(method, u0, times[:2], integrator=integrator)
+        later = rollout(method, first[:, 1], times[1:], integrator=integrator, steps=3)
+        torch.testing.assert_close(u, torch.cat([first, later[:, 1:]], dim=1))
+    half = rollout(method, u0, times, integrator=ETDRK4, steps=StableStep(0.5))
+    assert torch.equal(half, u)
+    finer = rollout(method, u0, times, integrator=ETDRK4, steps=StableStep(0.1))
+    assert not torch.equal(half, finer)
+
+
+def test_shares_of_the_stable_step_are_checked():
+    for safety in (0.0, -1.0, math.nan, math.inf):
+        with pytest.raises(ValueError, match="must be positive"):
+            StableStep(safety)
+    assert StableStep(0.3).spec() == {"kind": "stable", "safety": 0.3}
+
+
+class Unstable:
+    """A right-hand side for which no step is stable."""
+
+    def __call__(self, u):
+        return u
+
+    def stable_step(self, u, integrator):
+        return 0.0
+
+
+def test_a_right_hand_side_without_a_stable_step_is_refused():
+    with pytest.raises(ValueError, match="no stable step for this right-hand side"):
+        rollout(Unstable(), torch.ones(3), [0.0, 1.0], steps="stable")
+
+
+@every
+@pytest.mark.parametrize("kind", ["differences", "learned"])
+def test_rollouts_run_in_inference_mode(kind, settings):
+    grid = Grid.line(16)
+    method = {"differences": FiniteDifference, "learned": LearnedStencil}[kind](
+        Burgers(0.1), grid
+    )
+    times = torch.tensor([0.0, 0.1])
+    expected = rollout(method, smooth_field(grid), times, **settings).detach()
+    with torch.inference_mode():
+        u = rollout(method, smooth_field(grid), times, **settings)
+        state = smooth_field(grid)
+        assert method.stable_step(state, RK4) > 0
+        jacobian = method.jacobian(state)
+    torch.testing.assert_close(u.clone(), expected, atol=1e-14, rtol=1e-12)
+    torch.testing.assert_close(jacobian, method.jacobian(smooth_field(grid)))
+
+
+# What torch itself loads for derivatives forward.
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")
+@every
+@pytest.mark.parametrize("kind", ["differences", "spectral"])
+def test_transforms_of_torch_func_compose_with_rollouts(kind, settings):
+    """By the state and by the viscosity, forward and backward."""
+    grid, times = Grid.line(16), torch.tensor([0.0, 0.1, 0.2])
+    make = {"differences": FiniteDifference, "spectral": PseudoSpectral}[kind]
+    u0 = smooth_field(grid, samples=2)
+    nu = torch.tensor(0.1, dtype=torch.float64)
+
+    def loss(nu, u0):
+        return rollout(make(Burgers(nu), grid), u0, times, **settings).square().sum()
+
+    leaves = nu.clone().requires_grad_(), u0.clone().requires_grad_()
+    slopes = torch.autograd.grad(loss(*leaves), leaves)
+    found = torch.func.grad(loss, argnums=(0, 1))(nu, u0)
+    torch.testing.assert_close(found, slopes, rtol=1e-9, atol=1e-12)
+    _, tangent = torch.func.jvp(loss, (nu, u0), (nu, u0.flip(-1)))
+    expected = slopes[0] * nu + (slopes[1] * u0.flip(-1)).sum()
+    torch.testing.assert_close(tangent, expected, rtol=1e-9, atol=1e-12)
+
+    def one(u0):
+        return rollout(make(Burgers(0.1), grid), u0, times, **settings)
+
+    if isinstance(settings["steps"], int):
+        rows = torch.func.vmap(one)(u0)
+        torch.testing.assert_close(rows, one(u0), rtol=1e-9, atol=1e-12)
+        rows = torch.func.vmap(torch.func.grad(loss, argnums=1), (None, 0))(nu, u0)
+        torch.testing.assert_close(rows, slopes[1], rtol=1e-9, atol=1e-12)
+    else:
+        with pytest.raises(RuntimeError, match=r"torch\.func\.vmap hides"):
+            torch.func.vmap(one)(u0)
+
+
+def test_transforms_of_torch_func_refuse_checkpoints():
+    grid = Grid.line(16)
+    method = FiniteDifference(Burgers(0.1), grid)
+    u0 = smooth_field(grid)
+
+    def end(u0):
+        return rollout(method, u0, [0.0, 0.1], steps=4, checkpoint=True)[..., -1, :]
+
+    for call in (
+        lambda: torch.func.grad(lambda u0: end(u0).sum())(u0),
+        lambda: torch.func.jvp(end, (u0,), (u0,)),
+        lambda: torch.func.vmap(end)(u0),
+    ):
+        with pytest.raises(RuntimeError, match="drop checkpoint"):
+            call()
+    with (
+        torch.autograd.forward_ad.dual_level(),
+        pytest.raises(RuntimeError, match="drop checkpoint"),
+    ):
+        dual = torch.tensor(0.1).double()
+        dual = torch.autograd.forward_ad.make_dual(dual, torch.ones_like(dual))
+        method = FiniteDifference(Burgers(dual), grid)
+        end(u0)
+
+
+@pytest.mark.parametrize("forward", [True, False])
+def test_checkpoints_recompute_in_the_precision_of_the_forward_pass(forward):
+    matrix = torch.eye(16).requires_grad_()
+    seen = []
+
+    def rhs(u):
+        product = u @ matrix
+        seen.append(product.dtype)
+        return product.float()
+
+    with torch.autocast("cpu", torch.bfloat16, enabled=forward):
+        u = rollout(rhs, torch.ones(3, 16), [0.0, 0.5], steps=4, checkpoint=2)
+    count = len(seen)
+    with torch.autocast("cpu", torch.bfloat16, enabled=not forward):
+        u.square().sum().backward()
+    assert len(seen) == 2 * count
+    assert set(seen) == {torch.bfloat16 if forward else torch.float32}
+
+
+def test_torch_has_the_switch_that_compiled_checkpoints_need():
+    """If torch has moved it, `stencilnet.solver.compiling` has to learn where."""
+    settings = importlib.import_module(compiling._SETTINGS)
+    before = getattr(settings, compiling._SWITCH)
+    with compiling.retaining_graphs():
+        assert getattr(settings, compiling._SWITCH) is False
+    assert getattr(settings, compiling._SWITCH) is before
+
+
+def test_a_switch_that_torch_has_moved_is_named(monkeypatch):
+    monkeypatch.setattr(compiling, "_SWITCH", "moved_elsewhere")
+    with pytest.raises(RuntimeError, match="moved_elsewhere.*drop compile"):
+        compiling.retaining_graphs()

@@ -1,19 +1,39 @@
+import dataclasses
 import json
 import shutil
+import warnings
 
 import numpy as np
 import pytest
 import torch
+import xarray as xr
 import zarr
+from helpers import randomize
 
-from stencilnet import Grid, RandomForcing, read_trajectories, write_trajectories
+from stencilnet import (
+    MLP,
+    Burgers,
+    Convex,
+    Grid,
+    LearnedStencil,
+    NullSpace,
+    RandomForcing,
+    load_operator,
+    read_trajectories,
+    save_operator,
+    write_trajectories,
+)
+from stencilnet.stencils import Bounds, Soft
 from stencilnet.storage import (
     StoredOperator,
     forcing_of,
     grid_of,
     new_store,
+    read_dataset,
     read_operator,
     trajectories,
+    write_dataset,
+    write_in_blocks,
     write_operator,
 )
 
@@ -219,3 +239,219 @@ def test_a_spec_of_objects_is_refused(tmp_path):
     with pytest.raises(ValueError, match="plain values"):
         write_operator(StoredOperator({"grid": Grid.line(3)}, {}), tmp_path / "o.zarr")
     assert not list(tmp_path.iterdir())
+
+
+def spec_types(path):
+    """Data types and codecs in all metadata of a store."""
+    found = set()
+    for file in path.rglob("zarr.json"):
+        metadata = json.loads(file.read_text())
+        if metadata["node_type"] == "array":
+            kind = metadata["data_type"]
+            found.add(kind if isinstance(kind, str) else kind["name"])
+            found |= {codec["name"] for codec in metadata["codecs"]}
+    return found
+
+
+# Data types of the specification of zarr 3, and codecs that other clients have.
+FOREIGN = {"bool", "uint8", "int8", "int32", "int64", "float32", "float64"} | {
+    "bytes",
+    "zstd",
+}
+
+
+@pytest.fixture
+def labelled():
+    """A dataset like a comparison or a certificate, with labels along an axis."""
+    return xr.Dataset(
+        {
+            "error": (("scheme", "x"), np.arange(6.0).reshape(3, 2)),
+            "setting": ("scheme", ["a b", "", "a b"]),
+            "bad": ("scheme", np.array([True, False, True])),
+        },
+        coords={
+            "scheme": np.array(["weno_z", "ü", "u_x"], dtype=np.dtypes.StringDType())
+        },
+        attrs={"points": 2},
+    )
+
+
+def test_every_store_opens_with_plain_xarray(dataset, operator, labelled, tmp_path):
+    kept = write_trajectories(dataset, tmp_path / "a.zarr")
+    certified = dataclasses.replace(operator, certificate=labelled)
+    learned = write_operator(certified, tmp_path / "o.zarr")
+    other = tmp_path / "c.zarr"
+    write_dataset(labelled, other)
+    # Warnings are errors.
+    assert xr.open_zarr(kept)["u"].shape == (3, 4, 8)
+    assert xr.open_datatree(kept, engine="zarr")["u"].dims == ("sample", "time", "x")
+    assert xr.open_zarr(other)["error"].shape == (3, 2)
+    tree = xr.open_datatree(learned, engine="zarr")
+    assert set(tree.groups) == {"/", "/arrays", "/history", "/certificate"}
+    for group in ("arrays", "history", "certificate"):
+        opened = xr.open_zarr(learned, group=group)
+        assert set(opened.variables) == set(tree[group].variables)
+    assert tree["arrays/network.0.weight"].dims == ("network.0.out", "network.0.in")
+    assert tree["arrays/network.0.bias"].dims == ("network.0.out",)
+    assert tree["history/loss"].dims == ("update",)
+    for path in (kept, learned, other):
+        assert spec_types(path) <= FOREIGN
+
+
+@pytest.mark.parametrize("kind", ["U", "T", "O", "S"])
+def test_labels_come_back(labelled, tmp_path, kind):
+    if kind == "S":
+        values = np.array([b"weno_z", b"u", b"u_x"])
+    else:
+        types = {"U": np.str_, "O": object, "T": np.dtypes.StringDType()}
+        values = np.array(labelled["scheme"].values.tolist(), dtype=types[kind])
+    labelled = labelled.assign_coords(scheme=values)
+    path = tmp_path / "c.zarr"
+    write_dataset(labelled, path)
+    again = read_dataset(path)
+    for name in ("scheme", "setting"):
+        expected = [
+            text.decode() if isinstance(text, bytes) else text
+            for text in labelled[name].values.tolist()
+        ]
+        assert again[name].values.tolist() == expected
+        assert again[name].attrs == {}
+    assert again.sel(scheme="u_x")["error"].values.tolist() == [4.0, 5.0]
+    flags = xr.open_zarr(path)["setting"].attrs
+    assert flags["labels"] == ["a b", ""]
+    assert flags["flag_values"] == [0, 1]
+    assert flags["flag_meanings"].split(" ") == ["a_b", ""]
+
+
+def test_labels_of_trajectories_come_back(dataset, tmp_path):
+    named = dataset.assign_coords(sample=["a", "b", "c"])
+    path = write_trajectories(named, tmp_path / "a.zarr")
+    assert read_trajectories(path)["sample"].values.tolist() == ["a", "b", "c"]
+    blocks = [named.isel(sample=[0]), named.isel(sample=[1, 2])]
+    with pytest.raises(ValueError, match="labels 'sample' run over samples"):
+        write_in_blocks(blocks, tmp_path / "b.zarr")
+
+
+def test_axes_of_one_name_have_one_size(tmp_path):
+    stored = StoredOperator(
+        {},
+        {
+            "a.weight": np.zeros((3, 2)),
+            "a.bias": np.zeros(4),
+            "b.weight": np.zeros(5),
+            "mu": np.zeros(()),
+            "adam.0.exp_avg": np.zeros((3, 2)),
+        },
+        {"loss": np.zeros(4), "rate": np.zeros(3), "validation_error": np.zeros(2)},
+    )
+    path = write_operator(stored, tmp_path / "o.zarr")
+    arrays = xr.open_zarr(path, group="arrays")
+    assert {name: arrays[name].dims for name in arrays} == {
+        "a.weight": ("a.out", "a.in"),
+        "a.bias": ("a.bias.axis_0",),
+        "b.weight": ("b.weight.axis_0",),
+        "mu": (),
+        "adam.0.exp_avg": ("adam.0.exp_avg.axis_0", "adam.0.exp_avg.axis_1"),
+    }
+    history = xr.open_zarr(path, group="history")
+    assert {name: history[name].dims for name in history} == {
+        "loss": ("update",),
+        "rate": ("rate.axis_0",),
+        "validation_error": ("validation",),
+    }
+
+
+def test_a_store_that_another_program_appended_to_is_told_apart(dataset, tmp_path):
+    path = write_trajectories(dataset, tmp_path / "a.zarr")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # xarray tells of consolidated metadata.
+        dataset.to_zarr(path, append_dim="sample", mode="a")
+    with pytest.raises(
+        ValueError, match="was changed after it was written, .* write it anew with"
+    ):
+        read_trajectories(path)
+    # The remedy that the message names.
+    again = write_trajectories(xr.open_zarr(path), path, overwrite=True)
+    assert read_trajectories(again).sizes["sample"] == 6
+    assert xr.open_zarr(path).sizes["sample"] == 6
+
+
+def test_a_forcing_of_reversed_trajectories_is_read(dataset):
+    reverse = dataset.isel(sample=slice(None, None, -1), time=slice(None, None, -1))
+    assert torch.equal(forcing_of(reverse).phase, forcing_of(dataset).phase.flip(0))
+
+
+class OwnBurgers(Burgers):
+    """An equation that only the caller knows."""
+
+
+def learned(**settings):
+    return LearnedStencil(Burgers(0.1), Grid.line(16), network=MLP(4), **settings)
+
+
+def with_network(operator, network):
+    operator.network = network
+    return operator
+
+
+def with_setting(operator, **settings):
+    vars(operator).update(settings)
+    return operator
+
+
+def plain_network():
+    return torch.nn.Sequential(torch.nn.Linear(6, 9)).double()
+
+
+LOADABLE = {
+    "own network": (with_network(learned(), plain_network()), {}),
+    "other perceptron": (with_network(learned(), MLP(3).build(6, 9, seed=1)), {}),
+    "own equation": (
+        LearnedStencil(OwnBurgers(0.1), Grid.line(16), network=MLP(4)),
+        {"extensions": [OwnBurgers]},
+    ),
+    "side conditions": (learned(constraint=Convex(side_conditions=[Bounds(-2.0)])), {}),
+    "learned weight": (learned(constraint=Soft(learn_mu=True)).float(), {}),
+    "other scale": (with_setting(learned(), scale=3.0), {}),
+}
+
+
+@pytest.mark.parametrize("case", LOADABLE)
+def test_an_operator_that_is_saved_can_be_loaded(case, tmp_path):
+    operator, arguments = LOADABLE[case]
+    randomize(operator.network, scale=0.1)
+    path = save_operator(operator, tmp_path / "o.zarr")
+    if case == "own network":
+        arguments = {"network": plain_network()}
+    loaded, _ = load_operator(path, **arguments)
+    u = Grid.line(16).points().sin().to(operator.dtype)
+    assert torch.equal(loaded(u), operator(u))
+
+
+REFUSED = {
+    "too few outputs": with_network(learned(), MLP(3).build(6, 8, seed=1)),
+    "too few inputs": with_network(learned(), MLP(3).build(5, 9, seed=1)),
+    "half precision": learned().half(),
+    "bfloat16": learned().bfloat16(),
+    "no weights": with_network(learned(), torch.nn.Identity()),
+    "another width": with_setting(learned(), width=8),
+    "a negative scale": with_setting(learned(), scale=-1.0),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_an_operator_that_could_not_be_loaded_is_not_saved(case, tmp_path):
+    with pytest.raises(ValueError, match="build it anew|Build it anew"):
+        save_operator(REFUSED[case], tmp_path / "o.zarr")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_replaced_layer_is_not_saved_as_the_old_one(tmp_path):
+    operator = learned()
+    randomize(operator.network)
+    offsets = [-2.5, -1.5, -0.5, 0.5, 1.5, 2.5]
+    layer = NullSpace(1).layer(offsets, 0, averages=True)
+    layer.limit = 0.5
+    operator.layers["u"] = layer
+    with pytest.raises(ValueError, match="not the one that its settings describe"):
+        save_operator(operator, tmp_path / "o.zarr")

@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -21,7 +22,8 @@ from stencilnet.denoising import (
     denoise_signals,
 )
 from stencilnet.storage import provenance, trajectories
-from stencilnet.study.denoising import Denoising, compare_denoisers
+from stencilnet.study.denoising import Denoising
+from stencilnet.study.filters import compare_denoisers
 
 pytestmark = kernels
 
@@ -116,7 +118,7 @@ def test_a_noisy_store_needs_no_noise_and_gaps_are_filled(shocks, tmp_path):
     assert "error" not in compared
 
 
-def test_total_variation_beats_other_filters_at_their_best(store):
+def test_total_variation_beats_linear_filters_at_their_best(store):
     for noise in (0.05, 0.1, 0.3):
         stencilnet.denoise(store, noise=noise, overwrite=True)
         compared = compare_denoisers(store)
@@ -132,6 +134,24 @@ def test_total_variation_beats_other_filters_at_their_best(store):
         gain = float(compared["snr_gain"].sel(filter="total_variation"))
         none = float(error.sel(filter="none"))
         assert gain == pytest.approx(20 * np.log10(none / expected))
+
+
+def test_wavelets_beat_linear_filters_at_their_best(store):
+    """A nonlinear filter that keeps shocks as total variation does."""
+    stencilnet.denoise(store, noise=0.1)
+    compared = compare_denoisers(store)
+    error = compared["error"].sel(quantity="u")
+    wavelets = float(error.sel(filter="wavelets"))
+    for other in ("none", "gaussian", "savitzky_golay", "tikhonov"):
+        assert wavelets < 0.9 * float(error.sel(filter=other))
+    assert "threshold" in str(compared["setting"].sel(filter="wavelets").item())
+
+
+def test_a_comparison_does_without_wavelets_that_are_not_installed(store, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pywt", None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    stencilnet.denoise(store, noise=0.1, weight=0.05)
+    assert "wavelets" not in compare_denoisers(store)["filter"].values
 
 
 @pytest.mark.parametrize("in_place", [True, False], ids=["in place", "elsewhere"])

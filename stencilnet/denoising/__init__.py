@@ -7,11 +7,11 @@ from stencilnet.denoising.criteria import (
     CrossValidation,
     Gcv,
     Sure,
-    criterion_from_spec,
 )
 from stencilnet.denoising.filters import (
     FILTERS,
     QUANTITIES,
+    available_filters,
     filter_at_best,
     relative_errors,
 )
@@ -23,7 +23,6 @@ from stencilnet.denoising.penalties import (
     PENALTIES,
     L2Squared,
     Penalty,
-    penalty_from_spec,
 )
 from stencilnet.denoising.search import search_weight
 from stencilnet.denoising.signals import Denoised, denoise_signals, weight_max
@@ -55,14 +54,13 @@ __all__ = [
     "Sure",
     "TotalVariation",
     "add_noise",
+    "available_filters",
     "choose_weight",
-    "criterion_from_spec",
     "denoise_signals",
     "denoise_trajectory",
     "fill_gaps",
     "filter_at_best",
     "noise_level",
-    "penalty_from_spec",
     "relative_errors",
     "search_weight",
     "weight_max",

@@ -15,10 +15,12 @@ from stencilnet.denoising.criteria import (
     checked_criterion,
     smoothest,
 )
+from stencilnet.denoising.inputs import read_numbers
 from stencilnet.denoising.noise import level
 from stencilnet.denoising.penalties import L1, L2, L2Squared, Penalty, checked_penalty
 from stencilnet.denoising.rows import Rows, as_rows
 from stencilnet.denoising.solution import largest_weights, solve
+from stencilnet.denoising.ties import dither
 
 _COARSE, _FINE, _ROUNDS = 25, 6, 2
 _TRIED = _COARSE + _ROUNDS * _FINE
@@ -34,7 +36,8 @@ class Choice:
         weight: of the shape of the signals without their axis; one number if the
             signals share it.
         sigma: standard deviation of the noise, as passed or estimated.
-        degrees_of_freedom: of the solution with that weight.
+        degrees_of_freedom: of the solution with that weight; of the dithered signal
+            where samples tie.
         weights: all weights of the search, ascending, `(*signals, tried)`.
         curve: quantity that was minimized over them: the estimated mean squared error
             (SURE), the GCV score, the error on held-out samples (cross-validation), or
@@ -68,6 +71,10 @@ def choose_weight(
     scores differ by rounding the largest wins, which makes the smoothest signal: the
     last bit of a processor decides nothing.
 
+    Criteria assume independent noise. Where many samples tie, as rounded or clipped
+    ones do, residuals and degrees of freedom for `L1()` are those of the signal with a
+    little further noise (dither), without which it would fit itself.
+
     Args:
         signals: at least 3 samples longer than the order.
         criterion: the score, by default `Sure()`.
@@ -78,24 +85,24 @@ def choose_weight(
         shared: choose one weight for all signals instead of one for each.
 
     Raises:
-        TypeError, ValueError: as `denoise_signals`, or if a sigma is negative, or
-            signals that share a weight are none or differ in sigma.
+        TypeError, ValueError: as `denoise_signals`, or if a sigma is negative, or a
+            weight is to be shared by no signals or by signals of different sigma.
     """
     criterion = checked_criterion(criterion)
     penalty = checked_penalty(penalty)
     rows = as_rows(signals, order, periodic, precision, missing, axis)
     if rows.x.shape[-1] < order + 3:
         raise ValueError(
-            f"Choosing a weight takes at least {order + 3} samples for order {order}, "
-            f"not {rows.x.shape[-1]}: pass a weight."
+            f"A criterion needs at least {order + 3} samples at order {order}, not "
+            f"{rows.x.shape[-1]}: pass a number as the weight."
         )
     levels = _levels(sigma, rows.batch)
     batch, groups = rows.batch, list(np.arange(len(rows.x))[:, np.newaxis])
     if shared:
         if not len(rows.x) or (levels is not None and np.ptp(levels) > 0):
             raise ValueError(
-                "Signals that share a weight must be at least one, with one sigma: "
-                "choose for each by itself."
+                "A shared weight needs at least one signal, and all of them with one "
+                "sigma: pass one sigma, or drop shared=True."
             )
         batch, groups = (), [np.arange(len(rows.x))]
     largest = largest_weights(rows, penalty if isinstance(penalty, L2) else L1())
@@ -129,7 +136,7 @@ def _levels(
     """A sigma per signal, if any."""
     if sigma is None:
         return None
-    values = np.asarray(sigma, dtype=np.float64)
+    values = read_numbers(sigma, "sigmas")
     if not (np.isfinite(values) & (values >= 0)).all():
         raise ValueError(
             f"A sigma must be finite and zero or more, not {sigma}: leave it out for "
@@ -191,21 +198,29 @@ def _choose(
         sigma: if known.
     """
     units = _Units.of_rows(rows, penalty)
-    noise = _median_level(rows, units) if sigma is None else sigma / units.sigma
+    generic, added = rows, 0.0
+    if isinstance(penalty, L1):
+        generic, deviations = dither(rows)
+        added = float(np.median(deviations * np.sqrt(units.squares)))
+    noise = _median_level(generic, units)
+    if sigma is not None:
+        noise = math.hypot(sigma / units.sigma, added)
     largest /= units.largest
     samples = int(rows.observed.sum())
-    if largest <= 1e-12 or (isinstance(criterion, Sure) and sigma == 0.0):
+    if largest <= 1e-12 + float(rows.rounding.max()) or (
+        isinstance(criterion, Sure) and sigma == 0.0
+    ):
         # A polynomial already, or nothing to remove.
         nothing = np.zeros(_TRIED)
         return Choice(
             np.array(0.0),
-            np.array(noise * units.sigma),
+            np.array(noise * units.sigma) if sigma is None else np.array(sigma),
             np.array(float(samples)),
             nothing,
             nothing,
         )
     weights = _coarse_grid(rows, penalty, units, largest, noise)
-    evidence = _gather(rows, weights, criterion, penalty, units)
+    evidence = _gather(rows, generic, weights, criterion, penalty, units)
     for round_ in range(_ROUNDS + 1):
         if sigma is None:
             noise = _residual_level(evidence, noise)
@@ -213,11 +228,11 @@ def _choose(
         best = smoothest(score)
         if round_ < _ROUNDS:
             weights = _refined(evidence.weights, best)
-            finer = _gather(rows, weights, criterion, penalty, units)
+            finer = _gather(rows, generic, weights, criterion, penalty, units)
             evidence = evidence.merge(finer)
     return Choice(
         np.array(evidence.weights[best] * units.weight),
-        np.array(noise * units.sigma),
+        np.array(math.sqrt(max(noise**2 - added**2, 0.0)) * units.sigma),
         np.array(evidence.freedom[best]),
         evidence.weights * units.weight,
         # Squared one factor at a time: infinity times an underflow is no number.
@@ -274,21 +289,29 @@ def _refined(tried: np.ndarray, best: int) -> np.ndarray:
 
 def _gather(
     rows: Rows,
+    generic: Rows,
     weights: np.ndarray,
     criterion: Criterion,
     penalty: Penalty,
     units: _Units,
 ) -> Evidence:
-    """Evidence of all signals for each of some weights, in the units of the group."""
+    """Evidence of all signals for each of some weights, in the units of the group.
+
+    Args:
+        rows, generic: the signals, and the same without ties, whose residual and
+            degrees of freedom count.
+        weights, criterion, penalty, units: of the choice.
+    """
     count = len(weights)
     residual, freedom, held_out = np.zeros(count), np.zeros(count), np.zeros(count)
     for index in range(len(rows.x)):
-        row = rows.select([index] * count)
+        row = generic.select([index] * count)
         own = weights / units.weights[index]
         observed = row.observed[0]
         solution = solve(row, own, penalty)
         residual += units.squares[index] * _squares(row, solution.y, observed)
         freedom += solution.freedom(observed)
+        row = rows.select([index] * count)
         place = np.flatnonzero(observed)
         for fold in range(criterion.parts):
             out = place[fold :: criterion.parts]

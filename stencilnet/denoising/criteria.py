@@ -2,14 +2,11 @@
 
 import abc
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 
-from stencilnet.denoising.specs import Value, value_from_spec
+from stencilnet.denoising.specs import Value
 
 EQUAL = math.sqrt(np.finfo(np.float64).eps)
 """Scores this close, relative to their size, differ by rounding: half of the digits."""
@@ -54,6 +51,8 @@ class Evidence:
 @dataclass(frozen=True)
 class Criterion(Value, abc.ABC):
     """A score of each weight, of which the least is best."""
+
+    noun = "weight criterion"
 
     @property
     def parts(self) -> int:
@@ -157,34 +156,13 @@ class CrossValidation(Criterion):
         return evidence.held_out / evidence.samples
 
 
-CRITERIA: Mapping[str, type[Criterion]] = MappingProxyType(
-    {criterion.kind: criterion for criterion in (Sure, Gcv, CrossValidation)}
-)
-
-
-def criterion_from_spec(spec: str | Mapping[str, Any]) -> Criterion:
-    """The criterion of a spec, or of a kind alone.
-
-    Raises:
-        ValueError: if the kind or a setting is unknown, or a setting not allowed.
-    """
-    return value_from_spec("weight criterion", spec, CRITERIA)
+CRITERIA = Criterion.kinds()
+"""The criteria by the kinds that specs and configs use."""
 
 
 def checked_criterion(criterion: object) -> Criterion:
-    """The criterion, by default `Sure()`.
-
-    Raises:
-        TypeError: if it is not a value, but a name or something else.
-    """
-    if criterion is None:
-        return Sure()
-    if not isinstance(criterion, Criterion):
-        raise TypeError(
-            f"A weight is a number or a criterion such as Sure(), not {criterion!r}: "
-            f"criterion_from_spec makes one from a name."
-        )
-    return criterion
+    """The criterion, by default `Sure()`."""
+    return Criterion.checked(criterion, Sure())
 
 
 def smoothest(scores: np.ndarray) -> int:

@@ -3,6 +3,7 @@
 An independent check of `TotalVariation`, and the baseline it is timed against.
 """
 
+import functools
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
@@ -13,7 +14,6 @@ import torch
 from cvxpylayers.torch import CvxpyLayer
 from torch import Tensor
 
-from stencilnet.denoising.criteria import Criterion
 from stencilnet.denoising.kernels.banded import difference_coefficients
 from stencilnet.denoising.layer import DenoisingLayer
 from stencilnet.denoising.penalties import L1, L2, L2Squared, Penalty
@@ -43,29 +43,13 @@ class CvxpyTotalVariation(DenoisingLayer):
     Takes the arguments of `DenoisingLayer`.
     """
 
-    def __init__(
-        self,
-        weight: float | Tensor | Criterion = 1.0,
-        *,
-        order: int = 1,
-        penalty: Penalty | None = None,
-        periodic: bool = False,
-        learn: bool = False,
-    ) -> None:
-        super().__init__(
-            weight, order=order, penalty=penalty, periodic=periodic, learn=learn
-        )
-        self._layers: dict[int, Callable[[Tensor, Tensor], Tensor]] = {}
-
     def _solve(self, x: Tensor, weights: Tensor) -> Tensor:
         # The same checks as those of `TotalVariation`.
         as_rows(x.detach().double().cpu().numpy(), self.order, self.periodic)
-        points = x.shape[-1]
-        if points not in self._layers:
-            self._layers[points] = reference_layer(
-                points, self.order, self.penalty, periodic=self.periodic
-            )
-        return self._layers[points](x, weights)
+        layer = reference_layer(
+            x.shape[-1], self.order, self.penalty, periodic=self.periodic
+        )
+        return layer(x, weights)
 
 
 def difference_matrix(points: int, order: int, *, periodic: bool) -> np.ndarray:
@@ -85,6 +69,7 @@ def penalized(
     return cvxpy.Problem(cvxpy.Minimize(cvxpy.sum_squares(y - x) / 2 + weight * size))
 
 
+@functools.cache
 def reference_layer(
     points: int, order: int, penalty: Penalty, *, periodic: bool
 ) -> Callable[[Tensor, Tensor], Tensor]:

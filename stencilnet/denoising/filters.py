@@ -1,8 +1,9 @@
-"""Linear filters that total variation is compared with, each at its best setting."""
+"""Filters that total variation is compared with, each at its best setting."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -10,9 +11,15 @@ from scipy.ndimage import gaussian_filter1d
 from scipy.signal import savgol_filter
 
 from stencilnet.denoising.criteria import EQUAL
+from stencilnet.denoising.inputs import with_nan
 from stencilnet.denoising.penalties import L2Squared
 from stencilnet.denoising.signals import denoise_signals
 from stencilnet.denoising.trajectories import PERIODIC_AXIS
+from stencilnet.denoising.wavelets import (
+    has_wavelets,
+    threshold_wavelets,
+    wavelet_settings,
+)
 from stencilnet.errors import unknown
 
 QUANTITIES = ("u", "u_x", "u_xx")
@@ -29,7 +36,12 @@ class Filter:
     """
 
     apply: Callable[..., np.ndarray]
-    settings: Callable[[int], Iterator[dict[str, float]]]
+    settings: Callable[[int], Iterator[dict[str, Any]]]
+
+
+def available_filters() -> list[str]:
+    """Names of the filters whose library is installed."""
+    return [name for name in FILTERS if name != "wavelets" or has_wavelets()]
 
 
 def filter_at_best(
@@ -53,10 +65,14 @@ def filter_at_best(
         The field, and its settings in words.
 
     Raises:
-        ValueError: if the filter is unknown.
+        ModuleNotFoundError: if the library of the filter is not installed.
+        ValueError: if the filter is unknown or the noisy field not finite.
     """
     if name not in FILTERS:
         raise unknown("filter", name, FILTERS)
+    noisy, clean = with_nan(noisy), with_nan(clean)
+    if not np.isfinite(noisy).all():
+        raise ValueError("Filters need finite values: fill gaps first, by fill_gaps.")
     chosen, field, words = FILTERS[name], noisy, []
     for axis in axes:
         periodic = axis == PERIODIC_AXIS
@@ -68,8 +84,15 @@ def filter_at_best(
             if new < error * (1 - EQUAL):
                 best, values, error = filtered, setting, new
         field = best
-        words.append(", ".join(f"{key} {value:.3g}" for key, value in values.items()))
+        words.append(_in_words(values))
     return field, "; ".join(words)
+
+
+def _in_words(setting: Mapping[str, Any]) -> str:
+    return ", ".join(
+        value if isinstance(value, str) else f"{key} {value:.3g}"
+        for key, value in setting.items()
+    )
 
 
 def derivatives(
@@ -96,6 +119,7 @@ def relative_errors(
         clean: NaN where it is unknown, which is left out.
         spacing: of the grid.
     """
+    clean, fields = with_nan(clean), [with_nan(field) for field in fields]
     exact = derivatives(clean, spacing)
     scales = np.nanstd(exact, axis=(1, 2, 3))
     errors = [
@@ -152,5 +176,7 @@ FILTERS: Mapping[str, Filter] = MappingProxyType(
         "gaussian": Filter(_gaussian, _widths),
         "savitzky_golay": Filter(_savitzky_golay, _windows),
         "tikhonov": Filter(_tikhonov, _weights),
+        "wavelets": Filter(threshold_wavelets, wavelet_settings),
     }
 )
+"""Filters by name. Wavelets need PyWavelets, see `available_filters`."""

@@ -197,7 +197,7 @@ class _Denoise(torch.autograd.Function):
         ctx.solution = solution
         ctx.shape_of_weights = weights.shape
         ctx.dtype_of_weights = weights.dtype
-        return torch.from_numpy(rows.signals(solution.y, np.dtype(np.float64))).to(x)
+        return torch.from_numpy(rows.signals(solution.y)).to(x)
 
     @staticmethod
     @once_differentiable

@@ -1,7 +1,10 @@
 """Standard deviation of the noise of a signal, from its third differences."""
 
+from typing import Any
+
 import numpy as np
 
+from stencilnet.denoising.inputs import read_signals
 from stencilnet.denoising.kernels.banded import difference_coefficients
 
 _ORDER = 3
@@ -10,7 +13,7 @@ _FEW = 10
 _MEDIAN_OF_NORMAL = 0.6744897501960817
 
 
-def noise_level(signals: np.ndarray, *, axis: int = -1) -> np.ndarray:
+def noise_level(signals: Any, *, axis: int = -1) -> np.ndarray:
     """Standard deviation of independent noise, from the median third difference.
 
     Differences of a smooth signal are noise nearly everywhere, and a median ignores the
@@ -20,21 +23,35 @@ def noise_level(signals: np.ndarray, *, axis: int = -1) -> np.ndarray:
     Source: Donoho and Johnstone (1994), doi:10.1093/biomet/81.3.425, for the finest
     wavelet coefficients.
 
+    Args:
+        signals: as in `denoise_signals`; masked samples are left out.
+        axis: along which the signals run.
+
     Raises:
         ValueError: if a signal has fewer than 2 samples, or one is not finite.
     """
-    x = np.asarray(signals, dtype=np.float64)
+    x, holes = read_signals(signals)
+    x = x.astype(np.float64)
     if x.ndim == 0 or not -x.ndim <= axis < x.ndim or x.shape[axis] < 2:
         raise ValueError(
             f"The noise level needs signals of at least 2 samples along axis {axis}, "
             f"not of shape {x.shape}."
         )
-    if not np.isfinite(x).all():
-        raise ValueError("The noise level needs finite samples: leave out the others.")
-    rows = np.moveaxis(x, axis, -1)
+    observed = np.ones(x.shape, bool) if holes is None else ~holes
+    if not np.isfinite(x[observed]).all():
+        raise ValueError("The noise level needs finite samples: mask the others.")
+    rows, observed = np.moveaxis(x, axis, -1), np.moveaxis(observed, axis, -1)
+    if (observed.sum(-1) < 2).any():
+        raise ValueError(
+            "The noise level needs at least 2 samples of each signal that are not "
+            "missing."
+        )
+    points = rows.shape[-1]
     levels = [
-        level(row, np.ones(len(row)), np.ones(len(row), bool))
-        for row in rows.reshape(-1, rows.shape[-1])
+        level(row, np.ones(points), seen)
+        for row, seen in zip(
+            rows.reshape(-1, points), observed.reshape(-1, points), strict=True
+        )
     ]
     return np.array(levels).reshape(rows.shape[:-1])
 

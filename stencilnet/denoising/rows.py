@@ -2,14 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
+from stencilnet.denoising.inputs import read_missing, read_numbers, read_signals
 from stencilnet.denoising.kernels.banded import difference_coefficients
 from stencilnet.denoising.penalties import L2Squared, Penalty
 
-MISSING = 1e-9
-"""Precision of a missing sample in units of the median: too small to matter."""
+MISSING = 1e-13
+"""Precision of a missing sample, in units of the median and of a small weight."""
 
 LARGEST = 1e60
 """A weight beyond which no weight makes a difference, in the units of `Rows`."""
@@ -19,16 +21,20 @@ LARGEST = 1e60
 class Rows:
     """Signals as rows, scaled.
 
-    Each row is divided by powers of two: signals by `scale`, near their largest value,
-    and precisions by `trust`, near their median. Squares then neither overflow nor
-    vanish, and thresholds mean the same for all signals.
+    Rows lose a `level`, which has no differences, if they vary little about it, and are
+    divided by powers of two: signals by `scale`, near their largest value, and
+    precisions by `trust`, near their median. Squares then neither overflow nor vanish,
+    nothing cancels against an offset, and thresholds mean the same for all signals.
 
     Attributes:
-        x: signals over `scale`, float64, `(signal, n)`, with values where samples are
-            missing.
+        x: signals without `level` over `scale`, float64, `(signal, n)`, with values
+            where samples are missing.
         precision: over `trust`, positive, of the same shape.
         observed: which samples are not missing.
-        scale, trust: one per signal.
+        level, scale, trust: one per signal.
+        size: largest value with its level over `scale`, one per signal; samples are
+            known up to its rounding.
+        dtype: of the caller's signals.
         shape: of the signals with their axis moved to the end.
         axis: position of that axis in the caller's array.
         order: of the differences.
@@ -38,8 +44,11 @@ class Rows:
     x: np.ndarray
     precision: np.ndarray
     observed: np.ndarray
+    level: np.ndarray
     scale: np.ndarray
     trust: np.ndarray
+    size: np.ndarray
+    dtype: np.dtype
     shape: tuple[int, ...]
     axis: int
     order: int
@@ -61,6 +70,15 @@ class Rows:
         """Coefficients of one difference."""
         return difference_coefficients(self.order)
 
+    @property
+    def rounding(self) -> np.ndarray:
+        """Differences this small are rounding of the samples or of a solution."""
+        epsilon = np.finfo(np.float64).eps
+        # The samples lost their last digit with their level; solutions lose two.
+        return epsilon * (
+            2.0 ** (self.order + 1) * self.size + 512 * np.abs(self.x).max(-1)
+        )
+
     def select(self, indices: Sequence[int] | np.ndarray) -> "Rows":
         """Some of the signals, also repeatedly, as a batch with one axis."""
         return replace(
@@ -68,8 +86,10 @@ class Rows:
             x=self.x[indices],
             precision=self.precision[indices],
             observed=self.observed[indices],
+            level=self.level[indices],
             scale=self.scale[indices],
             trust=self.trust[indices],
+            size=self.size[indices],
             shape=self.x[indices].shape,
             axis=-1,
         )
@@ -84,18 +104,26 @@ class Rows:
         precision[~observed] = MISSING
         return replace(self, x=x, precision=precision, observed=observed)
 
+    def with_light_gaps(self, weights: np.ndarray) -> "Rows":
+        """The same signals; missing samples are light beside the penalty as well."""
+        if self.observed.all():
+            return self
+        light = MISSING * np.clip(weights, 1e-100, 1.0)[:, np.newaxis]
+        return replace(self, precision=np.where(self.observed, self.precision, light))
+
     def weight_unit(self, penalty: Penalty) -> np.ndarray:
         """The caller's value of a weight that is 1 here, one per signal."""
         squared = isinstance(penalty, L2Squared)
         return self.trust if squared else self.trust * self.scale
 
-    def weights(self, weight: float | np.ndarray, penalty: Penalty) -> np.ndarray:
+    def weights(self, weight: Any, penalty: Penalty) -> np.ndarray:
         """Weights of the caller in the units of the rows, one per row.
 
         Raises:
-            ValueError: if one is negative or not finite, or the shapes do not fit.
+            ValueError: if one is negative, not finite or masked, or the shapes do not
+                fit.
         """
-        values = np.asarray(weight, dtype=np.float64)
+        values = read_numbers(weight, "weights")
         check_weight(values)
         try:
             spread = np.broadcast_to(values, self.batch)
@@ -106,61 +134,61 @@ class Rows:
             ) from None
         return np.minimum(spread.reshape(-1) / self.weight_unit(penalty), LARGEST)
 
-    def signals(self, rows: np.ndarray, dtype: np.dtype) -> np.ndarray:
-        """Rows in the shape and the unit of the caller's signals."""
-        whole = (rows * self.scale[:, np.newaxis]).reshape(self.shape)
-        return np.moveaxis(whole, -1, self.axis).astype(dtype)
+    def values(self, rows: np.ndarray) -> np.ndarray:
+        """Rows in the unit of the caller's signals."""
+        return rows * self.scale[:, np.newaxis] + self.level[:, np.newaxis]
+
+    def signals(self, rows: np.ndarray) -> np.ndarray:
+        """Rows in the shape, the unit and the dtype of the caller's signals."""
+        whole = self.values(rows).reshape(self.shape)
+        return np.moveaxis(whole, -1, self.axis).astype(self.dtype)
 
 
 def as_rows(
-    x: np.ndarray,
+    x: Any,
     order: int,
     periodic: bool,
-    precision: np.ndarray | None = None,
-    missing: np.ndarray | None = None,
+    precision: Any = None,
+    missing: Any = None,
     axis: int = -1,
 ) -> Rows:
     """Signals, checked, as rows.
 
+    Args:
+        x: signals, as `read_signals` takes them.
+        order, periodic, precision, missing, axis: as in `denoise_signals`.
+
     Raises:
-        TypeError: if the signals are not floating-point.
+        TypeError: if the signals are not floating-point or `missing` is not boolean.
         ValueError: as `denoise_signals`.
     """
-    x = np.asarray(x)
+    x, holes = read_signals(x)
     _check_layout(x, order, axis)
-    holes = _spread(missing, x, axis, "missing samples")
     values = np.moveaxis(x, axis, -1).astype(np.float64)
-    if holes is None:
-        holes = np.zeros(values.shape, bool)
-    bad = ~np.isfinite(values) & ~holes
-    if bad.any():
-        place = tuple(int(index) for index in np.argwhere(bad)[0])
-        raise ValueError(
-            f"{int(bad.sum())} samples are NaN or infinite, the first at {place} (axis "
-            f"{axis} last): mark them as missing or leave the signal out."
-        )
-    weights = _spread(precision, x, axis, "precisions")
-    weights = np.ones_like(values) if weights is None else weights.astype(np.float64)
-    if not (np.isfinite(weights) & (weights > 0)).all():
-        raise ValueError(
-            "Precisions must be positive and finite: mark a sample without any as "
-            "missing."
-        )
+    gaps = _missing(holes, missing, x, axis)
+    _check_finite(values, gaps, axis)
+    weights = _precisions(precision, x, axis)
     shape = values.shape
-    values, weights, holes = (
+    values, weights, gaps = (
         np.ascontiguousarray(array).reshape(-1, shape[-1])
-        for array in (values, weights, holes)
+        for array in (values, weights, gaps)
     )
-    if holes.any():
-        values, weights = _fill(values, weights, holes, order)
+    if gaps.any():
+        values, weights = _fill(values, weights, gaps, order)
+    size = np.abs(values).max(-1)
+    level = _levels(values)
+    values = values - level[:, np.newaxis]
     scale = _power_of_two(np.abs(values).max(-1))
-    trust = _power_of_two(np.nanmedian(np.where(holes, np.nan, weights), axis=-1))
+    trust = _power_of_two(np.nanmedian(np.where(gaps, np.nan, weights), axis=-1))
     return Rows(
         values / scale[:, np.newaxis],
         weights / trust[:, np.newaxis],
-        ~holes,
+        ~gaps,
+        level,
         scale,
         trust,
+        size / scale,
+        x.dtype,
         shape,
         axis,
         order,
@@ -211,12 +239,42 @@ def _check_layout(x: np.ndarray, order: int, axis: int) -> None:
         )
 
 
-def _spread(
-    values: np.ndarray | None, x: np.ndarray, axis: int, noun: str
-) -> np.ndarray | None:
+def _missing(
+    holes: np.ndarray | None, missing: Any, x: np.ndarray, axis: int
+) -> np.ndarray:
+    """Samples that their container or the caller calls missing, with the axis last."""
+    gaps = np.zeros(x.shape, bool) if holes is None else holes
+    gaps = np.moveaxis(gaps, axis, -1)
+    if missing is None:
+        return gaps
+    return gaps | _spread(read_missing(missing), x, axis, "missing samples")
+
+
+def _precisions(precision: Any, x: np.ndarray, axis: int) -> np.ndarray:
+    """Precisions of all samples, with the axis last."""
+    if precision is None:
+        return np.ones(np.moveaxis(x, axis, -1).shape)
+    weights = _spread(read_numbers(precision, "precisions"), x, axis, "precisions")
+    if not (np.isfinite(weights) & (weights > 0)).all():
+        raise ValueError(
+            "Precisions must be positive and finite: mark a sample without any as "
+            "missing."
+        )
+    return weights
+
+
+def _check_finite(values: np.ndarray, gaps: np.ndarray, axis: int) -> None:
+    bad = ~np.isfinite(values) & ~gaps
+    if bad.any():
+        place = tuple(int(index) for index in np.argwhere(bad)[0])
+        raise ValueError(
+            f"{int(bad.sum())} samples are NaN or infinite, the first at {place} (axis "
+            f"{axis} last): mark them as missing or leave the signal out."
+        )
+
+
+def _spread(values: np.ndarray, x: np.ndarray, axis: int, noun: str) -> np.ndarray:
     """An argument per sample, in the shape of the signals with their axis last."""
-    if values is None:
-        return None
     try:
         whole = np.broadcast_to(values, x.shape)
     except ValueError:
@@ -225,6 +283,18 @@ def _spread(
             f"of shape {x.shape}: give one per sample."
         ) from None
     return np.moveaxis(whole, axis, -1)
+
+
+def _levels(values: np.ndarray) -> np.ndarray:
+    """A middle value of each row, or 0 if the row varies by more than half of it.
+
+    Differences between numbers within a factor of two are exact (Sterbenz's lemma), so
+    that a row is this level and the rest without any rounding.
+    """
+    middle = np.partition(values, values.shape[-1] // 2, axis=-1)
+    level = middle[:, values.shape[-1] // 2]
+    spread = np.abs(values / 2 - level[:, np.newaxis] / 2).max(-1)
+    return np.where(spread <= np.abs(level) / 4, level, 0.0)
 
 
 def _power_of_two(sizes: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ from jaxtyping import Float
 
 from stencilnet.denoising.choice import Choice
 from stencilnet.denoising.criteria import smoothest
+from stencilnet.denoising.inputs import read_numbers, with_nan
 from stencilnet.denoising.penalties import Penalty, checked_penalty
 from stencilnet.denoising.rows import as_rows, check_weight
 from stencilnet.denoising.solution import solve
@@ -13,7 +14,7 @@ from stencilnet.denoising.solution import solve
 def search_weight(
     signals: Float[np.ndarray, "*signals n"],
     clean: Float[np.ndarray, "*signals n"],
-    weights: Float[np.ndarray, " tried"],
+    weights: Float[np.ndarray, " candidates"],
     *,
     order: int = 1,
     penalty: Penalty | None = None,
@@ -33,30 +34,35 @@ def search_weight(
             differ.
     """
     penalty = checked_penalty(penalty)
-    tried = np.sort(np.asarray(weights, dtype=np.float64).reshape(-1))
-    if not len(tried):
+    candidates = np.sort(read_numbers(weights, "weights").reshape(-1))
+    if not len(candidates):
         raise ValueError("A search needs at least one weight to try.")
-    check_weight(tried)
-    if signals.shape != clean.shape or not signals.size:
+    check_weight(candidates)
+    target = with_nan(clean)
+    if np.shape(signals) != target.shape or not target.size:
         raise ValueError(
-            f"A search needs signals and a clean one for each, not the shapes "
-            f"{signals.shape} and {clean.shape}."
+            f"A search needs noisy and clean signals of one shape, not "
+            f"{np.shape(signals)} and {target.shape}: pass a clean signal for each."
         )
-    if not np.isfinite(clean).all():
+    if not np.isfinite(target).all():
         raise ValueError("The clean signals of a search must be finite.")
     rows = as_rows(signals, order, periodic)
-    target = clean.reshape(rows.x.shape)
-    errors, freedom = np.empty(len(tried)), np.empty(len(tried))
-    for index, weight in enumerate(tried):
+    target = target.reshape(rows.x.shape)
+    errors = np.empty(len(candidates))
+    for index, weight in enumerate(candidates):
         solution = solve(rows, rows.weights(weight, penalty), penalty)
-        denoised = solution.y * rows.scale[:, np.newaxis]
-        errors[index] = np.mean((denoised - target) ** 2)
-        freedom[index] = np.mean(solution.freedom(rows.observed[0]))
+        errors[index] = np.mean((rows.values(solution.y) - target) ** 2)
     best = smoothest(errors)
+    solution = solve(rows, rows.weights(candidates[best], penalty), penalty)
+    freedom = [
+        float(solution.select(index).freedom(seen).item())
+        for index, seen in enumerate(rows.observed)
+    ]
+    noise = (rows.values(rows.x) - target)[rows.observed]
     return Choice(
-        np.array(tried[best]),
-        np.array(np.sqrt(np.mean((signals - clean) ** 2))),
-        np.array(freedom[best]),
-        tried,
+        np.array(candidates[best]),
+        np.array(np.sqrt(np.mean(noise**2))),
+        np.array(np.mean(freedom)),
+        candidates,
         errors,
     )

@@ -69,7 +69,9 @@ def denoise_signals(
     doi:10.1137/070690274; the paper's Eq. (5).
 
     Args:
-        signals: `x`, floating-point, of any shape.
+        signals: `x`, floating-point, of any shape: an array or nested lists; a masked
+            array, whose mask counts as `missing`; or a pandas or xarray object, in
+            which NaN and NA do.
         weight: `lambda`, zero or more: one number, or one per signal, of the shape of
             `signals` without the axis; or the criterion that chooses one per signal,
             see `choose_weight`. It scales with the signal, with `L1()` also with the
@@ -79,8 +81,8 @@ def denoise_signals(
         periodic: whether the last sample is followed by the first.
         precision: `w`, one over the variance of each sample up to a common factor;
             positive, broadcastable to `signals`.
-        missing: samples to fill in, broadcastable to `signals`; their values are
-            ignored.
+        missing: samples to fill in, booleans broadcastable to `signals`; their values
+            are ignored, and the solution and its gap are those of the others.
         axis: along which the signals run.
         tolerance: of the relative duality gap.
 
@@ -95,7 +97,6 @@ def denoise_signals(
             argument does not fit.
     """
     penalty = checked_penalty(penalty)
-    signals = np.asarray(signals)
     if not 0 < tolerance < math.inf:
         raise ValueError(f"The tolerance must be positive, not {tolerance}.")
     choice = None
@@ -116,7 +117,7 @@ def denoise_signals(
     relative = solution.relative_gap
     warn_of_gap(relative, tolerance)
     return Denoised(
-        rows.signals(solution.y, signals.dtype),
+        rows.signals(solution.y),
         relative.reshape(rows.batch),
         solution.knots.sum(-1).reshape(rows.batch),
         solution.iterations.reshape(rows.batch),

@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,8 +18,16 @@ TOLERANCE = 1e-8
 """Duality gap that the kernels aim for, relative to the objective."""
 
 _PROBES = 16
-# Differences of order 3 of samples in [-1, 1] whose last digit or two are lost.
-_ROUNDING = 512 * np.finfo(np.float64).eps
+_PER_ROW = (
+    "weights",
+    "y",
+    "u",
+    "knots",
+    "gap",
+    "objective",
+    "iterations",
+    "stiffness",
+)
 
 
 @dataclass(frozen=True)
@@ -50,14 +58,40 @@ class Solution:
     iterations: np.ndarray
     stiffness: np.ndarray
 
+    def select(self, index: int) -> "Solution":
+        """One of the rows."""
+        one = slice(index, index + 1)
+        return replace(
+            self,
+            rows=self.rows.select([index]),
+            **{name: getattr(self, name)[one] for name in _PER_ROW},
+        )
+
     @property
     def relative_gap(self) -> np.ndarray:
-        """The gap beyond the rounding of the signals, in units of the objective."""
+        """The gap beyond the rounding of the signals, in units of the objective.
+
+        Residuals and differences of float64 numbers are rounded, which costs either
+        term of the objective something whatever the solver does.
+        """
+        epsilon = np.finfo(np.float64).eps
         size = np.einsum("si,si->s", self.rows.precision, self.rows.x**2)
-        rounding = (16 * np.finfo(np.float64).eps) ** 2 * size
-        smallest = np.finfo(np.float64).tiny
+        rounding = (16 * epsilon) ** 2 * size
+        rounding += self.weights * self._rough * epsilon * np.abs(self.y).max(-1)
         beyond = np.maximum(self.gap - rounding, 0.0)
+        smallest = np.finfo(np.float64).tiny
         return beyond / np.maximum(self.objective, rounding + smallest)
+
+    @property
+    def _rough(self) -> np.ndarray:
+        """The penalty of the differences of a signal of ones with random signs."""
+        one = 2.0**self.rows.order
+        if isinstance(self.penalty, L1):
+            return one * self.knots.sum(-1)
+        if isinstance(self.penalty, L2):
+            curved = np.isfinite(self.stiffness)
+            return one * math.sqrt(self.rows.differences) * curved
+        return np.zeros(len(self.y))
 
     @property
     def _jumps(self) -> np.ndarray:
@@ -66,7 +100,7 @@ class Solution:
         if self.rows.periodic:
             y = np.concatenate([y, y[:, : self.rows.order]], axis=-1)
         sizes = np.abs(np.diff(y, n=self.rows.order))
-        return np.asarray(sizes > _ROUNDING * np.abs(self.rows.x).max(-1)[:, None])
+        return np.asarray(sizes > self.rows.rounding[:, np.newaxis])
 
     def pull_back(self, gradient: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Gradients of signals and weights, from those of the solutions.
@@ -123,9 +157,11 @@ def solve(
     rows: Rows, weights: np.ndarray, penalty: Penalty, tolerance: float = TOLERANCE
 ) -> Solution:
     """Denoises each row with its weight, both in the units of the rows."""
+    rows = rows.with_light_gaps(weights)
     solved = solve_rows(
         rows.x,
         rows.precision,
+        rows.observed,
         weights,
         penalty.code,
         rows.coefficients,

@@ -9,6 +9,7 @@ from jaxtyping import Float
 
 from stencilnet.denoising.choice import choose_weight
 from stencilnet.denoising.criteria import Criterion
+from stencilnet.denoising.inputs import with_nan
 from stencilnet.denoising.penalties import Penalty
 from stencilnet.denoising.rows import fill_linearly
 from stencilnet.denoising.signals import denoise_signals
@@ -53,7 +54,8 @@ def denoise_trajectory(
     """One trajectory, denoised along one axis after the other.
 
     Args:
-        field: noisy; NaN and infinities are missing samples, which are filled in.
+        field: noisy; NaN, infinities and masked values are missing samples, which are
+            filled in.
         weight: `lambda` along every axis, or the criterion that chooses one per axis,
             shared by all signals, from up to 64 of them spread over the trajectory.
         along: "x" (periodic), "t" or "both".
@@ -64,6 +66,7 @@ def denoise_trajectory(
     """
     if along not in ALONG:
         raise unknown("direction", along, ALONG)
+    field = with_nan(field)
     weights, sigmas = [], []
     for axis in ALONG[along]:
         periodic = axis == PERIODIC_AXIS
@@ -106,6 +109,7 @@ def add_noise(
         noise: standard deviation, in units of that of the finite values.
         generator: of the draws.
     """
+    field = with_nan(field)
     draws = generator.standard_normal(field.shape)
     finite = field[np.isfinite(field)]
     deviation = finite.std() if finite.size else 0.0
@@ -114,6 +118,7 @@ def add_noise(
 
 def fill_gaps(u: Float[np.ndarray, "*batch x"]) -> Float[np.ndarray, "*batch x"]:
     """Linear interpolation along x where a signal is not finite, if any of it is."""
+    u = with_nan(u)
     filled = u.copy()
     for index in np.ndindex(u.shape[:-1]):
         hole = ~np.isfinite(u[index])

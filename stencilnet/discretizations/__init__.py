@@ -7,10 +7,15 @@ from stencilnet.discretizations.base import (
     shifted,
 )
 from stencilnet.discretizations.classical import CLASSICAL, Classical, classical
+from stencilnet.discretizations.compact import Compact
+from stencilnet.discretizations.constant import ConstantOutput
 from stencilnet.discretizations.dg import DiscontinuousGalerkin
+from stencilnet.discretizations.dg_split import SplitGalerkin
+from stencilnet.discretizations.eno import Eno
 from stencilnet.discretizations.finite_difference import FiniteDifference
 from stencilnet.discretizations.learned import LearnedStencil, constraints_from_spec
 from stencilnet.discretizations.learned_picture import LearnedPicture
+from stencilnet.discretizations.lipschitz import lipschitz_bound, local_lipschitz
 from stencilnet.discretizations.muscl import (
     LIMITERS,
     MINMOD,
@@ -30,7 +35,14 @@ from stencilnet.discretizations.pictures import (
     WenoParabola,
 )
 from stencilnet.discretizations.reconstruction import Reconstruction
-from stencilnet.discretizations.spectral import PseudoSpectral
+from stencilnet.discretizations.refinement import Refinement, refine
+from stencilnet.discretizations.spectral import (
+    ExponentialFilter,
+    PseudoSpectral,
+    truncation_floor,
+)
+from stencilnet.discretizations.symbols import FrozenStencils, frozen_stencils
+from stencilnet.discretizations.teno import Teno
 from stencilnet.discretizations.weno import Weno
 
 __all__ = [
@@ -42,9 +54,14 @@ __all__ = [
     "SUPERBEE",
     "VAN_LEER",
     "Classical",
+    "Compact",
+    "ConstantOutput",
     "DiscontinuousGalerkin",
     "Discretization",
+    "Eno",
+    "ExponentialFilter",
     "FiniteDifference",
+    "FrozenStencils",
     "LearnedPicture",
     "LearnedStencil",
     "Limiter",
@@ -55,14 +72,22 @@ __all__ = [
     "Picture",
     "PseudoSpectral",
     "Reconstruction",
+    "Refinement",
+    "SplitGalerkin",
     "StencilMethod",
     "SubCellShocks",
+    "Teno",
     "TwoBranches",
     "Weno",
     "WenoParabola",
     "classical",
     "constraints_from_spec",
+    "frozen_stencils",
+    "lipschitz_bound",
+    "local_lipschitz",
     "network_from_spec",
     "patches",
+    "refine",
     "shifted",
+    "truncation_floor",
 ]

@@ -129,7 +129,7 @@ class Discretization(ConstantModule, abc.ABC):
         """The largest stable step for fields with the range of `u`.
 
         The method is linearized about constant states between the extremes of `u`; the
-        integrator's stability function does the rest, see `Integrator.stable_step`.
+        integrator's stability function gives the step, see `Integrator.stable_step`.
 
         Frozen coefficients do not prove nonlinear stability: take 0.8 of the limit
         or less.
@@ -145,26 +145,10 @@ class Discretization(ConstantModule, abc.ABC):
 
         Raises:
             ValueError: if `u` is empty, not finite or not of floating-point numbers, or
-                if there are fewer than 2 states, or if the integrator treats the
-                linear part apart and the method has no symbol of it.
+                if there are fewer than 2 states, or if the integrator needs the symbol
+                of a linear part that the method does not have.
         """
-        if states < 2:
-            raise ValueError(
-                f"A stable step needs at least 2 constant states, the extremes of the "
-                f"field, not {states}."
-            )
-        if not u.is_floating_point() or not u.numel():
-            raise ValueError(
-                f"A stable step needs a field of floating-point numbers, not "
-                f"{u.numel()} of {u.dtype}."
-            )
-        low, high = u.min().item(), u.max().item()
-        if not (math.isfinite(low) and math.isfinite(high)):
-            raise ValueError(
-                "No step is stable for a field with NaN or infinite values: look for "
-                "the blow-up before."
-            )
-        levels = torch.linspace(low, high, states).to(u)
+        levels = stability.constant_states(u, states)
         eigenvalues = self.eigenvalues(levels)
         linear = None
         if isinstance(integrator, SemilinearIntegrator):

@@ -6,10 +6,14 @@ from functools import partial
 from types import MappingProxyType
 
 from stencilnet.discretizations.base import Discretization
+from stencilnet.discretizations.compact import Compact
 from stencilnet.discretizations.dg import DiscontinuousGalerkin
+from stencilnet.discretizations.dg_split import SplitGalerkin
+from stencilnet.discretizations.eno import Eno
 from stencilnet.discretizations.finite_difference import FiniteDifference
 from stencilnet.discretizations.muscl import Muscl
-from stencilnet.discretizations.spectral import PseudoSpectral
+from stencilnet.discretizations.spectral import ExponentialFilter, PseudoSpectral
+from stencilnet.discretizations.teno import Teno
 from stencilnet.discretizations.weno import Weno
 from stencilnet.equations import Equation, UpwindFlux
 from stencilnet.errors import unknown
@@ -31,35 +35,73 @@ class Classical:
     order: int
 
 
+_FINITE_VOLUMES = {
+    "central_2": Classical(partial(FiniteDifference, order=2), "central 2", 2),
+    "central_4": Classical(partial(FiniteDifference, order=4), "central 4", 4),
+    "central_6": Classical(partial(FiniteDifference, order=6), "central 6", 6),
+    "compact_3": Classical(partial(Compact, order=3), "compact upwind 3", 3),
+    "compact_6": Classical(partial(Compact, order=6), "compact 6", 6),
+    "upwind_1": Classical(
+        partial(FiniteDifference, order=1, form=UpwindFlux), "upwind 1", 1
+    ),
+    "upwind_3": Classical(
+        partial(FiniteDifference, order=3, form=UpwindFlux), "upwind 3", 3
+    ),
+    "upwind_5": Classical(
+        partial(FiniteDifference, order=5, form=UpwindFlux), "upwind 5", 5
+    ),
+    "muscl": Classical(Muscl, "MUSCL", 2),
+    "weno_js": Classical(partial(Weno, weights="JS"), "WENO-JS", 4),
+    "weno_z": Classical(Weno, "WENO-Z", 4),
+    "weno_z_1": Classical(partial(Weno, exponent=1.0), "WENO-Z, exponent 1", 4),
+    "weno_7": Classical(
+        partial(Weno, order=7, exponent=1.5, viscous_order=6), "WENO7-Z", 6
+    ),
+    "weno_9": Classical(
+        partial(Weno, order=9, weights="JS", viscous_order=8), "WENO9-JS", 8
+    ),
+    "teno_5": Classical(Teno, "TENO5", 4),
+    "eno_5": Classical(partial(Eno, order=5), "ENO5", 4),
+    "eno_subcell": Classical(
+        partial(Eno, order=5, subcell=True), "ENO5, sub-cell shocks", 4
+    ),
+}
+_GALERKIN = {
+    **{
+        f"dg{degree}": Classical(
+            partial(DiscontinuousGalerkin, degree=degree), f"DG p{degree}", degree + 1
+        )
+        for degree in (1, 2, 3, 7)
+    },
+    **{
+        f"dg{degree}_split": Classical(
+            partial(SplitGalerkin, degree=degree), f"DG p{degree}, split", degree + 1
+        )
+        for degree in (1, 3, 7)
+    },
+}
+_SPECTRAL = {
+    "spectral": Classical(PseudoSpectral, "pseudo-spectral", 0),
+    "spectral_averages": Classical(
+        partial(PseudoSpectral, averages=True), "spectral, averages", 0
+    ),
+    "spectral_filtered": Classical(
+        partial(PseudoSpectral, averages=True, damping=ExponentialFilter()),
+        "spectral, filtered",
+        ExponentialFilter().order - 1,
+    ),
+}
 CLASSICAL: Mapping[str, Classical] = MappingProxyType(
-    {
-        "central_2": Classical(partial(FiniteDifference, order=2), "central 2", 2),
-        "central_4": Classical(partial(FiniteDifference, order=4), "central 4", 4),
-        "central_6": Classical(partial(FiniteDifference, order=6), "central 6", 6),
-        "upwind_1": Classical(
-            partial(FiniteDifference, order=1, form=UpwindFlux), "upwind 1", 1
-        ),
-        "upwind_3": Classical(
-            partial(FiniteDifference, order=3, form=UpwindFlux), "upwind 3", 3
-        ),
-        "muscl": Classical(Muscl, "MUSCL", 2),
-        "weno_js": Classical(partial(Weno, weights="JS"), "WENO-JS", 4),
-        "weno_z": Classical(Weno, "WENO-Z", 4),
-        "dg1": Classical(partial(DiscontinuousGalerkin, degree=1), "DG p1", 2),
-        "dg2": Classical(partial(DiscontinuousGalerkin, degree=2), "DG p2", 3),
-        "dg3": Classical(partial(DiscontinuousGalerkin, degree=3), "DG p3", 4),
-        "spectral": Classical(PseudoSpectral, "pseudo-spectral", 0),
-        "spectral_averages": Classical(
-            partial(PseudoSpectral, averages=True), "spectral, averages", 0
-        ),
-    }
+    _FINITE_VOLUMES | _GALERKIN | _SPECTRAL
 )
 """Classical methods for any equation, made from it and a grid.
 
 Central and upwind ones are finite volumes of the order in their name, the central ones
-of the central flux form and the upwind ones of the upwind flux form. A discontinuous
-Galerkin method of degree `p` takes grids whose number of points is a multiple of
-`p + 1`."""
+of the central flux form and the upwind ones of the upwind flux form. WENO is of order 5
+with weights Z of exponent 2 or 1, or JS; of order 7 with weights Z of exponent 1.5; of
+order 9 with weights JS. A discontinuous Galerkin method of degree `p` takes grids whose
+number of points is a multiple of `p + 1`. The filtered spectral method holds
+averages."""
 
 
 def classical(name: str, equation: Equation, grid: Grid) -> Discretization:

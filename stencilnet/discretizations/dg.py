@@ -11,10 +11,15 @@ from torch import Tensor
 
 from stencilnet.discretizations.base import Discretization
 from stencilnet.equations import Equation, UpwindFlux
+from stencilnet.errors import as_integer
 from stencilnet.grid import Grid
+from stencilnet.stencils import in_full_precision
 
-# Enough to project what a grid resolves to round-off.
-_PROJECTION_NODES = 16
+# More than a polynomial has: enough to project what a grid resolves to round-off.
+_PROJECTION_NODES = 15
+# Averages over equal cells determine a polynomial with a condition number that grows as
+# 1.9**degree, 8e7 here.
+_HIGHEST_DEGREE = 31
 
 
 class DiscontinuousGalerkin(Discretization):
@@ -31,21 +36,24 @@ class DiscontinuousGalerkin(Discretization):
 
     Convection takes the equation's own flux between the two sides of a face, and the
     viscous part alternates: `u` from the left and `q = u_x` from the right of a face
-    (local discontinuous Galerkin). Gauss quadrature is exact for a quadratic flux.
+    (local discontinuous Galerkin). Gauss quadrature is exact for a quadratic flux, with
+    which `sum u**2` over the elements never grows without forcing (a cell entropy
+    inequality); `SplitGalerkin` says so for any flux.
 
-    Sources: Cockburn and Shu (1998), doi:10.1137/S0036142997316712, Section 2.
+    Sources: Cockburn and Shu (1998), doi:10.1137/S0036142997316712, Section 2; Jiang
+    and Shu (1994), doi:10.1090/S0025-5718-1994-1223232-7.
 
     Args:
         equation: without linear terms beyond diffusion; the upwind form's numerical
             flux joins the elements.
         grid: the cells whose averages the field holds. The first element starts at the
             left face of the first one.
-        degree: `p`; the order of accuracy is `p + 1`.
+        degree: `p`, 1 to 31; the order of accuracy is `p + 1`.
 
     Raises:
         ValueError: if the equation has other linear terms or no numerical flux, the
-            degree is none of 1, 2, 3, or the number of points is no multiple of
-            `p + 1`.
+            degree is no whole number from 1 to 31, or the number of points is no
+            multiple of `p + 1`.
     """
 
     def __init__(self, equation: Equation, grid: Grid, *, degree: int) -> None:
@@ -59,11 +67,13 @@ class DiscontinuousGalerkin(Discretization):
                 f"only linear term, but {type(equation).__name__} has one of order "
                 f"{beyond[0]}: take another method, such as FiniteDifference."
             )
-        if degree not in (1, 2, 3):
+        whole = as_integer(degree)
+        if whole is None or not 1 <= whole <= _HIGHEST_DEGREE:
             raise ValueError(
-                f"The degree of the polynomials is 1, 2 or 3, not {degree}."
+                f"The degree of the polynomials is a whole number from 1 to "
+                f"{_HIGHEST_DEGREE}, not {degree!r}."
             )
-        points, self.element = grid.shape[-1], degree + 1
+        points, self.element = grid.shape[-1], whole + 1
         if points % self.element:
             lower = points - points % self.element
             fitting = f"{lower} or {lower + self.element}" if lower else self.element
@@ -71,24 +81,40 @@ class DiscontinuousGalerkin(Discretization):
                 f"Polynomials of degree {degree} take {self.element} points each, "
                 f"which do not divide {points}: use {fitting} points."
             )
-        self.degree = degree
+        self.degree = whole
         self.elements = points // self.element
         self.width = grid.extent[-1] / self.elements
-        self._register(degree)
+        self._register(whole)
 
     def _register(self, degree: int) -> None:
-        size, width = degree + 1, self.width
-        modes = np.eye(size)
-        faces = np.linspace(-1.0, 1.0, size + 1)
-        integrals = legendre.legval(faces, legendre.legint(modes, axis=1).T)
+        """The matrices, from cell averages and to those of `u_t`."""
+        size, modes = degree + 1, np.eye(degree + 1)
+        integrals = legendre.legval(
+            np.linspace(-1.0, 1.0, size + 1), legendre.legint(modes, axis=1).T
+        )
         # Averages over the cells of each Legendre polynomial, and back.
         averages = np.diff(integrals, axis=-1).T * (size / 2)
         inverse = np.linalg.inv(averages)
+        self._register_scheme(degree, averages, inverse)
+        self._constant("to_modes", inverse)
+        self._constant("to_averages", averages)
+        fine, fine_weights = legendre.leggauss(degree + _PROJECTION_NODES)
+        test = legendre.legvander(fine, degree) * fine_weights[:, None]
+        onto = test * (2 * np.arange(size) + 1) / 2 @ averages.T
+        self.register_constant("fine_nodes", torch.from_numpy(fine))
+        self.register_constant("onto", torch.from_numpy(onto))
+
+    def _register_scheme(
+        self, degree: int, averages: np.ndarray, inverse: np.ndarray
+    ) -> None:
+        """What `forward` needs, from the averages of each mode and their inverse."""
+        size, width = degree + 1, self.width
         # A product of u**2 and v_x has the degree 3 p - 1.
         nodes, weights = legendre.leggauss((3 * degree + 1) // 2)
         value = legendre.legvander(nodes, degree)
         slope = np.stack(
-            [legendre.legval(nodes, legendre.legder(mode)) for mode in modes], axis=-1
+            [legendre.legval(nodes, legendre.legder(mode)) for mode in np.eye(size)],
+            axis=-1,
         )
         right, left = np.ones(size), (-1.0) ** np.arange(size)
         norm = (2 * np.arange(size) + 1) / width
@@ -107,20 +133,15 @@ class DiscontinuousGalerkin(Discretization):
         # Averages of u_t from the fluxes at the nodes and at the left and right face.
         flux = np.column_stack([slope.T * weights, left, -right])
         self.nodes = len(nodes)
-        self.register_constant("evaluate", torch.from_numpy(evaluate.T.copy()))
-        self.register_constant(
-            "collect", torch.from_numpy((averages @ (norm[:, None] * flux)).T.copy())
-        )
+        self._constant("evaluate", evaluate)
+        self._constant("collect", averages @ (norm[:, None] * flux))
         # Averages of the source's projection from its values at the nodes.
         projection = averages @ (norm[:, None] * (width / 2) * (value.T * weights))
-        self.register_constant("collect_source", torch.from_numpy(projection.T.copy()))
-        self.register_constant("to_modes", torch.from_numpy(inverse.T.copy()))
-        self.register_constant("to_averages", torch.from_numpy(averages.T.copy()))
-        fine, fine_weights = legendre.leggauss(_PROJECTION_NODES)
-        test = legendre.legvander(fine, degree) * fine_weights[:, None]
-        onto = test * (2 * np.arange(size) + 1) / 2 @ averages.T
-        self.register_constant("fine_nodes", torch.from_numpy(fine))
-        self.register_constant("onto", torch.from_numpy(onto))
+        self._constant("collect_source", projection)
+
+    def _constant(self, name: str, matrix: np.ndarray) -> None:
+        """Stores a matrix as it multiplies rows from the right."""
+        self.register_constant(name, torch.from_numpy(matrix.T.copy()))
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -130,7 +151,7 @@ class DiscontinuousGalerkin(Discretization):
         self.check_field(u)
         cells = self._by_element(u)
         pairs = torch.cat([cells.roll(1, -2), cells], dim=-1)
-        evaluated = pairs @ self.get_constant("evaluate", u)
+        evaluated = _product(pairs, self.get_constant("evaluate", u))
         inside, slope = evaluated[..., : self.nodes], evaluated[..., self.nodes : -3]
         u_left, u_right, u_x = evaluated[..., -3:].unbind(-1)
         at_faces = {"u_left": u_left, "u_right": u_right, "u_x": u_x}
@@ -143,10 +164,10 @@ class DiscontinuousGalerkin(Discretization):
         if left is not None and within is not None:
             ends = torch.stack([left, left.roll(-1, -1)], dim=-1)
             fluxes = torch.cat([self._by_nodes(within), ends], dim=-1)
-            u_t = fluxes @ self.get_constant("collect", u)
+            u_t = _product(fluxes, self.get_constant("collect", u))
         if self.equation.has_source:
             source = self._by_nodes(self.equation.source(inside))
-            u_t = u_t + source @ self.get_constant("collect_source", u)
+            u_t = u_t + _product(source, self.get_constant("collect_source", u))
         return u_t.flatten(-2)
 
     def _by_nodes(self, values: Tensor) -> Tensor:
@@ -168,21 +189,22 @@ class DiscontinuousGalerkin(Discretization):
         faces = np.linspace(-1.0, 1.0, parts + 1)
         primitive = legendre.legint(np.eye(self.element), axis=1).T
         weights = np.diff(legendre.legval(faces, primitive), axis=-1) * (parts / 2)
-        return (self.coefficients(u) @ torch.from_numpy(weights).to(u)).flatten(-2)
+        matrix = torch.from_numpy(weights).to(u)
+        return _product(self.coefficients(u), matrix).flatten(-2)
 
     def coefficients(
         self, u: Float[Tensor, "*batch x"]
     ) -> Float[Tensor, "*batch element mode"]:
         """Legendre coefficients of each element's polynomial."""
         cells = self._by_element(u)
-        return cells @ self.get_constant("to_modes", u)
+        return _product(cells, self.get_constant("to_modes", u))
 
     def field(
         self, coefficients: Float[Tensor, "*batch element mode"]
     ) -> Float[Tensor, "*batch x"]:
         """The field with given Legendre coefficients; inverse of `coefficients`."""
         matrix = self.get_constant("to_averages", coefficients)
-        return (coefficients @ matrix).flatten(-2)
+        return _product(coefficients, matrix).flatten(-2)
 
     def project(
         self, function: Callable[[Tensor], Tensor]
@@ -193,8 +215,8 @@ class DiscontinuousGalerkin(Discretization):
             function: maps coordinates of shape `(x,)` to values `(*batch, x)`.
         """
         values = function(self._fine_points().flatten())
-        values = values.reshape(*values.shape[:-1], self.elements, _PROJECTION_NODES)
-        return (values @ self.get_constant("onto", values)).flatten(-2)
+        values = values.reshape(*values.shape[:-1], self.elements, -1)
+        return _product(values, self.get_constant("onto", values)).flatten(-2)
 
     def _by_element(self, u: Tensor) -> Tensor:
         return u.reshape(*u.shape[:-1], self.elements, self.element)
@@ -204,3 +226,8 @@ class DiscontinuousGalerkin(Discretization):
         offset = self._exact["fine_nodes"] / 2
         centres = first.unsqueeze(-1) + offset
         return centres * self.width - self.grid.spacing[-1] / 2
+
+
+def _product(a: Tensor, b: Tensor) -> Tensor:
+    """`a @ b`, see `in_full_precision`."""
+    return in_full_precision(torch.matmul, a, b)

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from stencilnet.discretizations.base import StencilMethod, shifted
 from stencilnet.equations import CentralFlux, Equation, Form, UpwindFlux
+from stencilnet.errors import whole_number
 from stencilnet.grid import Grid
 from stencilnet.stencils import (
     Derivative,
@@ -44,10 +45,7 @@ class FiniteDifference(StencilMethod):
         order: int = 2,
         form: type[Form] | Form | None = None,
     ) -> None:
-        if order < 1:
-            raise ValueError(
-                f"Finite differences cannot have the order {order}: give at least 1."
-            )
+        order = whole_number("The order of finite differences", order)
         if form is None:
             form = UpwindFlux if order % 2 else CentralFlux
         super().__init__(equation, grid, form)

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Iterable, Mapping
+from itertools import chain
 from typing import Any
 
 import torch
@@ -18,7 +19,7 @@ from stencilnet.equations import (
     equation_from_spec,
     form_from_name,
 )
-from stencilnet.errors import unknown
+from stencilnet.errors import real_number, unknown, whole_number
 from stencilnet.grid import Grid
 from stencilnet.stencils import (
     CoefficientLayer,
@@ -100,11 +101,11 @@ class LearnedStencil(StencilMethod):
         dtype: torch.dtype = torch.float64,
     ) -> None:
         super().__init__(equation, grid, form)
-        if not scale > 0:
-            raise ValueError(
-                f"The scale of the solution must be positive, not {scale}."
-            )
-        self.width, self.window, self.scale, self.seed = width, window, scale, seed
+        width = None if width is None else whole_number("The width", width)
+        window = None if window is None else whole_number("The window", window)
+        self.width, self.window = width, window
+        self.scale = real_number("The scale of the solution", scale, positive=True)
+        self.seed = whole_number("The seed", seed, least=0)
         self.constraint = constraint
         self.stencils: dict[str, tuple[int, ...]] = {}
         self.windows: dict[str, tuple[int, ...]] = {}
@@ -189,7 +190,11 @@ class LearnedStencil(StencilMethod):
     @property
     def dtype(self) -> torch.dtype:
         """Precision of the weights."""
-        return next(self.network.parameters()).dtype
+        return self._like().dtype
+
+    def _like(self) -> Tensor:
+        """A weight of the network, or a constant of the layers if it has none."""
+        return next(chain(self.network.parameters(), self.layers.buffers()))
 
     def coefficients(
         self, u: Float[Tensor, "*batch x"]
@@ -299,7 +304,7 @@ class LearnedStencil(StencilMethod):
             **self.settings,
         )
         moved.layers.load_state_dict(self.layers.state_dict())
-        return moved.to(next(self.network.parameters()).device)
+        return moved.to(self._like().device)
 
     def weights(self) -> dict[str, Tensor]:
         """Weights of network and layers by name; a store keeps these."""

@@ -49,9 +49,16 @@ def _superbee(a: Tensor, b: Tensor) -> Tensor:
 
 
 MINMOD = Limiter("minmod", _minmod)
+"""The most dissipative of the limiters: the smaller jump."""
+
 MONOTONIZED_CENTRAL = Limiter("mc", _monotonized_central)
+"""The central slope, limited by twice the jumps (van Leer 1977)."""
+
 VAN_LEER = Limiter("van_leer", _van_leer)
+"""The harmonic mean of the jumps, smooth where they have one sign (van Leer 1974)."""
+
 SUPERBEE = Limiter("superbee", _superbee)
+"""The steepest of the limiters that are TVD (Roe 1985)."""
 
 LIMITERS: Mapping[str, Limiter] = MappingProxyType(
     {
@@ -92,9 +99,6 @@ class Muscl(Reconstruction):
             below 2, or the grid has fewer points than the stencil needs.
     """
 
-    reach = 4
-    value_order = 3
-
     def __init__(
         self,
         equation: Equation,
@@ -104,7 +108,9 @@ class Muscl(Reconstruction):
         viscous_order: int = 2,
         form: type[Form] | Form = UpwindFlux,
     ) -> None:
-        super().__init__(equation, grid, form, viscous_order=viscous_order)
+        super().__init__(
+            equation, grid, form, viscous_order=viscous_order, reach=4, value_order=3
+        )
         if not isinstance(limiter, Limiter):
             raise TypeError(
                 f"A limiter is a value such as VAN_LEER, not {limiter!r}: take one of "

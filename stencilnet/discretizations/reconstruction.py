@@ -1,7 +1,7 @@
 """Methods that reconstruct both sides of each face from cell averages."""
 
 import abc
-from typing import Any, ClassVar
+from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor
@@ -9,6 +9,7 @@ from torch import Tensor
 from stencilnet.discretizations.base import StencilMethod, shifted
 from stencilnet.discretizations.finite_difference import classical_scheme
 from stencilnet.equations import Equation, Form
+from stencilnet.errors import as_integer
 from stencilnet.grid import Grid
 from stencilnet.stencils import Derivative, weighted_sum
 
@@ -24,17 +25,14 @@ class Reconstruction(StencilMethod):
         grid: the grid to discretize on.
         form: a form of cell averages.
         viscous_order: order of the centred differences across faces, even.
+        reach: number of cells that the face values read.
+        value_order: order of values within the cell, at which a source is evaluated.
 
     Raises:
         ValueError: if the form takes point values or requires a derivative that the
             method does not supply, if the viscous order is odd or below 2, or if the
             grid has fewer points than the stencils need.
     """
-
-    reach: ClassVar[int]
-    """Number of cells that the face values read."""
-    value_order: ClassVar[int]
-    """Order of values within the cell, at which a source is evaluated."""
 
     def __init__(
         self,
@@ -43,6 +41,8 @@ class Reconstruction(StencilMethod):
         form: type[Form] | Form,
         *,
         viscous_order: int,
+        reach: int,
+        value_order: int,
     ) -> None:
         super().__init__(equation, grid, form)
         name = type(self).__name__
@@ -51,21 +51,21 @@ class Reconstruction(StencilMethod):
                 f"{name} reconstructs from cell averages, but "
                 f"{type(self.form).__name__} takes point values: choose UpwindFlux."
             )
-        if viscous_order < 2 or viscous_order % 2:
+        even = as_integer(viscous_order)
+        if even is None or even < 2 or even % 2:
             raise ValueError(
                 f"The viscous flux takes an even order of at least 2, not "
                 f"{viscous_order}."
             )
-        self.viscous_order = viscous_order
-        if grid.shape[-1] < self.reach:
+        self.viscous_order = even
+        if grid.shape[-1] < reach:
             raise ValueError(
-                f"{name} needs a grid of at least {self.reach} points, not "
-                f"{grid.shape[-1]}."
+                f"{name} needs a grid of at least {reach} points, not {grid.shape[-1]}."
             )
         self._stencils: dict[str, tuple[int, ...]] = {}
         for key, derivative in self.form.requires.items():
             if derivative not in (LEFT, RIGHT):
-                order = viscous_order if derivative.at == 0.5 else self.value_order
+                order = even if derivative.at == 0.5 else value_order
                 indices, coefficients = classical_scheme(
                     derivative, order, grid, averages=True
                 )

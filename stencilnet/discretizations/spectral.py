@@ -1,5 +1,7 @@
-"""Dealiased pseudo-spectral method."""
+"""Dealiased pseudo-spectral method, with or without a filter."""
 
+import math
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -11,12 +13,60 @@ from stencilnet.equations import Equation
 from stencilnet.grid import Grid
 
 
+@dataclass(frozen=True)
+class ExponentialFilter:
+    """Damping of the shortest waves that a spectral method holds.
+
+        u_t = ... - strength c k_max (k / k_max)**order u_k,
+        c**2 = 2 mean (F'(u) - mean F'(u))**2 of the sample at this time
+
+    Over a step `dt` that is the exponential filter `exp(-alpha (k / k_max)**order)`
+    with `alpha = strength c k_max dt`, whatever the step: a spectral vanishing
+    viscosity that leaves long waves alone, to the order `order - 1`, and dissipates
+    what steepening hands to the shortest ones. The speed `c`, the amplitude
+    of a sine, follows the data, so that the damping does not depend on units, and a
+    mean flow does not change it.
+
+    Sources: Hesthaven, Gottlieb and Gottlieb (2007), Spectral Methods for
+    Time-Dependent Problems, Section 9.2; Tadmor (1989), doi:10.1137/0726003.
+
+    Attributes:
+        order: even, at least 2.
+        strength: not negative.
+
+    Raises:
+        ValueError: if the order is odd or below 2, or the strength is negative.
+    """
+
+    order: int = 6
+    strength: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.order < 2 or self.order % 2:
+            raise ValueError(
+                f"A filter has an even order of at least 2, not {self.order!r}."
+            )
+        if not (math.isfinite(self.strength) and self.strength >= 0):
+            raise ValueError(
+                f"The strength of a filter is a number of at least 0, not "
+                f"{self.strength!r}."
+            )
+
+    def spec(self) -> dict[str, Any]:
+        """The attributes, as plain values."""
+        return {"order": self.order, "strength": self.strength}
+
+
 class PseudoSpectral(Discretization):
     """Fourier-Galerkin method with exactly dealiased quadratic fluxes.
 
-    Solves `u_t = -F(u)_x + L u + S(u)` for all wavenumbers below the Nyquist one. Flux
-    and source are formed on a grid of 3/2 as many points, which removes every aliasing
-    error of quadratic ones (Orszag's rule,
+    Solves `u_t = -F(u)_x + L u + S(u)` for all waves that the grid holds: those below
+    the Nyquist wavenumber `K` and, for an even number of points, `cos(K x)`, whose
+    sine the grid does not see. Galerkin's projection leaves this wave the real part of
+    the linear symbol: it diffuses, and neither travels nor disperses.
+
+    Flux and source are formed on a grid of at least 3/2 as many points, which removes
+    every aliasing error of quadratic ones (Orszag's rule,
     doi:10.1175/1520-0469(1971)028<1074:OTEOAI>2.0.CO;2).
     Cell averages are the same coefficients times `sinc(k dx / 2)`.
 
@@ -24,13 +74,20 @@ class PseudoSpectral(Discretization):
         equation: the equation to discretize.
         grid: the grid to discretize on.
         averages: whether the field holds cell averages.
+        damping: of the shortest waves; none by default.
 
     Raises:
-        ValueError: if the grid has fewer than 4 points.
+        ValueError: if the grid has fewer than 4 points, or if there is a filter and the
+            equation has a flux but no speed.
     """
 
     def __init__(
-        self, equation: Equation, grid: Grid, *, averages: bool = False
+        self,
+        equation: Equation,
+        grid: Grid,
+        *,
+        averages: bool = False,
+        damping: ExponentialFilter | None = None,
     ) -> None:
         super().__init__(equation, grid, averages=averages)
         points = grid.shape[-1]
@@ -38,67 +95,81 @@ class PseudoSpectral(Discretization):
             raise ValueError(
                 f"A pseudo-spectral method needs at least 4 points, not {points}."
             )
+        if damping is not None and not equation.has_speed:
+            raise ValueError(
+                f"A filter needs the speed of the flux, which "
+                f"{type(equation).__name__} does not define: define speed(u)."
+            )
+        self.damping = damping
         self.padded_points = 3 * points // 2 + (3 * points // 2) % 2
+        if equation.has_source:
+            # The square of cos(K x) must not fall on the wave K itself.
+            self.padded_points = _fast_size(3 * points // 2 + 1)
         self.modes = (points - 1) // 2 + 1
-        k = grid.wavenumbers()[: self.modes]
+        k = grid.wavenumbers()
         averaging = torch.sinc(k * grid.spacing[-1] / (2 * torch.pi))
-        self.register_constant("k", k)
-        self.register_constant("averaging", averaging)
+        # A transform of N points counts the wave at the Nyquist wavenumber twice.
+        twice = torch.ones_like(k)
+        twice[self.modes :] = 2.0
+        self.register_constant("wavenumbers", k)
+        self.register_constant("k", k[: self.modes])
+        self.register_constant("scale", twice * averaging if averages else twice)
         self.register_constant("slope", -k / self.padded_points)
+        if damping is not None:
+            share = (k / k[-1]) ** damping.order
+            self.register_constant("damping_rate", -damping.strength * k[-1] * share)
 
     @property
     def settings(self) -> dict[str, Any]:
-        return {"averages": self.averages}
+        return {"averages": self.averages, "damping": self.damping}
 
     def to_modes(self, u: Float[Tensor, "*batch x"]) -> Complex[Tensor, "*batch modes"]:
         """Fourier coefficients of the solution whose point values or averages are `u`.
 
-        They are those of `u(x) = sum_k u_k exp(i k x)`, whatever the number of points.
-        The Nyquist mode of an even number of points, which has no phase, is dropped.
+        They are those of `u(x) = sum_k u_k exp(i k x)`, whatever the number of points,
+        for the wavenumbers below the Nyquist one. A resolved solution has no more.
         """
-        u_hat = torch.fft.rfft(u, norm="forward")[..., : self.modes]
-        return u_hat / self._averaging_of(u) if self.averages else u_hat
+        return self._transform(u)[..., : self.modes]
 
     def to_values(
         self, u_hat: Complex[Tensor, "*batch modes"]
     ) -> Float[Tensor, "*batch x"]:
         """Point values or averages, as the method holds; inverse of `to_modes`."""
-        if self.averages:
-            u_hat = u_hat * self._averaging_of(u_hat.real)
-        return torch.fft.irfft(u_hat, n=self.grid.shape[-1], norm="forward")
+        scaled = u_hat * self._scale(u_hat.real)[: u_hat.shape[-1]]
+        return torch.fft.irfft(scaled, n=self.grid.shape[-1], norm="forward")
 
     def symbol(self) -> Tensor:
-        """The linear part of the equation, per mode."""
+        """The linear part of the equation, per mode of `to_modes`."""
         return self.equation.symbol(self.get_buffer("k"))
 
     def linear_symbol(self) -> Complex[Tensor, "*sample mode"]:
-        """The linear part, that of the flux about zero included, see the base class.
-
-        It is zero for the Nyquist mode, which the method drops.
-        """
-        k = self.get_constant("k", self.get_buffer("k").double())
+        """The linear part, that of the flux about zero included, see the base class."""
+        k = self.get_constant("wavenumbers", self.get_buffer("k").double())
         symbol = self.equation.symbol(k).to(torch.complex128)
         if self.equation.has_flux and self.equation.has_speed:
             symbol = symbol - 1j * k * self.equation.speed(torch.zeros_like(k[:1]))
-        missing = self.grid.shape[-1] // 2 + 1 - self.modes
-        return torch.nn.functional.pad(symbol, (0, missing))
+        nyquist = symbol[..., self.modes :].real.to(symbol.dtype)
+        return torch.cat([symbol[..., : self.modes], nyquist], dim=-1)
 
     def nonlinear(
         self, u_hat: Complex[Tensor, "*batch modes"]
     ) -> Complex[Tensor, "*batch modes"]:
-        """`-F(u)_x + S(u)` in Fourier space, dealiased."""
-        equation = self.equation
+        """`-F(u)_x + S(u)` and the filter in Fourier space, dealiased."""
+        equation, modes = self.equation, u_hat.shape[-1]
         if not (equation.has_flux or equation.has_source):
             return torch.zeros_like(u_hat)
         u = torch.fft.irfft(u_hat, n=self.padded_points, norm="forward")
         terms = []
         if equation.has_flux:
             # The scaling of the transform is left to the factor, which is smaller.
-            flux_hat = torch.fft.rfft(equation.flux(u))[..., : self.modes]
-            terms.append(flux_hat * (1j * self.get_constant("slope", u)))
+            flux_hat = torch.fft.rfft(equation.flux(u))[..., :modes]
+            terms.append(flux_hat * (1j * self.get_constant("slope", u)[:modes]))
+            if self.damping is not None:
+                rate = self.get_constant("damping_rate", u)[:modes]
+                terms.append(_amplitude(equation.speed(u)) * rate * u_hat)
         if equation.has_source:
             source_hat = torch.fft.rfft(equation.source(u), norm="forward")
-            terms.append(source_hat[..., : self.modes])
+            terms.append(source_hat[..., :modes])
         return sum(terms[1:], terms[0])
 
     def forward(self, u: Float[Tensor, "*batch x"]) -> Float[Tensor, "*batch x"]:
@@ -106,10 +177,84 @@ class PseudoSpectral(Discretization):
         if not u.numel():
             # Some libraries of transforms refuse an empty batch.
             return u.clone()
-        u_hat = self.to_modes(u)
-        symbol = self.equation.symbol(self.get_constant("k", u))
+        u_hat = self._transform(u)
+        symbol = self.equation.symbol(self.get_constant("wavenumbers", u))
         symbol = symbol.to(u_hat.dtype if symbol.is_complex() else u.dtype)
+        # The transform back takes the real part of the wave at the Nyquist wavenumber.
         return self.to_values(self.nonlinear(u_hat) + symbol.to(u.device) * u_hat)
 
-    def _averaging_of(self, like: Tensor) -> Tensor:
-        return self.get_constant("averaging", like)
+    def _transform(self, u: Tensor) -> Tensor:
+        """All modes that the grid holds."""
+        return torch.fft.rfft(u, norm="forward") / self._scale(u)
+
+    def _scale(self, like: Tensor) -> Tensor:
+        return self.get_constant("scale", like)
+
+
+def truncation_floor(
+    u: Float[Tensor, "sample time x"],
+    fine: Grid,
+    coarse: Grid,
+    *,
+    averages: bool,
+    fine_averages: bool | None = None,
+) -> Float[Tensor, " sample"]:
+    """Error of the exact solution truncated to the waves of a coarse grid.
+
+    No spectral method on `coarse` does better on the whole: its waves cannot hold the
+    others, which the exact values or averages there contain.
+
+    Args:
+        u: resolved solution.
+        fine: grid of `u`.
+        coarse: grid of the spectral method; its points are among those of `fine`.
+        averages: whether the method holds cell averages.
+        fine_averages: whether `u` holds cell averages; as the method by default.
+
+    Returns:
+        Relative L2 error over the rollout.
+
+    Raises:
+        ValueError: if the points of `coarse` are not among those of `fine`.
+    """
+    points = coarse.shape[-1]
+    if coarse.extent != fine.extent or fine.shape[-1] % points:
+        raise ValueError(
+            f"A grid of {points} points over {coarse.extent[-1]:g} has others than one "
+            f"of {fine.shape[-1]} over {fine.extent[-1]:g}: choose a divisor of "
+            f"{fine.shape[-1]}, and one domain."
+        )
+    k = fine.wavenumbers().to(u)
+    u_hat = torch.fft.rfft(u)
+    if averages if fine_averages is None else fine_averages:
+        u_hat = u_hat / torch.sinc(k * fine.spacing[-1] / (2 * math.pi))
+    if averages:
+        u_hat = u_hat * torch.sinc(k * coarse.spacing[-1] / (2 * math.pi))
+    missing = torch.where(torch.arange(len(k), device=u.device) > points // 2, u_hat, 0)
+    exact, error = (
+        torch.fft.irfft(part, n=fine.shape[-1])[..., :: fine.shape[-1] // points]
+        for part in (u_hat, missing)
+    )
+    norm = exact.square().sum((-2, -1)).sqrt()
+    return error.square().sum((-2, -1)).sqrt() / norm.clamp(
+        min=torch.finfo(norm.dtype).tiny
+    )
+
+
+def _amplitude(speed: Tensor) -> Tensor:
+    """Root of twice the variance; at rest it has the gradient 0."""
+    variance = (speed - speed.mean(-1, keepdim=True)).square().mean(-1, keepdim=True)
+    return (2 * variance + torch.finfo(speed.dtype).tiny ** 0.6).sqrt()
+
+
+def _fast_size(points: int) -> int:
+    """The smallest even number from `points` on without prime factors above 5."""
+    size = points + points % 2
+    while True:
+        rest = size
+        for prime in (2, 3, 5):
+            while rest % prime == 0:
+                rest //= prime
+        if rest == 1:
+            return size
+        size += 2

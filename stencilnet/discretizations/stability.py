@@ -1,5 +1,6 @@
 """Linear stability: eigenvalues of a right-hand side about given states."""
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -7,6 +8,34 @@ from jaxtyping import Complex, Float
 from torch import Tensor
 
 RightHandSide = Callable[[Tensor], Tensor]
+
+
+def constant_states(
+    u: Float[Tensor, "*batch x"], states: int
+) -> Float[Tensor, " state"]:
+    """Equidistant values between the extremes of a field.
+
+    Raises:
+        ValueError: if the field is empty, not finite or not floating-point, or if there
+            are fewer than 2 states.
+    """
+    if states < 2:
+        raise ValueError(
+            f"A stable step needs at least 2 constant states, the extremes of the "
+            f"field, not {states}."
+        )
+    if not u.is_floating_point() or not u.numel():
+        raise ValueError(
+            f"A stable step needs a field of floating-point numbers, not {u.numel()} "
+            f"of {u.dtype}."
+        )
+    low, high = u.min().item(), u.max().item()
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise ValueError(
+            "No step is stable for a field with NaN or infinite values: look for the "
+            "blow-up before."
+        )
+    return torch.linspace(low, high, states).to(u)
 
 
 def eigenvalues(
@@ -72,17 +101,15 @@ def pulse_responses(
     differentiable: bool = False,
 ) -> Float[Tensor, "*sample state point x"]:
     """Rows of the Jacobian about constant levels, for the points of one element."""
-    fields = levels.detach().reshape(-1, *[1] * len(samples), 1)
-    state = fields.repeat(1, *samples, points).requires_grad_()
-    with torch.enable_grad():
-        u_t = rhs(state)[..., :element]
-        first = u_t.flatten(end_dim=-2).sum(0)
-        rows = [
-            torch.autograd.grad(
-                response, state, create_graph=differentiable, retain_graph=True
-            )[0]
-            for response in first
-        ]
+    # What is made in inference mode cannot be differentiated, copies can.
+    with torch.inference_mode(False), torch.enable_grad():
+        fields = levels.detach().clone().reshape(-1, *[1] * len(samples), 1)
+
+        def first(state: Tensor) -> Tensor:
+            return rhs(state)[..., :element].flatten(end_dim=-2).sum(0)
+
+        state = fields.repeat(1, *samples, points)
+        rows = _rows(first, state, differentiable=differentiable)
     return torch.stack(rows, dim=-2).movedim(0, -3)
 
 
@@ -90,11 +117,25 @@ def jacobian(
     rhs: RightHandSide, u: Float[Tensor, "state x"]
 ) -> Float[Tensor, "state x x"]:
     """Derivative of `u_t` at each point by `u` at each point, about any states."""
-    state = u.detach().requires_grad_()
-    with torch.enable_grad():
-        u_t = rhs(state)
-    rows = [
-        torch.autograd.grad(u_t[:, i].sum(), state, retain_graph=True)[0]
-        for i in range(u.shape[-1])
-    ]
+    with torch.inference_mode(False), torch.enable_grad():
+        rows = _rows(lambda state: rhs(state).sum(0), u.detach().clone())
     return torch.stack(rows, dim=1)
+
+
+def _rows(
+    function: RightHandSide, state: Tensor, *, differentiable: bool = False
+) -> list[Tensor]:
+    """Derivative of each component of `function(state)`, a vector, by the state."""
+    try:
+        state.requires_grad_()
+    except RuntimeError:
+        # Within transforms of torch.func only its own derivatives compose. They stay
+        # differentiable: the tangents of a forward mode do not show in what is read.
+        values, pullback, *_ = torch.func.vjp(function, state)
+        return [pullback(unit)[0] for unit in torch.eye(len(values)).to(values)]
+    return [
+        torch.autograd.grad(
+            value, state, create_graph=differentiable, retain_graph=True
+        )[0]
+        for value in function(state)
+    ]

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from stencilnet.equations.base import Equation, check_parameter
+from stencilnet.equations.base import Equation
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Advection(Equation):
     velocity: float | Tensor
 
     def __post_init__(self) -> None:
-        check_parameter("velocity", self.velocity)
+        self.check("velocity")
 
     def flux(self, u: Float[Tensor, "*any"]) -> Float[Tensor, "*any"]:
         return self.velocity * u
@@ -57,7 +57,7 @@ class AdvectionDiffusion(Advection):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_parameter("diffusivity", self.diffusivity, least=0.0)
+        self.check("diffusivity", least=0.0)
 
     def linear(self) -> dict[int, float | Tensor]:
         return {2: self.diffusivity}

@@ -9,6 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from stencilnet.errors import as_number
+
 
 class Equation(abc.ABC):  # noqa: B024
     """An evolution equation on a periodic domain.
@@ -94,6 +96,19 @@ class Equation(abc.ABC):  # noqa: B024
             total = total + coefficient * k**order * (1, 1j, -1, -1j)[order % 4]
         return total
 
+    def check(self, name: str, *, least: float = -math.inf, advice: str = "") -> None:
+        """Checks a parameter, and converts a number of numpy's to one of Python's.
+
+        For the `__post_init__` of a frozen dataclass.
+
+        Raises:
+            ValueError: as `check_parameter`.
+        """
+        value = getattr(self, name)
+        check_parameter(name, value, least=least, advice=advice)
+        if not isinstance(value, Tensor):
+            object.__setattr__(self, name, as_number(value))
+
     @property
     def tensors(self) -> dict[str, Tensor]:
         """The parameters that are tensors, by name."""
@@ -121,7 +136,10 @@ class Equation(abc.ABC):  # noqa: B024
                     f"The {name} of {type(self).__name__} differs by sample: only an "
                     f"equation with one value can be stored."
                 )
-        parameters = {name: float(value) for name, value in vars(self).items()}
+        parameters = {
+            name: value.item() if isinstance(value, Tensor) else float(value)
+            for name, value in vars(self).items()
+        }
         return {"name": type(self).__name__, **parameters}
 
     def with_tensors(self, tensors: dict[str, Tensor]) -> "Equation":
@@ -156,7 +174,13 @@ def check_parameter(
         # Meta tensors have no values to look at.
         numbers = [] if value.is_meta else value.detach().flatten().tolist()
     else:
-        numbers = [float(value)]
+        single = as_number(value)
+        if single is None:
+            raise ValueError(
+                f"A {name} is one number or a tensor of shape (sample, 1), not "
+                f"{value!r}."
+            )
+        numbers = [single]
     for number in numbers:
         if not (math.isfinite(number) and number >= least):
             needed = "finite" if math.isinf(least) else "finite and positive"

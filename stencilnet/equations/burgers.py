@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from stencilnet.equations.base import Equation, check_parameter
+from stencilnet.equations.base import Equation
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Burgers(Equation):
     viscosity: float | Tensor
 
     def __post_init__(self) -> None:
-        check_parameter("viscosity", self.viscosity, least=0.0)
+        self.check("viscosity", least=0.0)
 
     def flux(self, u: Float[Tensor, "*any"]) -> Float[Tensor, "*any"]:
         # u**2 / 2, with one large field to allocate instead of two.

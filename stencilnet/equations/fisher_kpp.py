@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
-from stencilnet.equations.base import Equation, check_parameter
+from stencilnet.equations.base import Equation
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,8 @@ class FisherKPP(Equation):
     rate: float | Tensor = 1.0
 
     def __post_init__(self) -> None:
-        check_parameter("diffusivity", self.diffusivity, least=0.0)
-        check_parameter("rate", self.rate, least=0.0)
+        self.check("diffusivity", least=0.0)
+        self.check("rate", least=0.0)
 
     def linear(self) -> dict[int, float | Tensor]:
         return {2: self.diffusivity}

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
-from stencilnet.equations.base import Equation, check_parameter
+from stencilnet.equations.base import Equation
 from stencilnet.equations.burgers import scaled_godunov_flux
 
 
@@ -30,8 +30,8 @@ class KortewegDeVries(Equation):
     dispersion: float | Tensor = 1.0
 
     def __post_init__(self) -> None:
-        check_parameter("factor", self.factor)
-        check_parameter("dispersion", self.dispersion)
+        self.check("factor")
+        self.check("dispersion")
 
     def flux(self, u: Float[Tensor, "*any"]) -> Float[Tensor, "*any"]:
         return self.factor / 2 * u**2

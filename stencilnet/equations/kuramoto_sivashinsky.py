@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
-from stencilnet.equations.base import Equation, check_parameter
+from stencilnet.equations.base import Equation
 from stencilnet.equations.burgers import scaled_godunov_flux
 
 
@@ -35,9 +35,9 @@ class KuramotoSivashinsky(Equation):
     damping: float | Tensor = 1.0
 
     def __post_init__(self) -> None:
-        check_parameter("factor", self.factor)
-        check_parameter("growth", self.growth)
-        check_parameter("damping", self.damping, least=0.0)
+        self.check("factor")
+        self.check("growth")
+        self.check("damping", least=0.0)
 
     def flux(self, u: Float[Tensor, "*any"]) -> Float[Tensor, "*any"]:
         return self.factor / 2 * u**2

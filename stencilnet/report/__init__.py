@@ -16,6 +16,7 @@ from stencilnet.report.comparison import (
 )
 from stencilnet.report.denoising import denoising_figure, denoising_table
 from stencilnet.report.results import write_json
+from stencilnet.report.rows import Rows
 from stencilnet.report.style import (
     LABELS,
     STYLE,
@@ -33,6 +34,7 @@ __all__ = [
     "LABELS",
     "STYLE",
     "WIDTH",
+    "Rows",
     "certificate_figure",
     "certificate_table",
     "comparison_figures",

@@ -9,7 +9,7 @@ A certificate is a dataset as `study.certify` gives it, with the attributes `spe
   `refinement_error` (derivative, spacing);
 - `refinement_error_u_t` (spacing), and numbers of the whole method:
   `observed_order_u_t`, `lipschitz_bound`, `step`, `stable_step`,
-  `stable_step_of_data`, `growth_rate`;
+  `stable_step_of_data`, `growth_rate`. NaN stands for what could not be measured;
 - `eigenvalue_real` and `eigenvalue_imaginary`, and `amplification` (z_imaginary,
   z_real);
 - `mean_drift`, `relative_l2` and `blow_up` of rollouts.
@@ -19,6 +19,7 @@ no `lipschitz`, one without stencils no entry along `derivative`.
 """
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -52,7 +53,7 @@ from stencilnet.report.wavenumbers import (
 
 # Label, variable per derivative and its format, variable of the whole and its format.
 _ROWS = (
-    ("largest moment residual", "moment_residual", "{:.0e}", None, ""),
+    ("largest moment residual", "moment_residual", "{:.0e}", "", ""),
     (
         "observed order on smooth fields",
         "observed_order",
@@ -60,8 +61,8 @@ _ROWS = (
         "observed_order_u_t",
         "{:.2f}",
     ),
-    ("exact to 1 % up to k dx", "resolved_k_dx", "{:.2f}", None, ""),
-    ("stencils that reverse some wave", "reversed_share", "{:.1%}", None, ""),
+    ("exact to 1 % up to k dx", "resolved_k_dx", "{:.2f}", "", ""),
+    ("stencils that reverse some wave", "reversed_share", "{:.1%}", "", ""),
     (
         "Lipschitz constant, on the data",
         "lipschitz",
@@ -69,10 +70,9 @@ _ROWS = (
         "lipschitz_bound",
         "<= {:.3g}",
     ),
-    ("time step", None, "", "step", "{:.3g}"),
-    ("  stable about constant states", None, "", "stable_step", "{:.3g}"),
-    ("  stable about states of the data", None, "", "stable_step_of_data", "{:.3g}"),
-    ("fastest growth about the data", None, "", "growth_rate", "{:.2g}"),
+    ("time step", "", "", "step", "{:.3g}"),
+    ("  largest stable one, linearized", "", "", "stable_step", "{:.3g}"),
+    ("fastest growth about the data", "", "", "growth_rate", "{:.2g}"),
 )
 
 
@@ -92,18 +92,38 @@ def certificate_table(certificate: xr.Dataset) -> Group:
     for label, each, each_format, whole, whole_format in _ROWS:
         cells = [""] * len(names)
         if each in certificate and names:
-            cells = [each_format.format(value) for value in certificate[each].values]
+            cells = [
+                _cell(certificate, each, each_format, value)
+                for value in certificate[each].values
+            ]
         total = ""
         if whole in certificate:
-            value = float(certificate[whole])
-            # Eigenvalues of a neutral mode differ from zero by rounding.
-            rounded = 0.0 if whole == "growth_rate" and abs(value) < 1e-10 else value
-            total = whole_format.format(rounded)
+            total = _cell(certificate, whole, whole_format, _whole(certificate, whole))
         if total or any(cells):
             table.add_row(label, *cells, total)
     for label, text in _of_rollouts(certificate).items():
         table.add_row(label, *[""] * len(names), text)
     return Group(_title(certificate), "", table)
+
+
+def _whole(certificate: xr.Dataset, name: str) -> float:
+    """A number of the whole method."""
+    value = float(certificate[name])
+    if name == "stable_step":
+        # Rollouts have to be stable about constants and about the data.
+        value = min(value, float(certificate.get("stable_step_of_data", value)))
+    # Eigenvalues of a neutral mode differ from zero by rounding.
+    return 0.0 if name == "growth_rate" and abs(value) < 1e-10 else value
+
+
+def _cell(certificate: xr.Dataset, name: str, form: str, value: float) -> str:
+    """A number as text; nothing where there was nothing to measure."""
+    if math.isnan(value):
+        return ""
+    longest = 2 * math.pi / certificate.attrs["points"]
+    if name == "resolved_k_dx" and value < longest * (1 - 1e-9):
+        return "none"
+    return form.format(value)
 
 
 @package_style()

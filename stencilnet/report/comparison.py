@@ -35,7 +35,7 @@ from stencilnet.report.style import (
     save,
     thin,
 )
-from stencilnet.storage import new_store
+from stencilnet.storage import local_path, new_store, write_dataset
 
 _SHOWN = 3  # methods in a figure that has a panel or a band for each
 
@@ -244,7 +244,7 @@ def spectra(comparison: xr.Dataset, methods: Sequence[str] | None = None) -> Fig
 
 
 def write_report(
-    comparisons: Sequence[xr.Dataset], folder: Path, *, overwrite: bool = False
+    comparisons: Sequence[xr.Dataset], folder: Path | str, *, overwrite: bool = False
 ) -> list[Path]:
     """Writes tables, figures and the datasets of a comparison.
 
@@ -259,14 +259,13 @@ def write_report(
     Raises:
         FileExistsError: if the folder exists and `overwrite` is false.
     """
+    folder = local_path(folder)
     with new_store(folder, overwrite=overwrite) as partial:
         partial.mkdir()
         names = write_tables(comparisons, partial)
         for comparison in comparisons:
             points = comparison.attrs["points"]
-            comparison.to_zarr(
-                partial / f"comparison-{points}.zarr", zarr_format=3, consolidated=False
-            )
+            write_dataset(comparison, partial / f"comparison-{points}.zarr")
             for name, figure in comparison_figures(comparison).items():
                 paths = save(figure, partial / f"{name}-{points}")
                 names += [path.name for path in paths]

@@ -29,12 +29,13 @@ from stencilnet.report.style import (
 
 
 def denoising_table(compared: xr.Dataset) -> Table:
-    """Errors of filters, for a terminal of 80 columns.
+    """Errors of filters, for a terminal of 80 columns; its caption names the best.
 
     Args:
         compared: filters, with a known clean field.
     """
     table = Table(box=SIMPLE_HEAD, padding=(0, 1), show_edge=False)
+    table.caption, table.caption_justify = winners(compared), "left"
     table.add_column("filter", no_wrap=True)
     for quantity in compared["quantity"].values:
         table.add_column(str(quantity), justify="right")
@@ -51,6 +52,17 @@ def denoising_table(compared: xr.Dataset) -> Table:
             style="bold" if name in bold else None,
         )
     return table
+
+
+def winners(compared: xr.Dataset) -> str:
+    """Which filter has the least error of each quantity, in a sentence."""
+    names = labels(compared, "filter")
+    parts = []
+    for quantity in compared["quantity"].values:
+        error = compared["error"].sel(quantity=quantity)
+        best = str(error["filter"].values[int(error.argmin("filter"))])
+        parts.append(f"{quantity} {names[best]} ({float(error.min()):.3g})")
+    return f"Least errors: {', '.join(parts)}."
 
 
 @package_style()

@@ -6,15 +6,18 @@ from typing import Any
 
 import numpy as np
 
-from stencilnet.storage import new_store
+from stencilnet.storage import local_path, new_store
 
 
-def write_json(values: dict[str, Any], path: Path, *, overwrite: bool = False) -> Path:
+def write_json(
+    values: dict[str, Any], path: Path | str, *, overwrite: bool = False
+) -> Path:
     """Writes plain values; numbers that are not finite become null.
 
     Raises:
         FileExistsError: if the file exists and `overwrite` is false.
     """
+    path = local_path(path)
     with new_store(path, overwrite=overwrite) as partial:
         text = json.dumps(_finite_only(values), indent=2, allow_nan=False)
         partial.write_text(text + "\n", encoding="utf-8")

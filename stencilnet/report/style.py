@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from stencilnet.errors import unknown
-from stencilnet.storage import new_store
+from stencilnet.storage import local_path, new_store
 
 LABELS = MappingProxyType(
     {
@@ -38,6 +38,7 @@ LABELS = MappingProxyType(
         "gaussian": "Gaussian",
         "savitzky_golay": "Savitzky-Golay",
         "tikhonov": "Tikhonov",
+        "wavelets": "wavelets",
         "total_variation": "total variation",
     }
 )
@@ -63,6 +64,7 @@ COLOURS = MappingProxyType(
         "gaussian": "#56B4E9",
         "savitzky_golay": "#009E73",
         "tikhonov": "#CC79A7",
+        "wavelets": "#0072B2",
         "total_variation": "#D55E00",
     }
 )
@@ -94,7 +96,8 @@ STYLE: Mapping[str, Any] = MappingProxyType(
 )
 """The package's matplotlib parameters, see `package_style`."""
 
-WIDTH = 6.9  # inches, both columns of a journal's page
+WIDTH = 6.9
+"""Width of a figure in inches, both columns of a journal's page."""
 
 
 @contextmanager
@@ -109,7 +112,7 @@ def package_style() -> Iterator[None]:
         yield
 
 
-def save(figure: Figure, path: Path) -> list[Path]:
+def save(figure: Figure, path: Path | str) -> list[Path]:
     """Writes a figure as PNG and PDF.
 
     Args:
@@ -129,8 +132,13 @@ def save(figure: Figure, path: Path) -> list[Path]:
     return figure_paths(path)
 
 
-def figure_paths(path: Path) -> list[Path]:
-    """The files that `save` writes."""
+def figure_paths(path: Path | str) -> list[Path]:
+    """The files that `save` writes.
+
+    Raises:
+        TypeError, ValueError: if `path` is not a local path.
+    """
+    path = local_path(path)
     return [path.with_name(f"{path.name}.{kind}") for kind in ("png", "pdf")]
 
 

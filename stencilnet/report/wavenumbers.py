@@ -21,6 +21,8 @@ from stencilnet.report.style import (
     thin,
 )
 
+_ROUNDING = 1e-12
+
 # Quantiles of the stencils that bound a band, and its name in a legend.
 BANDS = ((0.0, 1.0, "all stencils"), (0.05, 0.95, "5 to 95 %"))
 
@@ -71,7 +73,7 @@ def derivatives(certificate: xr.Dataset) -> list[str]:
 
 
 def draw_symbols(
-    axes: Sequence[Any],
+    axes: Any,
     certificate: xr.Dataset,
     *,
     bands: Sequence[tuple[float, float, str]] = BANDS,
@@ -79,13 +81,15 @@ def draw_symbols(
     style: Mapping[str, Any] | None = None,
     exact: bool = True,
 ) -> None:
-    """Real and imaginary part of one derivative's symbol."""
+    """Real and imaginary part of one derivative's symbol, in two axes."""
     style = {"color": accent()} if style is None else style
     order = int(certificate["modified_order"])
     k_dx = certificate["k_dx"].values
     truths = (k_dx**order, 0 * k_dx)
     for part, (axis, truth) in enumerate(zip(axes, truths, strict=True)):
         quantiles = certificate["modified_wavenumber"].isel(part=part)
+        # What symmetry makes zero would otherwise be a picture of rounding.
+        quantiles = quantiles.where(abs(quantiles) > _ROUNDING, 0.0)
         if exact:
             dotted = {"color": reference_colour(), "linewidth": thin()}
             axis.plot(k_dx, truth, ":", label="exact", **dotted)
@@ -94,7 +98,7 @@ def draw_symbols(
             band(axis, k_dx, *ends, style["color"])
         axis.plot(k_dx, quantiles.sel(quantile=0.5), label=label, **style)
     name = str(certificate["derivative"].values)
-    power = f"^{order}" if order > 1 else ""
+    power = f"^{order}" if order != 1 else ""
     axes[0].set_ylabel(f"{formula(name)}:  $(k^* \\Delta x){power}$")
 
 
@@ -132,9 +136,11 @@ def _shared_derivatives(
 
 
 def formula(name: str) -> str:
-    """The name of a derivative, such as `u_xx` or `u_left`, as a formula."""
+    """The name of a derivative, such as `u_xx` or `u_inner_left`, as a formula."""
     letter, _, index = name.partition("_")
     if not index:
         return f"${letter}$"
-    roman = "" if set(index) == {"x"} else r"\rm "
-    return f"${letter}_{{{roman}{index}}}$"
+    if set(index) == {"x"}:
+        return f"${letter}_{{{index}}}$"
+    words = index.replace("_", r"\ ")
+    return rf"${letter}_{{\rm {words}}}$"

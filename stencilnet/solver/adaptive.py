@@ -10,7 +10,14 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from stencilnet.solver.base import Forcing, Integrator, evaluate
-from stencilnet.solver.problem import Numbers, as_state, as_times, check_forcing
+from stencilnet.solver.problem import (
+    Numbers,
+    as_state,
+    as_times,
+    check_forcing,
+    check_shape,
+    refused_under_vmap,
+)
 from stencilnet.solver.runge_kutta import DormandPrince54, EmbeddedPair
 from stencilnet.solver.steps import Adaptive, Knots
 
@@ -84,7 +91,8 @@ def solve_adaptively(
     if forcing is not None:
         check_forcing(forcing, start, u)
     knots = Knots.between(clock, steps.through)
-    return _AdaptiveSteps(rhs, forcing, integrator, steps, knots).solve(u)
+    with refused_under_vmap("An adaptive step", "pass the samples as one batch"):
+        return _AdaptiveSteps(rhs, forcing, integrator, steps, knots).solve(u)
 
 
 @dataclass
@@ -124,17 +132,19 @@ class _AdaptiveSteps:
     knots: Knots
 
     def solve(self, u0: Tensor) -> AdaptiveSolution:
-        now = self._start(u0)
+        clocks = self._start(u0)
         last = len(self.knots.values) - 1
         while True:
-            tried = now.accepted + now.rejected
-            exceeded = (tried >= self.settings.max_steps) & (now.following <= last)
-            now.blown = now.blown | self._used_up(exceeded & ~now.blown, now.t)
-            moving = (now.following <= last) & ~now.blown
+            tried = clocks.accepted + clocks.rejected
+            exceeded = (tried >= self.settings.max_steps) & (clocks.following <= last)
+            clocks.blown = clocks.blown | self._used_up(
+                exceeded & ~clocks.blown, clocks.t
+            )
+            moving = (clocks.following <= last) & ~clocks.blown
             if not bool(moving.any()):
-                u = torch.stack(now.states, dim=-2)
-                return AdaptiveSolution(u, now.accepted, now.rejected)
-            self._round(now, moving)
+                u = torch.stack(clocks.states, dim=-2)
+                return AdaptiveSolution(u, clocks.accepted, clocks.rejected)
+            self._round(clocks, moving)
 
     def _start(self, u0: Tensor) -> _Clocks:
         """All clocks at the first time."""
@@ -144,55 +154,61 @@ class _AdaptiveSteps:
         # A sample that starts without a finite slope is given the state of another one
         # and not shown: NaN would otherwise reach the gradients of the others.
         with torch.no_grad():
-            blown = ~(_finite(u0) & _finite(self._u_t(begin, u0)))
+            slope = self._u_t(begin, u0)
+            check_shape(slope, u0)
+            blown = ~(_finite(u0) & _finite(slope))
         u = torch.where(blown.unsqueeze(-1), _first_row(u0, ~blown), u0)
         slope = self._u_t(begin, u)
         step = self._bounded(self._first_step(begin, u, slope))
         states = [u0] + [torch.full_like(u0, math.nan)] * (self.knots.stored - 1)
-        now = _Clocks(t, u, slope, step, blown, states)
-        now.on_jump = on_jump
-        return now
+        clocks = _Clocks(t, u, slope, step, blown, states)
+        clocks.on_jump = on_jump
+        return clocks
 
-    def _round(self, now: _Clocks, moving: Bool[Tensor, "*batch"]) -> None:
+    def _round(self, clocks: _Clocks, moving: Bool[Tensor, "*batch"]) -> None:
         """One trial step of each sample that has not arrived at the last time."""
         knots = self.knots
-        ahead = now.following.clamp(max=len(knots.values) - 1)
-        remaining = knots.values[ahead] - now.t
-        arrives = now.step.abs() * _STRETCH >= remaining.abs()
+        ahead = clocks.following.clamp(max=len(knots.values) - 1)
+        remaining = knots.values[ahead] - clocks.t
+        arrives = clocks.step.abs() * _STRETCH >= remaining.abs()
         if self.settings.largest_step is not None:
             arrives &= remaining.abs() <= self.settings.largest_step
-        dt = torch.where(moving, torch.where(arrives, remaining, now.step), 0.0)
-        begin = knots.after(now.t, now.on_jump)
-        end = torch.where(arrives, knots.values[ahead], now.t + dt)
-        end = knots.before(end, arrives & knots.jumps[ahead])
-        trial, slopes = self._advance(now, dt, begin, end)
-        error = self._error(now.u, trial, slopes, dt)
+        dt = torch.where(moving, torch.where(arrives, remaining, clocks.step), 0.0)
+        bounds = None
+        if self.settings.through:
+            end = torch.where(arrives, knots.values[ahead], clocks.t + dt)
+            end = knots.before(end, arrives & knots.jumps[ahead])
+            begin = knots.after(clocks.t, clocks.on_jump)
+            bounds = torch.minimum(begin, end), torch.maximum(begin, end)
+        trial, slopes = self._advance(clocks, dt, bounds)
+        error = self._error(clocks.u, trial, slopes, dt)
         fits = moving & (error <= 1)
         if trial.requires_grad and bool((moving & ~fits).any()):
             # Rejected states may be infinite, and zero times infinity would reach
             # the gradients: the samples that were rejected stand still instead.
-            trial, slopes = self._advance(now, torch.where(fits, dt, 0.0), begin, end)
+            trial, slopes = self._advance(clocks, torch.where(fits, dt, 0.0), bounds)
 
         hits = fits & arrives
-        now.t = torch.where(hits, knots.values[ahead], now.t + dt * fits)
-        now.u = torch.where(fits.unsqueeze(-1), trial, now.u)
-        now.on_jump = torch.where(fits, hits & knots.jumps[ahead], now.on_jump)
+        clocks.t = torch.where(hits, knots.values[ahead], clocks.t + dt * fits)
+        clocks.u = torch.where(fits.unsqueeze(-1), trial, clocks.u)
+        jumps = hits & knots.jumps[ahead] & (ahead < len(knots.values) - 1)
+        clocks.on_jump = torch.where(fits, jumps, clocks.on_jump)
         if self.pair.first_same_as_last:
-            now.slope = torch.where(fits.unsqueeze(-1), slopes[-1], now.slope)
-        stale = hits & now.on_jump if self.pair.first_same_as_last else fits
+            clocks.slope = torch.where(fits.unsqueeze(-1), slopes[-1], clocks.slope)
+        stale = jumps if self.pair.first_same_as_last else fits
         if bool(stale.any()):
-            slope = self._u_t(knots.after(now.t, now.on_jump), now.u)
-            now.slope = torch.where(stale.unsqueeze(-1), slope, now.slope)
-        for knot in sorted(set(now.following[hits].tolist()) & set(knots.position)):
-            here = (hits & (now.following == knot)).unsqueeze(-1)
+            slope = self._u_t(knots.after(clocks.t, clocks.on_jump), clocks.u)
+            clocks.slope = torch.where(stale.unsqueeze(-1), slope, clocks.slope)
+        for knot in sorted(set(clocks.following[hits].tolist()) & set(knots.position)):
+            here = (hits & (clocks.following == knot)).unsqueeze(-1)
             index = knots.position[knot]
-            now.states[index] = torch.where(here, now.u, now.states[index])
-        self._control(now, dt, error, fits, hits, moving)
-        now.following = now.following + hits
+            clocks.states[index] = torch.where(here, clocks.u, clocks.states[index])
+        self._control(clocks, dt, error, fits, hits, moving)
+        clocks.following = clocks.following + hits
 
     def _control(
         self,
-        now: _Clocks,
+        clocks: _Clocks,
         dt: Tensor,
         error: Tensor,
         fits: Bool[Tensor, "*batch"],
@@ -200,20 +216,20 @@ class _AdaptiveSteps:
         moving: Bool[Tensor, "*batch"],
     ) -> None:
         """The next step of each sample, from the error of the last one."""
-        proposed = self._next_step(now, dt, error, fits)
+        proposed = self._next_step(clocks, dt, error, fits)
         # A step that was cut short to arrive says little about the next one.
-        longer = torch.where(proposed.abs() > now.step.abs(), proposed, now.step)
+        longer = torch.where(proposed.abs() > clocks.step.abs(), proposed, clocks.step)
         proposed = torch.where(hits, longer, proposed)
-        remembered = fits & ~(hits & (dt.abs() < now.step.abs()))
-        now.step = torch.where(moving, self._bounded(proposed), now.step)
-        now.previous_error = torch.where(
-            remembered, error.clamp(min=1e-4), now.previous_error
+        remembered = fits & ~(hits & (dt.abs() < clocks.step.abs()))
+        clocks.step = torch.where(moving, self._bounded(proposed), clocks.step)
+        clocks.previous_error = torch.where(
+            remembered, error.clamp(min=1e-4), clocks.previous_error
         )
-        now.failed = torch.where(moving, ~fits, now.failed)
-        now.accepted = now.accepted + fits
-        now.rejected = now.rejected + (moving & ~fits)
+        clocks.failed = torch.where(moving, ~fits, clocks.failed)
+        clocks.accepted = clocks.accepted + fits
+        clocks.rejected = clocks.rejected + (moving & ~fits)
         shortest = 16 * torch.finfo(torch.float64).eps * self.knots.values.abs().max()
-        now.blown = now.blown | (moving & ~fits & (now.step.abs() <= shortest))
+        clocks.blown = clocks.blown | (moving & ~fits & (clocks.step.abs() <= shortest))
 
     def _u_t(self, t: Tensor, u: Tensor) -> Tensor:
         if self.forcing is None:
@@ -221,21 +237,24 @@ class _AdaptiveSteps:
         return self.rhs(u) + evaluate(self.forcing, t.unsqueeze(-1), u)
 
     def _advance(
-        self, now: _Clocks, dt: Tensor, begin: Tensor, end: Tensor
+        self, clocks: _Clocks, dt: Tensor, bounds: tuple[Tensor, Tensor] | None
     ) -> tuple[Tensor, list[Tensor]]:
-        """The state after a step, and the slopes of all stages."""
-        low, high = torch.minimum(begin, end), torch.maximum(begin, end)
-        slopes = [now.slope]
+        """The state after a step with stage times in bounds, and all slopes."""
+        slopes = [clocks.slope]
         for row, c in zip(self.pair.a[1:], self.pair.c[1:], strict=True):
-            t = (now.t + c * dt).clamp(low, high)
-            slopes.append(self._u_t(t, now.u + _sum(row, slopes, dt)))
-        return now.u + _sum(self.pair.b, slopes, dt), slopes
+            t = clocks.t + c * dt
+            t = t if bounds is None else t.clamp(*bounds)
+            slopes.append(self._u_t(t, clocks.u + _sum(row, slopes, dt)))
+        return clocks.u + _sum(self.pair.b, slopes, dt), slopes
 
     def _error(
         self, u: Tensor, trial: Tensor, slopes: list[Tensor], dt: Tensor
     ) -> Float[Tensor, "*batch"]:
         """Estimated error in units of the tolerance, infinite if it is not finite."""
         with torch.no_grad():
+            # Forward-mode derivatives pass by no_grad, but not by detach.
+            u, trial = u.detach(), trial.detach()
+            slopes = [slope.detach() for slope in slopes]
             error = _sum(self.pair.error_weights, slopes, dt)
             size = self._norm(error, torch.maximum(u.abs(), trial.abs()))
             return torch.where(_finite(trial) & size.isfinite(), size, math.inf)
@@ -245,16 +264,16 @@ class _AdaptiveSteps:
         return (v.double() / allowed).square().mean(-1).sqrt()
 
     def _next_step(
-        self, now: _Clocks, dt: Tensor, error: Tensor, fits: Bool[Tensor, "*batch"]
+        self, clocks: _Clocks, dt: Tensor, error: Tensor, fits: Bool[Tensor, "*batch"]
     ) -> Float[Tensor, "*batch"]:
         """Gustafsson's controller; after a rejection, the elementary one."""
         order = self.pair.low_order + 1
         current = error.clamp(min=1e-10)
         growth = (
-            _SAFETY * current ** (-0.7 / order) * now.previous_error ** (0.4 / order)
+            _SAFETY * current ** (-0.7 / order) * clocks.previous_error ** (0.4 / order)
         )
         growth = growth.clamp(_SMALLEST_FACTOR, _LARGEST_FACTOR)
-        growth = torch.where(now.failed, growth.clamp(max=1.0), growth)
+        growth = torch.where(clocks.failed, growth.clamp(max=1.0), growth)
         shrink = (_SAFETY * current ** (-1 / order)).clamp(_SMALLEST_FACTOR, _SAFETY)
         return dt * torch.where(fits, growth, shrink)
 
@@ -270,13 +289,14 @@ class _AdaptiveSteps:
         if self.settings.first_step is not None:
             return torch.full_like(t, sign * self.settings.first_step)
         with torch.no_grad():
+            u, slope = u.detach(), slope.detach()
             scale = u.abs()
             size, speed = self._norm(u, scale), self._norm(slope, scale)
             guess = torch.where(
                 (size < 1e-5) | (speed < 1e-5), 1e-6, 0.01 * size / speed
             )
             after = u + _times(sign * guess, slope)
-            change = self._u_t(t + sign * guess, after) - slope
+            change = self._u_t(t + sign * guess, after).detach() - slope
             bend = self._norm(change, scale) / guess
             fastest = torch.maximum(speed, bend)
             step = (0.01 / fastest) ** (1 / (self.pair.low_order + 1))

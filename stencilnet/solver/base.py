@@ -1,4 +1,4 @@
-"""The seam of time integration: what an integrator takes, and what it returns."""
+"""The interface of integrators, and the types of what they integrate."""
 
 import abc
 from collections.abc import Callable
@@ -43,8 +43,8 @@ class Integrator(abc.ABC):
         """One step of this method for a problem, as a function `step(t, u, dt)`.
 
         What the steps share, such as the coefficients of an exponential method, is
-        computed once and belongs to the function. The step calls the forcing through
-        `evaluate`, and may be negative.
+        computed once and belongs to the function. It calls the forcing through
+        `evaluate`. The step `dt` may be negative.
         """
 
     @abc.abstractmethod
@@ -57,13 +57,14 @@ class Integrator(abc.ABC):
     ) -> float:
         """The largest stable `dt` for the eigenvalues of a linearized right-hand side.
 
-        A step is stable if no mode grows, apart from what `growth` allows and from the
-        growth that the mode has by itself.
+        A step is stable if no mode grows by more than `growth` allows and by more than
+        the exact solution.
 
         Args:
             eigenvalues: complex, of any shape, in units of inverse time.
-            linear: the part of each eigenvalue that belongs to the linear part of the
-                equation; methods that treat it apart need it, others ignore it.
+            linear: the share of each eigenvalue that comes from the linear part of the
+                equation; methods that treat it exactly or implicitly need it, others
+                ignore it.
             growth: rate of growth that counts as none, relative to the fastest mode:
                 within a time `t` a mode may grow by `exp(growth max |lambda| t)`. Lower
                 it for waves that travel long, where nothing damps this growth.

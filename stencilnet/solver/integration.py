@@ -2,26 +2,31 @@
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from itertools import pairwise
-from types import CodeType, FunctionType
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
-from torch._functorch import config as functorch_config
 
 from stencilnet.solver.adaptive import solve_adaptively
 from stencilnet.solver.base import Forcing, Integrator, Step
-from stencilnet.solver.problem import Numbers, as_state, as_times, check_forcing
-from stencilnet.solver.recompute import run_segment
+from stencilnet.solver.checkpoint import run_segment
+from stencilnet.solver.compiling import compiled, retaining_graphs
+from stencilnet.solver.problem import (
+    Numbers,
+    as_state,
+    as_times,
+    check_forcing,
+    check_shape,
+    holds,
+    refused_under_vmap,
+)
 from stencilnet.solver.runge_kutta import SSPRK3, DormandPrince54
 from stencilnet.solver.steps import Adaptive, StableStep
-
-_codes: WeakKeyDictionary[Any, dict[tuple[Any, ...], CodeType]] = WeakKeyDictionary()
 
 
 def rollout(
@@ -88,16 +93,18 @@ def rollout(
         check_forcing(forcing, clock[0].to(u.device), u)
     counts = _step_counts(rhs, u, clock.tolist(), integrator, steps)
     step = integrator.bind(rhs, forcing)
+    context: AbstractContextManager[None] = nullcontext()
     if compile:
         if not integrator.compilable:
             raise ValueError(
                 f"{type(integrator).__name__} works on complex transforms, which "
                 f"torch.compile does not speed up: drop compile=True."
             )
-        step = _compiled(step, rhs, forcing, u, retained=checkpoint is not False)
+        retained = checkpoint is not False
+        context = retaining_graphs() if retained else context
+        step = compiled(step, rhs, forcing, u, retained=retained)
     solver = _EqualSteps(step, clock.tolist(), counts, checkpoint)
-    # The compiler must not reuse what a graph needs that is gone through repeatedly.
-    with functorch_config.patch(donated_buffer=checkpoint is False):
+    with context:
         solution = _isolated(solver, u)
     if solution.dtype != u.dtype:
         raise TypeError(
@@ -159,7 +166,8 @@ def _step_counts(
             f"A stable step needs a Discretization, which knows its eigenvalues, not "
             f"{type(rhs).__name__}: choose a number of steps, or Adaptive()."
         )
-    limit = steps.safety * rhs.stable_step(u0, integrator)
+    with refused_under_vmap("A stable step", "choose a number of steps"):
+        limit = steps.safety * rhs.stable_step(u0, integrator)
     if not limit > 0:
         raise ValueError(
             f"{integrator!r} has no stable step for this right-hand side: take another "
@@ -172,22 +180,12 @@ def _isolated(solver: "_EqualSteps", u0: Tensor) -> Tensor:
     """A solution in which a sample that blows up spoils no gradient but its own."""
     solution = solver.solve(u0)
     finite = solution.isfinite().all(-1)
-    if not solution.requires_grad or _all(finite):
+    if not solution.requires_grad or holds(finite.all()):
         return solution
     # Zero times infinity would reach the gradients of what the samples share.
     blown = (~finite).long().cummax(-1).values > 0
-    again = solver.solve(u0, blown)
-    return torch.where(blown.unsqueeze(-1), solution.detach(), again)
-
-
-def _all(flags: Bool[Tensor, "*any"]) -> bool:
-    """Whether all are true, and true under `vmap`, where nothing can be asked."""
-    try:
-        return bool(flags.all())
-    except RuntimeError as error:
-        if "vmap" not in str(error):
-            raise
-        return True
+    isolated = solver.solve(u0, blown)
+    return torch.where(blown.unsqueeze(-1), solution.detach(), isolated)
 
 
 @dataclass(frozen=True)
@@ -225,48 +223,20 @@ class _EqualSteps:
             return (u, *states)
 
         if self.checkpoint is False or not steps or not torch.is_grad_enabled():
-            return torch.stack([u0, *advance(u0, 0, len(steps))[1:]], dim=-2)
+            return _stacked([u0, *advance(u0, 0, len(steps))[1:]])
         length = int(self.checkpoint)
         if self.checkpoint is True:
             length = math.isqrt(len(steps)) + 1
         u, states = u0, [u0]
         for start in range(0, len(steps), length):
             segment = partial(advance, start=start, stop=start + length)
-            u, *more = run_segment(segment, u)
-            states += more
-        return torch.stack(states, dim=-2)
+            u, *arrivals = run_segment(segment, u)
+            states += arrivals
+        return _stacked(states)
 
 
-def _compiled(
-    step: Any,
-    rhs: Callable[[Tensor], Tensor],
-    forcing: Forcing | None,
-    like: Tensor,
-    *,
-    retained: bool,
-) -> Step:
-    """A compiled step, whose times are tensors so that a new one compiles nothing.
-
-    The compiler keeps what it made beside the code of a function: each right-hand side
-    gets a copy of it for each kind of forcing, as they would spoil each other's.
-    """
-    if hasattr(step, "__code__"):
-        try:
-            copies = _codes.setdefault(rhs, {})
-        except TypeError:
-            # Some objects, as those with slots, cannot be keys.
-            copies = {}
-        kind = (step.__code__, getattr(forcing, "__code__", type(forcing)), retained)
-        code = copies.setdefault(kind, step.__code__.replace())
-        step = FunctionType(code, step.__globals__, "step", None, step.__closure__)
-    compiled = torch.compile(step, dynamic=False)
-
-    @lru_cache(maxsize=64)
-    def scalar(value: float) -> Tensor:
-        return torch.tensor(value, dtype=torch.float64, device=like.device)
-
-    def timed(t: float, u: Tensor, dt: float) -> Tensor:
-        result: Tensor = compiled(scalar(t), u, scalar(dt))  # type: ignore[no-untyped-call]
-        return result
-
-    return timed
+def _stacked(states: list[Tensor]) -> Float[Tensor, "*batch time x"]:
+    """States along a time axis, once the right-hand side has kept their shape."""
+    for u in states:
+        check_shape(u, states[0])
+    return torch.stack(states, dim=-2)

@@ -1,15 +1,19 @@
 """The parts of an initial value problem, validated before any work starts."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 Numbers = Tensor | np.ndarray | Sequence[Any]
 """A tensor, an array, or a list of numbers, nested or not."""
+
+# How errors of torch.func.vmap begin where code asks for values.
+_VMAP = "vmap:"
 
 
 def as_times(times: Any) -> Float[Tensor, " time"]:
@@ -70,6 +74,47 @@ def _tensor(name: str, values: Any) -> Tensor:
         ) from error
 
 
+def check_shape(u: Tensor, u0: Tensor) -> None:
+    """Raises if a right-hand side has changed the shape of the state."""
+    if u.shape != u0.shape:
+        raise ValueError(
+            f"The right-hand side turns a state of shape {tuple(u0.shape)} into "
+            f"{tuple(u.shape)}: give the state the sample axis of its parameters, as "
+            f"in u0.expand(samples, -1)."
+        )
+
+
+def holds(condition: Bool[Tensor, ""]) -> bool:
+    """Whether a condition holds; true under `vmap`, where nothing can be asked."""
+    try:
+        return bool(condition)
+    except RuntimeError as error:
+        if not str(error).startswith(_VMAP):
+            raise
+        return True
+
+
+@contextmanager
+def refused_under_vmap(subject: str, remedy: str) -> Iterator[None]:
+    """A block that needs values, which `vmap` hides.
+
+    Args:
+        subject: what needs them.
+        remedy: what to do instead, in the imperative.
+
+    Raises:
+        RuntimeError: in place of that of `torch.func.vmap`.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not str(error).startswith(_VMAP):
+            raise
+        raise RuntimeError(
+            f"{subject} depends on values, which torch.func.vmap hides: {remedy}."
+        ) from error
+
+
 def check_forcing(
     forcing: Any, t: Float[Tensor, "*time"], u0: Float[Tensor, "*batch x"]
 ) -> None:
@@ -85,7 +130,7 @@ def check_forcing(
             f"A forcing is a function of time, not {type(forcing).__name__}: a "
             f"RandomForcing becomes one by .on(grid)."
         )
-    force = forcing(t)
+    force = _forced(forcing, t)
     if not isinstance(force, Tensor):
         raise TypeError(
             f"A forcing returns a tensor, not {type(force).__name__}: return one that "
@@ -113,6 +158,28 @@ def check_forcing(
         f"shape {tuple(u0.shape)}: select one row of forcing per sample, on the "
         f"state's grid."
     )
+
+
+def _forced(forcing: Any, t: Float[Tensor, "*time"]) -> Any:
+    """The forcing at a time, or an error that says that it takes one clock only."""
+    try:
+        return forcing(t)
+    except Exception as error:
+        if t.ndim and _succeeds(forcing, t.flatten()[0]):
+            raise TypeError(
+                f"The forcing takes one time, but adaptive steps have one per sample, "
+                f"of shape {tuple(t.shape)}: use functions of torch, as t.sin() for "
+                f"math.sin(t), or a number of equal steps."
+            ) from error
+        raise
+
+
+def _succeeds(function: Any, value: Tensor) -> bool:
+    try:
+        function(value)
+    except Exception:
+        return False
+    return True
 
 
 def _fits(shape: Sequence[int], state: Sequence[int]) -> bool:

@@ -100,6 +100,7 @@ class RungeKutta(Integrator):
         """
         del linear
         check_eigenvalues(eigenvalues)
+        eigenvalues = eigenvalues.detach()
         allowed = eigenvalues.real.clamp(min=0)
         scale = float(eigenvalues.abs().max())
         if scale == 0:

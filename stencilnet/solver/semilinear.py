@@ -1,4 +1,4 @@
-"""Integrators that treat a linear part of the equation apart, in Fourier space."""
+"""Integrators that treat a linear part exactly or implicitly, in Fourier space."""
 
 import abc
 import math
@@ -17,15 +17,16 @@ from stencilnet.solver.base import (
     Step,
     evaluate,
 )
+from stencilnet.solver.problem import holds
 from stencilnet.solver.stability import check_eigenvalues, last_stable
 
-# Past it the least recent schemes are forgotten; the steps of a rollout take a few
-# values, which differ by rounding.
-_REMEMBERED = 32
-# Growth by itself that a method may exaggerate: implicit ones do.
+# Schemes to cache: the steps of a rollout take a few values, which differ by rounding.
+_CACHED = 32
+# Largest growth rate of a stable mode in units of its own, which implicit methods
+# exaggerate.
 _OWN_GROWTH = 1.1
-# Candidate steps: the first in units of the fastest mode, their ratio, and the last in
-# units of the slowest one, past all that happens in a bounded region of stability.
+# Candidate steps: the first in units of the fastest mode's time scale, their ratio, and
+# the last in those of the slowest mode, past any bounded region of stability.
 _FIRST, _RATIO, _LAST = 0.02, 1.03, 50.0
 _LARGEST_EXPONENT = 500.0
 
@@ -76,17 +77,17 @@ class SemilinearIntegrator(Integrator):
         schemes: dict[tuple[float, torch.dtype, torch.device, bool], Scheme] = {}
 
         def scheme(dt: float, like: Tensor) -> Scheme:
-            # What was made without gradients has none to give later.
+            # A scheme made without gradients cannot serve a step that needs them.
             key = (dt, like.dtype, like.device, torch.is_grad_enabled())
             if key not in schemes:
-                if len(schemes) >= _REMEMBERED:
+                if len(schemes) >= _CACHED:
                     del schemes[next(iter(schemes))]
                 schemes[key] = self.scheme(symbol.to(like.device), dt, like.dtype)
             return schemes[key]
 
         def step(t: float, u: Tensor, dt: float) -> Tensor:
             if not u.numel():
-                # Some libraries of transforms refuse an empty batch.
+                # Some FFT libraries refuse an empty batch.
                 return u.clone()
             points = u.shape[-1]
             u_hat = self._modes(u, symbol.shape[-1])
@@ -120,13 +121,13 @@ class SemilinearIntegrator(Integrator):
                 f"which this right-hand side does not define: pass a Discretization or "
                 f"set `symbol`."
             )
-        if not symbol.ndim or not symbol.numel() or not bool(symbol.isfinite().all()):
+        if not symbol.ndim or not symbol.numel() or not holds(symbol.isfinite().all()):
             raise ValueError(
                 f"{self.description} needs a finite symbol with one number per mode, "
                 f"not one of shape {tuple(symbol.shape)}"
-                f"{'' if bool(symbol.isfinite().all()) else ' with NaN or infinity'}."
+                f"{'' if holds(symbol.isfinite().all()) else ' with NaN or infinity'}."
             )
-        if not bool(symbol.detach().abs().max() > 0):
+        if not holds(symbol.detach().abs().max() > 0):
             raise ValueError(
                 f"{self.description} needs a linear part, which is zero here for all "
                 f"modes: take an explicit method such as RK4."
@@ -171,10 +172,11 @@ class SemilinearIntegrator(Integrator):
                 f"The linear part has shape {tuple(linear.shape)} and the eigenvalues "
                 f"{tuple(eigenvalues.shape)}: pass one for each."
             )
-        eigenvalues, linear = eigenvalues.flatten(), linear.flatten()
+        eigenvalues = eigenvalues.detach().flatten()
+        linear = linear.detach().flatten()
         own = torch.maximum(eigenvalues.real, linear.real).clamp(min=0)
         rates = torch.maximum((eigenvalues - linear).abs(), own)
-        # What is left of modes without a remainder is rounding.
+        # The remainder of modes that have none is rounding.
         rates = rates[rates > 1e-10 * float(eigenvalues.abs().max())]
         if not len(rates):
             return math.inf

@@ -21,25 +21,26 @@ def check_eigenvalues(eigenvalues: Tensor) -> None:
 
 
 def last_stable(stable: Callable[[float], bool], candidates: Iterable[float]) -> float:
-    """The largest step below which no candidate is unstable, by bisection at the end.
+    """The step at which stability is first lost.
 
-    The stable steps need not form an interval, so the candidates are tried one by one.
+    The stable steps need not form an interval, so the candidates are tried one by one;
+    bisection refines the first unstable one.
 
     Args:
         stable: whether a step is stable.
-        candidates: increasing steps, close enough for the purpose.
+        candidates: increasing steps, close enough to show every loss of stability.
 
     Returns:
         The step, infinite if all candidates are stable.
     """
-    good = 0.0
-    for bad in candidates:
-        if not stable(bad):
+    low = 0.0
+    for high in candidates:
+        if not stable(high):
             break
-        good = bad
+        low = high
     else:
         return math.inf
     for _ in range(20):
-        middle = (good + bad) / 2
-        good, bad = (middle, bad) if stable(middle) else (good, middle)
-    return good
+        middle = (low + high) / 2
+        low, high = (middle, high) if stable(middle) else (low, middle)
+    return low

@@ -32,6 +32,7 @@ class StableStep:
             raise ValueError(
                 f"A share of the stable step must be positive, not {self.safety}."
             )
+        object.__setattr__(self, "safety", float(self.safety))
 
     def spec(self) -> dict[str, Any]:
         """Everything that defines the steps, as plain values."""
@@ -76,8 +77,12 @@ class Adaptive:
     def __post_init__(self) -> None:
         for name in ("relative", "absolute", "first_step", "largest_step", "max_steps"):
             value = getattr(self, name)
-            if value is not None and not (math.isfinite(value) and value > 0):
+            if value is None:
+                continue
+            if not (math.isfinite(value) and value > 0):
                 raise ValueError(f"Adaptive steps need a positive {name}, not {value}.")
+            plain = int(value) if name == "max_steps" else float(value)
+            object.__setattr__(self, name, plain)
         object.__setattr__(self, "through", tuple(float(t) for t in self.through))
         if not all(math.isfinite(t) for t in self.through):
             raise ValueError(
@@ -109,16 +114,20 @@ class Knots:
     sign: float
 
     @classmethod
-    def between(cls, times: Tensor, through: Sequence[float]) -> "Knots":
+    def between(
+        cls, times: Float[Tensor, " time"], through: Sequence[float]
+    ) -> "Knots":
+        """The knots of a rollout: its times, and those of `through` between them."""
         ends = times.tolist()
         low, high = min(ends), max(ends)
         sign = -1.0 if ends[-1] < ends[0] else 1.0
         inside = {t for t in through if low <= t <= high}
         values = sorted({*ends, *inside}, reverse=sign < 0)
+        knots = {t: knot for knot, t in enumerate(values)}
         return cls(
             torch.tensor(values, dtype=torch.float64, device=times.device),
             torch.tensor([t in inside for t in values], device=times.device),
-            {values.index(t): index for index, t in enumerate(ends)},
+            {knots[t]: index for index, t in enumerate(ends)},
             len(ends),
             sign,
         )

@@ -27,18 +27,21 @@ from stencilnet.stencils.derivative import (
     stencil_indices,
     stencil_offsets,
 )
+from stencilnet.stencils.dissipation import Dissipation
 from stencilnet.stencils.finite_differences import finite_difference_coefficients
 from stencilnet.stencils.moments import MomentConditions
-from stencilnet.stencils.side_conditions import (
+from stencilnet.stencils.precision import in_full_precision
+from stencilnet.stencils.side_condition_kinds import (
     SIDE_CONDITIONS,
+    side_condition_from_spec,
+)
+from stencilnet.stencils.side_conditions import (
     Bounds,
-    Dissipation,
     Linear,
     SideCondition,
     Sign,
     Symmetry,
     UpwindBias,
-    side_condition_from_spec,
 )
 
 __all__ = [
@@ -69,6 +72,7 @@ __all__ = [
     "UpwindBias",
     "constraint_from_spec",
     "finite_difference_coefficients",
+    "in_full_precision",
     "side_condition_from_spec",
     "stencil_indices",
     "stencil_offsets",

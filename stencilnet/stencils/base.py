@@ -9,8 +9,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from stencilnet.errors import as_number
 from stencilnet.stencils.constants import ConstantModule
 from stencilnet.stencils.moments import MomentConditions
+from stencilnet.stencils.precision import is_autocast, is_rounded
 
 
 class CoefficientLayer(ConstantModule, abc.ABC):
@@ -25,6 +27,10 @@ class CoefficientLayer(ConstantModule, abc.ABC):
     fifth of a finite limit, `g(xi)` is `xi` within two percent.
 
     Every layer is non-expansive (Lipschitz constant 1).
+
+    Coefficients have the dtype of the raw numbers. Under `torch.autocast` those of 16
+    bits are converted to the dtype of the layer first, and neither autocast nor TF32
+    rounds a product, so the moment conditions hold to the precision of the result.
 
     Args:
         conditions: moment conditions of the coefficients, for one stencil or a batch.
@@ -54,7 +60,8 @@ class CoefficientLayer(ConstantModule, abc.ABC):
         limit: float = math.inf,
     ) -> None:
         super().__init__()
-        if not limit > 0:
+        bound = as_number(limit)
+        if bound is None or not bound > 0:
             raise ValueError(
                 f"The limit of a coefficient layer must be positive, not {limit}."
             )
@@ -78,7 +85,7 @@ class CoefficientLayer(ConstantModule, abc.ABC):
                 f"choose coefficients of at least order {conditions.order}."
             )
         self.conditions = conditions
-        self.limit = limit
+        self.limit = bound
         self.points = reference.shape[-1]
         self.stencils = tuple(reference.shape[:-1])
         self.inputs = self.points
@@ -98,7 +105,10 @@ class CoefficientLayer(ConstantModule, abc.ABC):
             TypeError: if `raw` is not of a floating-point dtype.
             ValueError: if it has another number of columns than `inputs`.
         """
-        return self.coefficients(self.bound(raw))
+        bounded = self.bound(raw)
+        if is_rounded(bounded):
+            return self.coefficients(bounded.double()).to(bounded.dtype)
+        return self.coefficients(bounded)
 
     def planes(self, raw: Sequence[Tensor]) -> Sequence[Tensor]:
         """`forward` with one field per raw number and one per coefficient.
@@ -134,6 +144,8 @@ class CoefficientLayer(ConstantModule, abc.ABC):
         return self._bounded(raw)
 
     def _bounded(self, raw: Tensor) -> Tensor:
+        if raw.dtype.itemsize == 2 and is_autocast(raw.device.type):
+            raw = raw.to(self.reference.dtype)
         if math.isinf(self.limit):
             return raw
         return self.limit * torch.tanh(raw / self.limit)

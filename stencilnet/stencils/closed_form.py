@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from stencilnet.errors import as_number
 from stencilnet.stencils.base import CoefficientLayer
 from stencilnet.stencils.constants import weighted_sum
 from stencilnet.stencils.moments import MomentConditions
@@ -146,7 +147,8 @@ class SoftLayer(CoefficientLayer):
         learn_mu: bool = False,
     ) -> None:
         super().__init__(conditions, reference, limit=limit)
-        if not 0 < mu < math.inf:
+        weight = as_number(mu)
+        if weight is None or not 0 < weight < math.inf:
             raise ValueError(
                 f"The weight mu of a soft layer must be positive and finite, not "
                 f"{mu!r}: use a projection for the limit 0."
@@ -155,7 +157,7 @@ class SoftLayer(CoefficientLayer):
         self.register_constant("singular_values", values)
         self.register_constant("singular_vectors", vectors)
         self.log_mu = nn.Parameter(
-            torch.tensor(math.log(mu), dtype=torch.float64), requires_grad=learn_mu
+            torch.tensor(math.log(weight), dtype=torch.float64), requires_grad=learn_mu
         )
 
     @property

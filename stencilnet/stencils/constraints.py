@@ -1,7 +1,6 @@
 """Constraints on stencil coefficients, as values that build coefficient layers."""
 
 import abc
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -10,6 +9,7 @@ from typing import Any, ClassVar, final
 from jaxtyping import Float
 from torch import Tensor
 
+from stencilnet.errors import as_number
 from stencilnet.stencils.base import CoefficientLayer
 from stencilnet.stencils.closed_form import (
     NullSpaceLayer,
@@ -19,11 +19,15 @@ from stencilnet.stencils.closed_form import (
 )
 from stencilnet.stencils.convex import ConvexLayer, PolyhedralLayer
 from stencilnet.stencils.moments import MomentConditions
-from stencilnet.stencils.side_conditions import (
-    SideCondition,
-    side_condition_from_spec,
+from stencilnet.stencils.side_condition_kinds import side_condition_from_spec
+from stencilnet.stencils.side_conditions import SideCondition
+from stencilnet.stencils.specs import (
+    from_spec,
+    is_finite,
+    is_integer,
+    set_plain,
+    to_spec,
 )
-from stencilnet.stencils.specs import from_spec, is_finite, is_integer, to_spec
 
 
 @dataclass(frozen=True)
@@ -54,12 +58,13 @@ class Constraint(abc.ABC):
                 f"The accuracy order of a constraint must be a whole number of at "
                 f"least 1, not {self.order!r}."
             )
-        is_limit = is_finite(self.limit) or self.limit == math.inf
-        if not is_limit or self.limit <= 0:
+        limit = as_number(self.limit)
+        if limit is None or not limit > 0:
             raise ValueError(
                 f"The limit of raw numbers must be positive, not {self.limit!r}: give "
                 f"infinity for none."
             )
+        set_plain(self, order=int, limit=float)
 
     @final
     def layer(
@@ -94,7 +99,7 @@ class Constraint(abc.ABC):
         conditions: MomentConditions,
         reference: Float[Tensor, "*stencils points"] | None = None,
     ) -> CoefficientLayer:
-        """The coefficient layer of given moment conditions, those of `layer`."""
+        """The coefficient layer for moment conditions; `layer` calls it."""
 
     @final
     def spec(self) -> dict[str, Any]:
@@ -150,11 +155,12 @@ class Soft(Constraint):
                 f"The weight mu of a soft constraint must be positive and finite, not "
                 f"{self.mu!r}: use a projection for the limit 0."
             )
-        if not isinstance(self.learn_mu, bool):
+        if str(self.learn_mu) not in ("True", "False"):
             raise ValueError(
                 f"`learn_mu` of a soft constraint must be true or false, not "
                 f"{self.learn_mu!r}."
             )
+        set_plain(self, mu=float, learn_mu=bool)
 
     def build(
         self,

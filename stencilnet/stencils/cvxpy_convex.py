@@ -69,23 +69,38 @@ class CvxpyConvexLayer(PolyhedralLayer):
             conditions, reference, side_conditions=side_conditions, limit=limit
         )
         self.tolerance = tolerance
+        self._solver = self._make_solver()
+
+    def _make_solver(self) -> tuple[CvxpyLayer]:
+        """The layer of cvxpylayers; in a tuple it is no submodule.
+
+        Its matrices are constants in float64.
+        """
         z = cvxpy.Variable(self.points)
         target = cvxpy.Parameter(self.points)
         # All solutions of the equalities, moments and symmetries alike, share these
         # coordinates; as constraints they have full rank.
-        across = torch.linalg.qr(self.null_space.mT, mode="complete").Q
-        across = across[:, len(self.null_space) :].mT.numpy()
-        constraints = [across @ z == across @ self.particular.numpy()]
+        exact = {name: value.cpu() for name, value in self._exact.items()}
+        null_space = exact["null_space"]
+        across = torch.linalg.qr(null_space.mT, mode="complete").Q
+        across = across[:, len(null_space) :].mT.numpy()
+        constraints = [across @ z == across @ exact["particular"].numpy()]
         parameters = [target]
         if len(self.bounds):
             bounds = cvxpy.Parameter(len(self.bounds))
-            constraints.append(self.matrix.numpy() @ z <= bounds)
+            constraints.append(exact["matrix"].numpy() @ z <= bounds)
             parameters.append(bounds)
         objective = cvxpy.Minimize(cvxpy.sum_squares(z - target))
         problem = cvxpy.Problem(objective, constraints)
-        layer = CvxpyLayer(problem, parameters, [z], solver=ClarabelQuadratic())
-        # In a tuple it is no submodule: its matrices are constants in float64.
-        self._solver = (layer,)
+        return (CvxpyLayer(problem, parameters, [z], solver=ClarabelQuadratic()),)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Sparse matrices cannot be copied: a copy makes its own solver.
+        return {key: value for key, value in vars(self).items() if key != "_solver"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
+        self._solver = self._make_solver()
 
     def within(
         self,

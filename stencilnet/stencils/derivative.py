@@ -9,7 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from stencilnet.stencils.specs import is_finite, is_integer
+from stencilnet.errors import as_integer
+from stencilnet.stencils.specs import is_finite, is_integer, set_plain
 
 _ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth")
 _POSITIONS = {-0.5: "at the left face", 0.0: "at the point", 0.5: "at the right face"}
@@ -47,12 +48,12 @@ class Derivative:
                 f"A derivative cannot lie at {self.at!r}: give its distance from the "
                 f"point in units of dx, within [-1, 1], such as 0.5 for the right face."
             )
-        if not is_integer(self.side) or self.side not in _SIDES:
+        if as_integer(self.side) not in _SIDES:
             raise ValueError(
                 f"The side of a derivative is -1, 0 or 1, not {self.side!r}: -1 leans "
                 f"to the left."
             )
-        object.__setattr__(self, "at", float(self.at))
+        set_plain(self, order=int, at=float, side=int)
 
     def describe(self) -> str:
         """Name for messages, such as "the value at the right face, from the left"."""
@@ -80,20 +81,23 @@ def stencil_indices(width: int, derivative: Derivative) -> tuple[int, ...]:
         ValueError: if `width` is below 1, or if two stencils are equally near and the
             derivative has no side.
     """
-    if width < 1:
-        raise ValueError(f"A stencil cannot have {width} points: give at least 1.")
+    size = as_integer(width)
+    if size is None or size < 1:
+        raise ValueError(
+            f"A stencil cannot have {width} points: give a whole number of at least 1."
+        )
     # The middle of `width` cells is (width - 1) / 2 from the first one.
-    start = Fraction(derivative.at) - Fraction(width - 1, 2)
+    start = Fraction(derivative.at) - Fraction(size - 1, 2)
     first = math.floor(start)
     remainder = start - first
     half = Fraction(1, 2)
     if remainder == half and derivative.side == 0:
         raise ValueError(
             f"A stencil of {width} points has no middle for {derivative.describe()}: "
-            f"choose an {'even' if width % 2 else 'odd'} width or a side."
+            f"choose an {'even' if size % 2 else 'odd'} width or a side."
         )
     first += remainder > half or (remainder == half and derivative.side > 0)
-    return tuple(range(first, first + width))
+    return tuple(range(first, first + size))
 
 
 def stencil_offsets(

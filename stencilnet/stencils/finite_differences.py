@@ -32,14 +32,12 @@ def finite_difference_coefficients(
             not finite.
     """
     size = len(offsets)
+    check_offsets(torch.as_tensor(offsets, dtype=torch.float64), derivative, 1)
     if size <= derivative:
         raise ValueError(
             f"Derivative {derivative} needs at least {derivative + 1} points, but the "
             f"stencil has only {size}: widen it."
         )
-    check_offsets(
-        torch.as_tensor(offsets, dtype=torch.float64), derivative, size - derivative
-    )
     rows = [
         [_exact_moment(Fraction(float(s)), m, averages) for s in offsets]
         + [Fraction(int(m == derivative))]

@@ -8,6 +8,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from stencilnet.errors import as_integer
+from stencilnet.stencils.precision import in_full_precision
+
 
 class MomentConditions:
     """Linear conditions `A c = b` under which `c` approximates a derivative.
@@ -75,6 +78,7 @@ class MomentConditions:
     ) -> None:
         offsets = torch.as_tensor(offsets, dtype=torch.float64).detach()
         check_offsets(offsets, derivative, order)
+        derivative, order = int(derivative), int(order)
         if differences:
             _check_difference_form(offsets, derivative, averages)
         lowest = int(differences and derivative % 2 == 0)
@@ -97,8 +101,9 @@ class MomentConditions:
         self, coefficients: Float[Tensor, "*rows points"]
     ) -> Float[Tensor, "*rows conditions"]:
         """`A c - b` for dimensionless `coefficients`, in their dtype and device."""
-        matrix = self.matrix.to(coefficients)
-        moments = (matrix @ coefficients.unsqueeze(-1)).squeeze(-1)
+        moments = in_full_precision(
+            torch.matmul, self.matrix.to(coefficients), coefficients.unsqueeze(-1)
+        ).squeeze(-1)
         return moments - self.target.to(coefficients)
 
     def with_centre(
@@ -200,14 +205,16 @@ def _remainder(matrix: Tensor, solution: Tensor, target: Tensor) -> Tensor:
 
 def check_offsets(offsets: Tensor, derivative: int, order: int) -> None:
     """Raises unless the offsets differ, are finite, and both orders are possible."""
-    if derivative < 0:
+    degree, accuracy = as_integer(derivative), as_integer(order)
+    if degree is None or degree < 0:
         raise ValueError(
-            f"A derivative cannot have the order {derivative}: give 0 or more."
+            f"A derivative cannot have the order {derivative}: give a whole number of "
+            f"at least 0."
         )
-    if order < 1:
+    if accuracy is None or accuracy < 1:
         raise ValueError(
-            f"The accuracy order must be at least 1 for a consistent stencil, not "
-            f"{order}."
+            f"The accuracy order must be a whole number of at least 1 for a consistent "
+            f"stencil, not {order}."
         )
     if offsets.ndim == 0 or offsets.numel() == 0:
         raise ValueError(

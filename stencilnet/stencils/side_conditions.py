@@ -5,17 +5,21 @@ specs, such as `{"kind": "dissipation", "sign": 1, "at": 0.5}`.
 """
 
 import abc
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any, ClassVar, final
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from stencilnet.stencils.specs import from_spec, is_finite, is_integer, to_spec
+from stencilnet.errors import as_integer, as_number
+from stencilnet.stencils.specs import (
+    is_finite,
+    is_integer,
+    set_plain,
+    to_spec,
+)
 
 
 @dataclass(frozen=True)
@@ -56,8 +60,9 @@ class Sign(SideCondition):
     sign: int
 
     def __post_init__(self) -> None:
-        _check_integer("An index", self.index)
-        _check_sign(self.sign)
+        check_integer("An index", self.index)
+        check_sign(self.sign)
+        set_plain(self, index=int, sign=int)
 
     def rows(
         self, offsets: Float[Tensor, " points"], derivative: int
@@ -94,6 +99,7 @@ class Bounds(SideCondition):
                     f"A bound must be a finite number, not {bound!r}: leave it out for "
                     f"none."
                 )
+        set_plain(self, lower=float, upper=float)
         if (
             self.lower is not None
             and self.upper is not None
@@ -135,7 +141,8 @@ class UpwindBias(SideCondition):
     side: int
 
     def __post_init__(self) -> None:
-        _check_sign(self.side)
+        check_sign(self.side)
+        set_plain(self, side=int)
 
     def rows(
         self, offsets: Float[Tensor, " points"], derivative: int
@@ -163,7 +170,8 @@ class Symmetry(SideCondition):
     parity: int
 
     def __post_init__(self) -> None:
-        _check_sign(self.parity)
+        check_sign(self.parity)
+        set_plain(self, parity=int)
 
     def rows(
         self, offsets: Float[Tensor, " points"], derivative: int
@@ -183,78 +191,6 @@ class Symmetry(SideCondition):
         # The centre mirrors itself: a row of zeros if it is free.
         nonzero = half[half.abs().sum(-1) > 0]
         return nonzero, nonzero.new_zeros(len(nonzero))
-
-
-@dataclass(frozen=True)
-class Dissipation(SideCondition):
-    """No sampled wave is amplified: the real part of its symbol is at most zero.
-
-        Re(sign S(k)) <= 0,    S(k) = D(k) sum_j c_j exp(i s_j k)
-
-    at evenly spaced wavenumbers `k dx` in (0, pi]. Between them the real part may be
-    positive, by an amount that falls with the square of their distance. At points
-    `D = 1`; the derivative at faces enters `u_t` through a divergence,
-    `D(k) = 2 i sin(k / 2)`.
-
-    Attributes:
-        sign: sign with which the derivative enters `u_t`: 1 for a second derivative
-            that diffuses, or for `u_x` at faces under a viscosity; -1 for advection to
-            the right.
-        at: position of the derivative in units of dx: 0 for points, 0.5 for faces.
-        wavenumbers: number of samples.
-    """
-
-    kind = "dissipation"
-    sign: int = 1
-    at: float = 0.0
-    wavenumbers: int = 16
-
-    def __post_init__(self) -> None:
-        _check_sign(self.sign)
-        _check_integer("A number of wavenumbers", self.wavenumbers)
-        if not is_finite(self.at) or self.at not in (0.0, 0.5):
-            raise ValueError(
-                f"Dissipation is defined at points and faces only: give at=0.0 or "
-                f"at=0.5, not {self.at!r}."
-            )
-        object.__setattr__(self, "at", float(self.at))
-        if self.wavenumbers < 1:
-            raise ValueError(
-                f"A symbol cannot be sampled at {self.wavenumbers} wavenumbers: give "
-                f"at least 1."
-            )
-
-    def rows(
-        self, offsets: Float[Tensor, " points"], derivative: int
-    ) -> tuple[Float[Tensor, "rows points"], Float[Tensor, " rows"]]:
-        self._check_position(offsets)
-        count = self.wavenumbers
-        k = torch.arange(1, count + 1, dtype=torch.float64) * (math.pi / count)
-        angle = k.unsqueeze(-1) * offsets
-        if self.at:
-            real = -2 * torch.sin(k / 2).unsqueeze(-1) * angle.sin()
-        else:
-            real = angle.cos()
-        return self.sign * real, real.new_zeros(count)
-
-    def _check_position(self, offsets: Tensor) -> None:
-        """Raises if the offsets are those of cells about another position."""
-        steps = offsets - offsets[0]
-        if float((steps - steps.round()).abs().max()) > 1e-9:
-            return  # Points of no uniform grid have no position in a cell.
-        position = float(-offsets[0] % 1)
-        distance = abs(position - self.at)
-        if min(distance, 1 - distance) < 1e-9:
-            return
-        remedy = (
-            f"give it at={position}"
-            if position in (0.0, 0.5)
-            else "it is defined at points and faces only"
-        )
-        raise ValueError(
-            f"A dissipation at {self.at} does not fit a stencil {position:.4g} dx from "
-            f"a point: {remedy}."
-        )
 
 
 @dataclass(frozen=True)
@@ -304,44 +240,23 @@ class Linear(SideCondition):
         )
 
 
-SIDE_CONDITIONS: Mapping[str, type[SideCondition]] = MappingProxyType(
-    {
-        condition.kind: condition
-        for condition in (Sign, Bounds, UpwindBias, Symmetry, Dissipation, Linear)
-    }
-)
-"""The side conditions by the names that configs and stores use."""
-
-
-def side_condition_from_spec(
-    spec: Any, extensions: Iterable[type] = ()
-) -> SideCondition:
-    """The condition that `spec` described.
-
-    Args:
-        spec: a mapping with a kind.
-        extensions: further classes of side conditions, whose `kind` takes
-            precedence over those of the package; other classes are ignored.
-
-    Raises:
-        ValueError: if the kind is unknown, or an entry is missing, unknown or out of
-            range.
-    """
-    condition: SideCondition = from_spec(
-        "side condition", SideCondition, SIDE_CONDITIONS, spec, extensions
-    )
-    return condition
-
-
 def _tuples(value: Any) -> Any:
-    return tuple(map(_tuples, value)) if isinstance(value, list | tuple) else value
+    """Tuples for lists and arrays, plain numbers for those of numpy or torch."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, list | tuple):
+        return tuple(map(_tuples, value))
+    number = as_number(value)
+    return value if number is None else number
 
 
-def _check_sign(sign: int) -> None:
-    if not is_integer(sign) or sign not in (-1, 1):
+def check_sign(sign: int) -> None:
+    """Raises unless `sign` is -1 or 1."""
+    if as_integer(sign) not in (-1, 1):
         raise ValueError(f"A sign, side or parity must be 1 or -1, not {sign!r}.")
 
 
-def _check_integer(name: str, value: int) -> None:
+def check_integer(name: str, value: int) -> None:
+    """Raises unless `value` is a whole number."""
     if not is_integer(value):
         raise ValueError(f"{name} must be a whole number, not {value!r}.")

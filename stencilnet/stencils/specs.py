@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, Field, fields
 from typing import Any
 
-from stencilnet.errors import nearest, unknown
+from stencilnet.errors import as_integer, as_number, nearest, plain, unknown
 
 
 def to_spec(value: Any) -> dict[str, Any]:
@@ -26,7 +26,7 @@ def from_spec(
     """The value that `to_spec` described.
 
     Args:
-        name: what the value is, for messages, such as "side condition".
+        name: of the kind of value, for messages, such as "side condition".
         base: its class; other classes in `extensions` are ignored.
         registry: classes by kind.
         spec: the mapping to read.
@@ -65,13 +65,26 @@ def from_spec(
 
 def is_integer(value: object) -> bool:
     """Whether a value is a whole number, which a bool is not."""
-    return isinstance(value, int) and not isinstance(value, bool)
+    return as_integer(value) is not None
 
 
 def is_finite(value: object) -> bool:
     """Whether a value is a finite real number, which a bool is not."""
-    is_real = isinstance(value, int | float) and not isinstance(value, bool)
-    return is_real and math.isfinite(value)  # type: ignore[arg-type]
+    number = as_number(value)
+    return number is not None and math.isfinite(number)
+
+
+def set_plain(value: Any, **types: type) -> None:
+    """Converts fields of a frozen dataclass value to plain types of Python.
+
+    Args:
+        value: in its `__post_init__`, after its fields were checked.
+        types: `int`, `float` or `bool` by the name of a field; None stays.
+    """
+    for name, kind in types.items():
+        entry = getattr(value, name)
+        if entry is not None:
+            object.__setattr__(value, name, kind(entry))
 
 
 def _by_kind(base: type, extensions: Iterable[type]) -> dict[str, type]:
@@ -91,4 +104,4 @@ def _plain(value: Any) -> Any:
     """Lists for tuples, and specs for values that have one."""
     if isinstance(value, list | tuple):
         return [_plain(entry) for entry in value]
-    return value.spec() if hasattr(value, "spec") else value
+    return value.spec() if hasattr(value, "spec") else plain(value)

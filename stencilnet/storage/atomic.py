@@ -1,4 +1,4 @@
-"""Stores and files that appear under their name only when they are complete."""
+"""Atomic writing: stores and files appear under their name when complete."""
 
 import contextlib
 import os
@@ -6,18 +6,22 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-# What tells the folders and files that this package writes.
+from stencilnet.storage.paths import local_path
+
+# Contents of folders, and suffixes of files, that this package writes.
 _MARKS = ("zarr.json", "comparison-*.zarr")
 _FILES = (".json", ".pdf", ".png")
 
 
-def refuse_existing(path: Path, *, overwrite: bool) -> None:
-    """Stops before work is done whose result would have no place.
+def refuse_existing(path: Path | str, *, overwrite: bool) -> None:
+    """Raises if a result cannot be written to `path`, before it is computed.
 
     Raises:
-        FileExistsError: if there is something at `path` and `overwrite` is false, or if
-            it is nothing that this package writes.
+        FileExistsError: if `path` exists and `overwrite` is false, or if it is not a
+            result of this package.
+        TypeError, ValueError: if `path` is not a local path, see `local_path`.
     """
+    path = local_path(path)
     if not path.exists():
         return
     if not overwrite:
@@ -26,10 +30,10 @@ def refuse_existing(path: Path, *, overwrite: bool) -> None:
             f"(in Python, overwrite=True)."
         )
     if path.is_dir():
-        kept = any(any(path.glob(mark)) for mark in _MARKS) or not any(path.iterdir())
+        own = any(any(path.glob(mark)) for mark in _MARKS) or not any(path.iterdir())
     else:
-        kept = path.suffix in _FILES
-    if not kept:
+        own = path.suffix in _FILES
+    if not own:
         raise FileExistsError(
             f"{path} is no result of stencilnet, so it is not replaced: choose another "
             f"place, or remove it yourself."
@@ -37,20 +41,21 @@ def refuse_existing(path: Path, *, overwrite: bool) -> None:
 
 
 @contextlib.contextmanager
-def new_store(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
-    """A temporary path beside `path` that takes its name once the block has ended.
+def new_store(path: Path | str, *, overwrite: bool = False) -> Iterator[Path]:
+    """A temporary path beside `path`, renamed to it at the end of the block.
 
-    If the block raises, what it wrote is removed; if the process is killed, it stays
-    under the temporary name, which ends in `.partial` and which nothing reads.
+    If the block raises, the temporary path is removed; if the process is killed, it
+    stays, with a name that ends in `.partial` and that nothing reads.
 
     Args:
         path: the final name of the file or folder.
-        overwrite: whether an older one is replaced. It is moved aside first and
-            removed last, so that one complete store exists at any moment.
+        overwrite: whether to replace an older one. It is moved aside first and removed
+            last, so that one complete store exists at any moment.
 
     Raises:
-        FileExistsError: as `refuse_existing`.
+        FileExistsError, TypeError, ValueError: as `refuse_existing`.
     """
+    path = local_path(path)
     refuse_existing(path, overwrite=overwrite)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
@@ -70,7 +75,7 @@ def new_store(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
 
 
 def remove(path: Path) -> None:
-    """Removes a file or a folder with all that is in it, if it is there."""
+    """Removes a file, or a folder with its content, if it exists."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:

@@ -1,10 +1,18 @@
 """Learned operators and checkpoints in zarr: named arrays beside a JSON spec.
 
-Nothing is pickled. An operator store is a zarr group of format 3 with one array per
-parameter under `arrays/`, bit for bit, one per recorded quantity of the training under
-`history/`, if it was certified an xarray dataset under `certificate/`, and the
-attributes `schema`, `spec` (JSON), `content_hash`, `versions`, `git_commit`, `created`,
-and what the writer adds, such as the config and the hash of the data.
+Nothing is pickled. An operator store is a zarr group of format 3, written as `datasets`
+describes:
+
+    arrays/         one array per parameter, bit for bit
+    history/        one array per recorded quantity of the training
+    certificate/    an xarray dataset, if the operator was certified
+    attributes      schema, spec (JSON), content_hash, versions, git_commit, created,
+                    and those of the writer, such as the config and the data's hash
+
+The dimensions of an array are named after its layer: a weight `network.0.weight` has
+`network.0.out` and `network.0.in`, its bias `network.0.out`. Histories run over
+`update`, or over `validation` if their name starts with that word. Any other axis has a
+name of its own, such as `layers.u.log_mu.axis_0`.
 """
 
 import json
@@ -17,10 +25,17 @@ import numpy as np
 import xarray as xr
 import zarr
 
+from stencilnet.errors import plain
 from stencilnet.storage.atomic import new_store
+from stencilnet.storage.datasets import (
+    COMPRESSOR,
+    consolidate,
+    read_dataset,
+    write_dataset,
+)
+from stencilnet.storage.paths import local_path
 from stencilnet.storage.provenance import (
     CIRCUMSTANCES,
-    COMPRESSOR,
     check_hash,
     check_schema,
     content_hash,
@@ -30,18 +45,19 @@ from stencilnet.storage.provenance import (
 )
 
 OPERATOR_SCHEMA = "stencilnet.operator/2"
+"""The schema of operator stores that this version writes and reads."""
 
 
 @dataclass(frozen=True)
 class StoredOperator:
-    """What an operator store holds.
+    """Content of an operator store.
 
     Attributes:
         spec: the operator without its weights, as plain values.
         arrays: weights and, in a checkpoint, the optimizer's state, by name.
         history: recorded quantities of the training, each with one entry per record.
         attributes: plain values, such as the config and the hash of the data.
-        certificate: what was measured of the operator, see `certificate.certify`.
+        certificate: measurements of the operator, see `certificate.certify`.
     """
 
     spec: Mapping[str, Any]
@@ -52,25 +68,29 @@ class StoredOperator:
 
 
 def write_operator(
-    stored: StoredOperator, path: Path, *, overwrite: bool = False
+    stored: StoredOperator, path: Path | str, *, overwrite: bool = False
 ) -> Path:
     """Writes an operator as a store that appears when complete.
 
     Raises:
         FileExistsError: if `path` exists and `overwrite` is false.
-        ValueError: if the spec or an attribute is no plain value.
+        TypeError: if `path` is not a path.
+        ValueError: if `path` is not local, or the spec or an attribute is not a plain
+            value.
     """
+    path = local_path(path)
     arrays = _flatten(stored)
     try:
-        spec = json.dumps(stored.spec)
-        attributes = _lasting(json.loads(json.dumps(dict(stored.attributes))))
+        spec = json.dumps(plain(stored.spec))
+        attributes = json.loads(json.dumps(plain(dict(stored.attributes))))
     except TypeError as error:
         raise ValueError(
             f"A spec and its attributes are plain values, but: {error}."
         ) from None
-    attributes["spec"] = spec
+    attributes = {**_lasting(attributes), "spec": spec}
     digest = _hash(arrays, attributes, stored.certificate)
-    with new_store(Path(path), overwrite=overwrite) as partial:
+    dimensions = _dimensions(arrays)
+    with new_store(path, overwrite=overwrite) as partial:
         group = zarr.open_group(partial, mode="w", zarr_format=3)
         for name, values in arrays.items():
             array = group.create_array(
@@ -79,19 +99,11 @@ def write_operator(
                 dtype=values.dtype,
                 chunks=tuple(max(size, 1) for size in values.shape),
                 compressors=COMPRESSOR,
+                dimension_names=dimensions[name],
             )
             array[...] = values
         if stored.certificate is not None:
-            stored.certificate.to_zarr(
-                partial,
-                group="certificate",
-                zarr_format=3,
-                consolidated=False,
-                encoding={
-                    str(name): {"compressors": (COMPRESSOR,)}
-                    for name in stored.certificate.variables
-                },
-            )
+            write_dataset(stored.certificate, partial, group="certificate")
         group.attrs.update(
             {
                 "schema": OPERATOR_SCHEMA,
@@ -100,21 +112,24 @@ def write_operator(
                 **provenance(),
             }
         )
-    return Path(path)
+        consolidate(partial)
+    return path
 
 
-def read_operator(path: Path) -> StoredOperator:
-    """Reads what `write_operator` wrote, after checking that it is all there.
+def read_operator(path: Path | str) -> StoredOperator:
+    """Reads what `write_operator` wrote, after a check of its content.
 
     Raises:
         FileNotFoundError: if there is nothing at `path`.
-        ValueError: if it is no operator store, has another schema, or is damaged.
+        TypeError: if `path` is not a path.
+        ValueError: if it is not local, or the store is not one of an operator, has
+            another schema, was changed after it was written, or is damaged.
     """
-    path = Path(path)
+    path = local_path(path)
     attributes = open_attributes(path)
     check_schema(path, attributes, OPERATOR_SCHEMA)
     try:
-        group = zarr.open_group(path, mode="r")
+        group = zarr.open_group(path, mode="r", use_consolidated=False)
         arrays = {
             f"{folder}/{name}": np.asarray(array[...])
             for folder, members in group.groups()
@@ -123,16 +138,13 @@ def read_operator(path: Path) -> StoredOperator:
         }
         certificate = None
         if "certificate" in group:
-            with xr.open_zarr(
-                path, group="certificate", consolidated=False, chunks=None
-            ) as opened:
-                certificate = opened.load()
+            certificate = read_dataset(path, group="certificate")
     except (KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
         raise ValueError(
             f"{path} is damaged or half-written and cannot be read: make it again."
         ) from error
-    found = _hash(arrays, _lasting(attributes), certificate)
-    check_hash(path, attributes.get("content_hash"), found)
+    actual = _hash(arrays, _lasting(attributes), certificate)
+    check_hash(path, attributes.get("content_hash"), actual)
     spec = json.loads(attributes.pop("spec"))
     return StoredOperator(
         spec=spec,
@@ -143,10 +155,36 @@ def read_operator(path: Path) -> StoredOperator:
     )
 
 
+def _dimensions(arrays: Mapping[str, np.ndarray]) -> dict[str, tuple[str, ...]]:
+    """Names of the axes of each array; axes of one name in a folder have one size."""
+    names: dict[str, tuple[str, ...]] = {}
+    sizes: dict[tuple[str, str], int] = {}
+    # Weights name the axes that they share with their biases.
+    for path in sorted(arrays, key=lambda path: not path.endswith(".weight")):
+        shape = arrays[path].shape
+        folder, _, name = path.partition("/")
+        layer, _, kind = name.rpartition(".")
+        wanted: tuple[str, ...] = ()
+        if folder == "history" and len(shape) == 1:
+            wanted = ("validation" if name.startswith("validation") else "update",)
+        elif kind == "weight" and len(shape) == 2:
+            wanted = (f"{layer}.out", f"{layer}.in")
+        elif kind == "bias" and len(shape) == 1:
+            wanted = (f"{layer}.out",)
+        fits = all(
+            sizes.setdefault((folder, axis), size) == size
+            for axis, size in zip(wanted, shape, strict=False)
+        )
+        if not wanted or not fits:
+            wanted = tuple(f"{name}.axis_{index}" for index in range(len(shape)))
+        names[path] = wanted
+    return names
+
+
 def _lasting(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """Attributes without those that every writing makes anew."""
-    made = ("schema", *CIRCUMSTANCES)
-    return {key: value for key, value in attributes.items() if key not in made}
+    """Attributes without those of the circumstances of writing."""
+    others = ("schema", *CIRCUMSTANCES)
+    return {key: value for key, value in attributes.items() if key not in others}
 
 
 def _hash(
@@ -154,7 +192,7 @@ def _hash(
     attributes: Mapping[str, Any],
     certificate: xr.Dataset | None,
 ) -> str:
-    """`content_hash` of all that an operator store holds."""
+    """`content_hash` of the content of an operator store."""
     if certificate is None:
         return content_hash(arrays, attributes)
     measured, meaning = contents(certificate)

@@ -1,9 +1,10 @@
-"""What a store says about where it comes from, and whether it is what was written."""
+"""Provenance and content hashes of stores."""
 
 import hashlib
 import importlib.metadata
 import json
 import math
+import os
 import subprocess
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -13,13 +14,12 @@ from typing import Any
 import numpy as np
 import xarray as xr
 import zarr
-from zarr.codecs import ZstdCodec
+
+from stencilnet.errors import plain
+from stencilnet.storage.paths import local_path
 
 CIRCUMSTANCES = ("versions", "git_commit", "created", "content_hash")
-"""Attributes that tell when and by what a store was written, not what it holds."""
-
-COMPRESSOR = ZstdCodec(level=3, checksum=True)
-"""Of every chunk; a bit that flips on disk is noticed."""
+"""Attributes on the circumstances of writing, which the content hash leaves out."""
 
 _CHUNK_BYTES = 8 * 2**20
 _LIBRARIES = ("stencilnet", "torch", "numpy", "xarray", "zarr")
@@ -41,11 +41,11 @@ def provenance() -> dict[str, str]:
 
 
 def contents(dataset: xr.Dataset) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What `content_hash` takes of a dataset.
+    """The arguments of `content_hash` for a dataset.
 
     Returns:
-        Its arrays, and its attributes with the dimensions and attributes of each
-        variable, which say what the numbers mean.
+        Its arrays, and its attributes together with the dimensions and attributes of
+        each variable, which carry the meaning of the numbers.
     """
     attributes = {
         key: value for key, value in dataset.attrs.items() if key not in CIRCUMSTANCES
@@ -54,20 +54,21 @@ def contents(dataset: xr.Dataset) -> tuple[dict[str, Any], dict[str, Any]]:
         str(name): [list(map(str, variable.dims)), variable.attrs]
         for name, variable in dataset.variables.items()
     }
-    return {str(name): of for name, of in dataset.variables.items()}, attributes
+    arrays = {str(name): variable for name, variable in dataset.variables.items()}
+    return arrays, attributes
 
 
 def content_hash(arrays: Mapping[str, Any], attributes: Mapping[str, Any]) -> str:
     """SHA-256 of named arrays, with dtypes and shapes, and of attributes.
 
-    Arrays are read in blocks along their first axis, so that variables of a store that
-    is larger than memory can be given.
+    Arrays are read in blocks along their first axis, so a store may be larger than
+    memory.
     """
     digest = hashlib.sha256()
     for name in sorted(arrays):
         values = arrays[name]
-        if values.dtype.kind in "OT":
-            # Texts of variable length are pointers in memory.
+        if values.dtype.kind in "OTUS":
+            # Texts are pointers in memory, or padded to a width of no meaning.
             values = np.array(np.asarray(values).tolist(), dtype=np.str_)
         if not values.shape:
             values = np.ascontiguousarray(values)
@@ -76,72 +77,79 @@ def content_hash(arrays: Mapping[str, Any], attributes: Mapping[str, Any]) -> st
         for start in range(0, len(values), rows):
             block = np.ascontiguousarray(values[start : start + rows])
             digest.update(block.tobytes())
-    plain = json.dumps(dict(attributes), sort_keys=True, default=_plain)
-    digest.update(plain.encode())
+    text = json.dumps(plain(dict(attributes)), sort_keys=True)
+    digest.update(text.encode())
     return digest.hexdigest()
 
 
 def samples_in_chunk(values: Any) -> int:
-    """How many entries of the first axis make a chunk of 8 MiB, at least one."""
+    """Number of entries of the first axis in a chunk of 8 MiB, at least one."""
     row = math.prod(values.shape[1:]) * values.dtype.itemsize
     return max(1, min(_CHUNK_BYTES // max(row, 1), values.shape[0]))
 
 
-def _plain(value: Any) -> Any:
-    """A number of numpy's as one of Python's, which is what a store gives back."""
-    return value.item()
-
-
-def open_attributes(path: Path) -> dict[str, Any]:
+def open_attributes(path: str | os.PathLike[str]) -> dict[str, Any]:
     """The attributes of any zarr group.
 
     Raises:
         FileNotFoundError: if there is nothing at `path`.
-        ValueError: if what is there is no zarr group.
+        TypeError, ValueError: if `path` is not a local path, or no zarr group.
     """
+    path = local_path(path)
     if not path.exists():
         raise FileNotFoundError(f"There is no store at {path}: make it first.")
     try:
-        return dict(zarr.open_group(path, mode="r").attrs)
+        return dict(zarr.open_group(path, mode="r", use_consolidated=False).attrs)
     except Exception as error:
         raise ValueError(
             f"{path} is not a readable zarr store: give a store that stencilnet wrote."
         ) from error
 
 
-def schema_of(path: Path) -> str:
-    """The schema that a store says it has, empty if it says nothing.
+def schema_of(path: str | os.PathLike[str]) -> str:
+    """The schema in the attributes of a store, empty if there is none.
 
     Raises:
-        FileNotFoundError, ValueError: as `open_attributes`.
+        FileNotFoundError, TypeError, ValueError: as `open_attributes`.
     """
     return str(open_attributes(path).get("schema", ""))
 
 
 def check_schema(path: Path, attributes: Mapping[str, Any], schema: str) -> None:
-    """Refuses attributes of a store that is not of `schema`.
+    """Raises unless a store has the schema `schema`.
 
     Raises:
-        ValueError: naming the schema found.
+        ValueError: with the schema that the store has.
     """
-    found = attributes.get("schema")
-    if found != schema:
+    actual = attributes.get("schema")
+    if actual != schema:
         raise ValueError(
-            f"{path} has the schema {found!r} instead of {schema!r}: give a store of "
+            f"{path} has the schema {actual!r} instead of {schema!r}: give a store of "
             f"that kind, or generate and train it again with this version."
         )
 
 
-def check_hash(path: Path, expected: Any, found: str, *, detail: str = "") -> None:
-    """Refuses content that is not what was written.
+def check_hash(
+    path: Path, expected: Any, actual: str, *, detail: str = "", remedy: str = ""
+) -> None:
+    """Raises unless the content of a store is that which was written.
+
+    Args:
+        path: of the store.
+        expected: the hash in its attributes.
+        actual: the hash of its content.
+        detail: more on the content, for the message.
+        remedy: a way to accept the content, for the message.
 
     Raises:
         ValueError: if the hashes differ.
     """
-    if expected != found:
+    if expected != actual:
         raise ValueError(
-            f"{path} is damaged or half-written, its content does not match its "
-            f"checksum{', and ' + detail if detail else ''}: make it again."
+            f"{path} was changed after it was written, or is damaged or half-written: "
+            f"its content does not match its checksum"
+            f"{', and ' + detail if detail else ''}. Make it again"
+            f"{', or ' + remedy if remedy else ''}."
         )
 
 

@@ -1,22 +1,25 @@
 """Trajectories in zarr, through xarray.
 
-A trajectory store is one xarray dataset in zarr format 3, without consolidated
-metadata, every chunk compressed with a checksum:
+A trajectory store is one xarray dataset, written as `datasets` describes:
 
-    u                   (sample, time, x)  solution; attribute `averages` tells cell
-                                           averages (1) from point values (0)
-    u_noisy, u_denoised (sample, time, x)  if the stage `denoise` added them
+    u                   (sample, time, x)  solution; its attribute `averages` is 1 for
+                                           cell averages, 0 for point values
+    u_noisy, u_denoised (sample, time, x)  added by the stage `denoise`
     forcing_amplitude, forcing_frequency, forcing_wavenumber, forcing_phase
-                        (sample, mode)     forcing on the clock of `time`; without it
-                                           there is none
+                        (sample, mode)     forcing `f(t)`; absent if there is none
     time, x             coordinates; `x` has the attribute `period`
 
-    attributes          schema, content_hash, versions, git_commit, created, and what
-                        the writer adds: config (JSON), viscosity, seed, ...
+    attributes          schema, content_hash, versions, git_commit, created, and those
+                        of the writer: config (JSON), equation (JSON), seed, ...
+
+The clock of the forcing is the coordinate `time`: the state at `time = 3` is under the
+force `f(3)`, whatever the first time of the store. A part of a store, such as its times
+from 3 on, therefore has the same forcing parameters.
 """
 
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +30,18 @@ import zarr
 from jaxtyping import Float
 from torch import Tensor
 
+from stencilnet.errors import plain
 from stencilnet.forcing import RandomForcing
 from stencilnet.grid import Grid
 from stencilnet.storage.atomic import new_store
-from stencilnet.storage.provenance import (
+from stencilnet.storage.datasets import (
     COMPRESSOR,
+    consolidate,
+    decode_labels,
+    encode_labels,
+)
+from stencilnet.storage.paths import local_path
+from stencilnet.storage.provenance import (
     check_hash,
     check_schema,
     content_hash,
@@ -52,14 +62,14 @@ def trajectories(
     forcing: RandomForcing,
     *,
     averages: bool,
-    attributes: Mapping[str, str | float | int] | None = None,
+    attributes: Mapping[str, Any] | None = None,
 ) -> xr.Dataset:
     """A dataset in the schema of a trajectory store.
 
     Args:
         u: solution.
-        times: when; the clock of `forcing`.
-        grid: where; one axis.
+        times: of the states, on the clock of `forcing`.
+        grid: of the solution; one axis.
         forcing: one row per sample.
         averages: whether `u` holds cell averages.
         attributes: further attributes of the dataset, plain values.
@@ -73,6 +83,11 @@ def trajectories(
             f"The solution has the shape {tuple(u.shape)}, but forcing, times and grid "
             f"make {expected}: give one forcing row per sample."
         )
+    if len(grid.shape) != 1:
+        raise ValueError(
+            f"Trajectories live on a grid of one axis, not of {len(grid.shape)}: give "
+            f"Grid.line(points, length)."
+        )
     variables: dict[str, Any] = {
         "u": (("sample", "time", "x"), u.detach().cpu().numpy()),
         **{
@@ -85,8 +100,8 @@ def trajectories(
     }
     dataset = xr.Dataset(
         variables,
-        coords={"time": times.cpu().numpy(), "x": grid.points().numpy()},
-        attrs={"schema": SCHEMA, **(attributes or {})},
+        coords={"time": times.detach().cpu().numpy(), "x": grid.points().numpy()},
+        attrs={"schema": SCHEMA, **plain(dict(attributes or {}))},
     )
     dataset["u"].attrs.update(
         long_name="solution", units="length/time", averages=int(averages)
@@ -98,48 +113,62 @@ def trajectories(
     return dataset
 
 
+def equidistant_times(intervals: int, interval: float) -> Float[Tensor, " time"]:
+    """The times `0, interval, ..., intervals * interval`, in float64.
+
+    Each is the float64 nearest to the decimal number, so that `.sel(time=0.3)` finds
+    the third of the times with the interval 0.1, which `3 * 0.1` misses.
+    """
+    exact = Decimal(repr(float(interval)))
+    times = [float(index * exact) for index in range(intervals + 1)]
+    return torch.tensor(times, dtype=torch.float64)
+
+
 def write_trajectories(
-    dataset: xr.Dataset, path: Path, *, overwrite: bool = False
+    dataset: xr.Dataset, path: Path | str, *, overwrite: bool = False
 ) -> Path:
     """Writes a dataset of `trajectories` as a store that appears when complete.
 
     Raises:
         FileExistsError: if `path` exists and `overwrite` is false.
+        TypeError, ValueError: if `path` is not a local path.
     """
     return write_in_blocks([dataset], path, overwrite=overwrite)
 
 
 def write_in_blocks(
-    blocks: Iterable[xr.Dataset], path: Path, *, overwrite: bool = False
+    blocks: Iterable[xr.Dataset], path: Path | str, *, overwrite: bool = False
 ) -> Path:
     """Writes datasets of some samples each as one store that appears when complete.
 
     Only one block is in memory at a time. All but the last hold as many samples as the
-    chunks of the store, or a multiple; what does not run over samples is taken from the
-    first.
+    chunks of the store, or a multiple; variables that do not run over samples come from
+    the first.
 
     Raises:
         FileExistsError: if `path` exists and `overwrite` is false.
+        TypeError, ValueError: if `path` is not a local path, or a later block has
+            labels that run over samples.
     """
-    with new_store(Path(path), overwrite=overwrite) as partial:
+    path = local_path(path)
+    with new_store(path, overwrite=overwrite) as partial:
         for number, block in enumerate(blocks):
-            of_samples = [
+            by_sample = [
                 str(name)
                 for name, variable in block.variables.items()
                 if variable.dims[:1] == ("sample",)
             ]
             if number:
-                block[of_samples].to_zarr(
-                    partial, append_dim="sample", consolidated=False
-                )
+                _append(block[by_sample], partial)
                 continue
+            block = encode_labels(block.drop_encoding())
             encoding: dict[str, Any] = {
                 str(name): {"compressors": (COMPRESSOR,)} for name in block.variables
             }
-            for name in of_samples:
+            for name in by_sample:
                 samples = samples_in_chunk(block[name])
                 encoding[name]["chunks"] = (samples, *block[name].shape[1:])
-            block.drop_encoding().to_zarr(
+            block.to_zarr(
                 partial,
                 mode="w",
                 zarr_format=3,
@@ -150,19 +179,32 @@ def write_in_blocks(
             digest = content_hash(*contents(written))
         group = zarr.open_group(partial, mode="r+")
         group.attrs.update({**provenance(), "content_hash": digest})
-    return Path(path)
+        consolidate(partial)
+    return path
+
+
+def _append(block: xr.Dataset, partial: Path) -> None:
+    """Writes a further block of samples into a store that is being made."""
+    for name, variable in block.variables.items():
+        if variable.dtype.kind in "OTUS":
+            raise ValueError(
+                f"The labels {name!r} run over samples, which blocks cannot be written "
+                f"with: write all samples at once, or drop them."
+            )
+    block.to_zarr(partial, append_dim="sample", consolidated=False)
 
 
 @contextlib.contextmanager
-def open_trajectories(path: Path) -> Iterator[xr.Dataset]:
+def open_trajectories(path: Path | str) -> Iterator[xr.Dataset]:
     """A trajectory store whose values are read when they are used.
 
     Raises:
         FileNotFoundError: if there is nothing at `path`.
-        ValueError: if it is no trajectory store, has another schema, or is half-written
-            or damaged.
+        TypeError, ValueError: if `path` is not a local path, or if the store is not one
+            of trajectories, has another schema, was changed after it was written, or is
+            damaged or half-written.
     """
-    path = Path(path)
+    path = local_path(path)
     attributes = open_attributes(path)
     check_schema(path, attributes, SCHEMA)
     try:
@@ -173,34 +215,37 @@ def open_trajectories(path: Path) -> Iterator[xr.Dataset]:
         raise _damaged(path) from error
     with opened:
         try:
-            found = content_hash(*contents(opened))
+            actual = content_hash(*contents(opened))
         except (KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
             raise _damaged(path) from error
-        detail = ""
-        if found != attributes.get("content_hash") and "u" in opened:
+        expected, detail = attributes.get("content_hash"), ""
+        if actual != expected and "u" in opened:
             detail = _not_finite(opened["u"])
-        check_hash(path, attributes.get("content_hash"), found, detail=detail)
+        remedy = (
+            "if the change is meant, open it with xarray.open_zarr and write it anew "
+            "with write_trajectories"
+        )
+        check_hash(path, expected, actual, detail=detail, remedy=remedy)
         yield opened
 
 
-def read_trajectories(path: Path, *, finite: bool = True) -> xr.Dataset:
-    """Reads a trajectory store whole, after checking that it is one.
+def read_trajectories(path: Path | str, *, finite: bool = True) -> xr.Dataset:
+    """Reads a trajectory store whole, after a check of its content.
 
     Args:
         path: of the store.
         finite: whether to refuse NaN and infinities in `u`.
 
     Raises:
-        FileNotFoundError: if there is nothing at `path`.
-        ValueError: if it is no trajectory store, has another schema, is half-written
-            or damaged, or holds a value that is not finite.
+        FileNotFoundError, TypeError, ValueError: as `open_trajectories`, or if a value
+            is not finite.
     """
     with open_trajectories(path) as opened:
-        dataset = opened.load()
-    spoiled = _not_finite(dataset["u"]) if "u" in dataset else ""
-    if finite and spoiled:
+        dataset = decode_labels(opened.load())
+    words = _not_finite(dataset["u"]) if "u" in dataset else ""
+    if finite and words:
         raise ValueError(
-            f"In {path}, {spoiled}: remove these samples or make the store again."
+            f"In {path}, {words}: remove these samples or make the store again."
         )
     return dataset
 
@@ -212,12 +257,16 @@ def _damaged(path: Path) -> ValueError:
 
 
 def forcing_of(dataset: xr.Dataset) -> RandomForcing:
-    """The forcing under which the trajectories ran, in the dtype it was stored in."""
+    """The forcing of the trajectories on the clock `time`, in its stored dtype."""
     if not any(f"forcing_{name}" in dataset for name in _FORCING):
         return RandomForcing.none(dataset.sizes["sample"])
-    return RandomForcing(
-        *(torch.tensor(dataset[f"forcing_{name}"].values) for name in _FORCING)
-    )
+    return RandomForcing(*(tensor_of(dataset[f"forcing_{name}"]) for name in _FORCING))
+
+
+def tensor_of(variable: xr.DataArray, dtype: torch.dtype | None = None) -> Tensor:
+    """The values of a variable as a tensor, which shares no memory with them."""
+    # Reversed views have strides that torch does not take.
+    return torch.tensor(np.ascontiguousarray(variable.values), dtype=dtype)
 
 
 def grid_of(dataset: xr.Dataset) -> Grid:
@@ -226,7 +275,7 @@ def grid_of(dataset: xr.Dataset) -> Grid:
 
 
 def _not_finite(u: xr.DataArray) -> str:
-    """Words on the values that are NaN or infinite; none if there are none."""
+    """A clause on the values that are NaN or infinite; empty if all are finite."""
     bad = np.argwhere(~np.isfinite(u.values))
     if not len(bad):
         return ""

@@ -1,1 +1,60 @@
-"""The stages of a study."""
+"""The stages of a study, as functions, and what studies are made of."""
+
+from stencilnet.study.certificate import certify
+from stencilnet.study.comparison import compare, compare_study
+from stencilnet.study.config import Config, load_config
+from stencilnet.study.demonstration import DemoResult, demo
+from stencilnet.study.denoising import denoise
+from stencilnet.study.extensions import imported
+from stencilnet.study.figures import save_training_figures, training_figure_paths
+from stencilnet.study.filters import compare_denoisers
+from stencilnet.study.generation import generate, read_split, store_path
+from stencilnet.study.initial import INITIAL_STATES, InitialState
+from stencilnet.study.metrics import METRICS, Metric, mean_drift, relative_l2
+from stencilnet.study.operators import load_operator, save_operator
+from stencilnet.study.outline import check_study, outline
+from stencilnet.study.problem import equation_of, forcing_of, problem_of, states_of
+from stencilnet.study.reference import InitialValueProblem, onto, reference_solution
+from stencilnet.study.script import Script
+from stencilnet.study.simulation import simulate
+from stencilnet.study.training import train
+from stencilnet.study.verification import verify
+
+__all__ = [
+    "INITIAL_STATES",
+    "METRICS",
+    "Config",
+    "DemoResult",
+    "InitialState",
+    "InitialValueProblem",
+    "Metric",
+    "Script",
+    "certify",
+    "check_study",
+    "compare",
+    "compare_denoisers",
+    "compare_study",
+    "demo",
+    "denoise",
+    "equation_of",
+    "forcing_of",
+    "generate",
+    "imported",
+    "load_config",
+    "load_operator",
+    "mean_drift",
+    "onto",
+    "outline",
+    "problem_of",
+    "read_split",
+    "reference_solution",
+    "relative_l2",
+    "save_operator",
+    "save_training_figures",
+    "simulate",
+    "states_of",
+    "store_path",
+    "train",
+    "training_figure_paths",
+    "verify",
+]

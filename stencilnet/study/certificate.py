@@ -1,34 +1,50 @@
-"""What can be measured of a learned operator, beside how well it fits its data."""
+"""Certificate of a method: order, stability, symbols, conservation, error."""
 
+import copy
 import json
-import math
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
 import xarray as xr
-from jaxtyping import Complex, Float
-from torch import Tensor, nn
+from jaxtyping import Float
+from torch import Tensor
 
-from stencilnet.discretizations import LearnedStencil, Perceptron, patches
-from stencilnet.grid import Grid
-from stencilnet.solver import SSPRK3, Integrator, rollout, substeps_within
-from stencilnet.stencils import Derivative, stencil_offsets
-from stencilnet.storage import forcing_of, grid_of
-from stencilnet.study.metrics import mean_drift, relative_l2
+from stencilnet.discretizations import (
+    Discretization,
+    LearnedStencil,
+    StencilMethod,
+    frozen_stencils,
+    lipschitz_bound,
+    local_lipschitz,
+    refine,
+)
+from stencilnet.errors import as_integer, as_number
+from stencilnet.solver import (
+    SSPRK3,
+    Integrator,
+    RungeKutta,
+    SemilinearIntegrator,
+    rollout,
+    substeps_within,
+)
+from stencilnet.storage import forcing_of, grid_of, tensor_of
+from stencilnet.study.metrics import longest_interval, mean_drift, relative_l2
 
 SCHEMA = "stencilnet.certificate/1"
 QUANTILES = (0.0, 0.05, 0.5, 0.95, 1.0)
 
 # Relative error below which a wave counts as resolved.
 _RESOLVED = 0.01
-# Largest slope of SiLU, the activation of the networks.
-_SILU_SLOPE = 1.09984
-_SMOOTH_MODES = 3
+# States about which a method is linearized.
+_LINEARIZED = 32
+# Waves of which modified wavenumbers are stored.
+_WAVES = 32
 
 
 def certify(
-    operator: LearnedStencil,
+    method: Discretization,
     data: xr.Dataset,
     *,
     integrator: Integrator = SSPRK3,
@@ -37,21 +53,10 @@ def certify(
     states: int = 256,
     refinements: int = 5,
 ) -> xr.Dataset:
-    """Measures, in float64, what a learned operator holds to on given data.
-
-    A symbol is that of a single stencil with its coefficients frozen. A derivative of
-    order `d` at faces enters `u_t` through a divergence, so that its stencil acts as
-    one for the derivative of order `D = d + 1` with the symbol
-
-        S(k) = 2 i sin(k dx / 2) sum_j c_j exp(i s_j k dx),
-
-    and one at points as `D = d` without the factor. The modified wavenumber is
-    `(k* dx)**D = S(k) / i**D`; its exact value is `(k dx)**D`. Its real part tells
-    dispersion where `D` is odd and diffusion where it is even, its imaginary part the
-    other of the two.
+    """Measures, in float64, what a method holds to on given data.
 
     Args:
-        operator: on the grid of the data.
+        method: learned or classical, on the grid of the data.
         data: trajectories, as `read_trajectories` gives them.
         integrator: of the rollouts, and of the stability limits.
         step: of the rollouts; half the stable one by default.
@@ -60,122 +65,100 @@ def certify(
         refinements: how often the grid is halved to observe the order.
 
     Returns:
-        A dataset over `derivative` (those that the equation requires):
+        A dataset. For every method:
 
-        - `observed_order`, `observed_order_u_t`: between the two finest grids on which
-          smooth fields leave an error above rounding, NaN if there are none;
-          `refinement_error`, `refinement_error_u_t` (..., spacing): the largest errors,
-          relative to the largest value;
-        - `moment_residual`: largest over all stencils, dimensionless;
-        - `modified_wavenumber` (derivative, part, quantile, k_dx): quantiles over all
-          stencils of `(k* dx)**D`, `modified_order`: `D`;
-        - `resolved_k_dx`: up to which `k dx` the median is within 1 % of exact;
-        - `reversed_share`: of stencils for which the real part of `(k* dx)**D` is below
-          zero for some `k`: a wave that runs, or diffuses, the wrong way;
-        - `lipschitz`: largest spectral norm of the coefficients' derivative by the
-          values that the network reads, in units of the scale of the solution, over
-          the states; `lipschitz_bound`: a bound for any states;
         - `mean_drift`, `relative_l2`, `blow_up` (sample): of rollouts over the data, as
-          in `comparison.compare`;
-        - `step`, `stable_step` about constant states, and about those of the data
-          `stable_step_of_data`, `growth_rate` (largest real part of an eigenvalue) and
-          `eigenvalue_real`, `eigenvalue_imaginary` (state, mode);
-        - `amplification` (z_imaginary, z_real): `|R(z)|` of the integrator.
+          in `comparison.compare`, with the `step`;
+        - `stable_step` about constant states, and about those of the data
+          `stable_step_of_data`: a step has to stay below both; `growth_rate` (largest
+          real part of an eigenvalue about the data) and `eigenvalue_real`,
+          `eigenvalue_imaginary` (state, mode). An integrator that treats the linear
+          part apart has no limit about the data, where its step does not act on each
+          eigenvalue by itself;
+        - `amplification` (z_imaginary, z_real): `|R(z)|` of a Runge-Kutta method.
+
+        For every method but those of elements, whose solution is more accurate than
+        their right-hand side:
+
+        - `observed_order_u_t`: between the two finest grids on which smooth fields
+          leave an error above rounding, NaN if there are none; `refinement_error_u_t`
+          (spacing): the largest error of the right-hand side, relative to its largest
+          value.
+
+        For a method with stencils, over `derivative` (those that its form requires):
+
+        - `observed_order` and `refinement_error` (..., spacing), as above;
+        - `modified_wavenumber` (derivative, part, quantile, k_dx): quantiles over the
+          stencils about the data of `(k* dx)**D`, and `modified_order`: `D`, see
+          `FrozenStencils`;
+        - `resolved_k_dx`: the shortest wave of the grid up to which the median is
+          within 1 % of exact, 0 if the longest is not;
+        - `reversed_share`: of stencils for which the real part of `(k* dx)**D` is below
+          zero for some `k`: a wave that runs, or diffuses, the wrong way.
+
+        For a learned one:
+
+        - `moment_residual` (derivative): largest over all stencils, dimensionless;
+        - `lipschitz` (derivative): largest spectral norm of the coefficients'
+          derivative by the values that the network reads, in units of the scale of the
+          solution, over the states; `lipschitz_bound`: a bound for any states.
 
     Raises:
         ValueError: if the data live on another grid, or hold point values where the
-            operator holds averages, or the reverse; if a number is not positive, or a
-            weight of the operator not finite.
+            method holds averages, or the reverse; if a number is not positive, or a
+            weight of the method not finite.
     """
-    grid, form = grid_of(data), operator.form
-    if grid != operator.grid:
-        raise ValueError(
-            f"The operator lives on {operator.grid.shape[-1]} points over "
-            f"{operator.grid.extent[-1]:g}, the data on {grid.shape[-1]} over "
-            f"{grid.extent[-1]:g}: give data on its grid."
-        )
-    if bool(data["u"].attrs["averages"]) != operator.averages:
-        held = "cell averages" if operator.averages else "point values"
-        raise ValueError(
-            f"The operator holds {held}, but the data do not: give the other kind."
-        )
-    if min(trajectories, states, refinements) < 1 or not (step is None or step > 0):
+    _check(method, data)
+    counts = [as_integer(count) or 0 for count in (trajectories, states, refinements)]
+    if min(counts) < 1 or not (step is None or (as_number(step) or 0) > 0):
         raise ValueError(
             f"A certificate takes at least 1 trajectory, state and refinement and a "
             f"positive step, not {trajectories}, {states}, {refinements} and {step}."
         )
-    if not all(torch.isfinite(weights).all() for weights in operator.parameters()):
-        raise ValueError("An operator with NaN or infinite weights has no certificate.")
-    operator = operator.on(operator.grid).double()
-    # A copy: xarray hands out arrays that cannot be written to.
-    everything = torch.tensor(data["u"].values, dtype=torch.float64)
-    u = everything[:trajectories]
-    fields = _spread(everything.flatten(end_dim=1), states)
-    stable = operator.stable_step(fields, integrator)
-    times = torch.tensor(data["time"].values)
-    interval = float(times.diff().max())
-    substeps = substeps_within(interval, stable / 2 if step is None else step)
-    forcing = forcing_of(data).select(slice(len(u))).to(dtype=torch.float64)
-    with torch.no_grad():
-        followed = rollout(
-            operator,
-            u[:, 0],
-            times,
-            forcing.on(grid, averages=operator.averages),
-            integrator=integrator,
-            steps=substeps,
+    # A copy: what a caller passes in is never changed.
+    method = copy.deepcopy(method).double()
+    u = tensor_of(data["u"], torch.float64)
+    fields = _spread(u.flatten(end_dim=1), states)
+    stability = _stability(method, fields, integrator)
+    limit = float(stability["stable_step"]) / 2
+    parts = [
+        stability,
+        _rollouts(method, data, u[:trajectories], integrator, step or limit),
+    ]
+    if method.element == 1:
+        # Data at rest have no size of their own.
+        size = float(fields.std()) or 1.0
+        parts.append(_refinement(method, size, refinements))
+    if isinstance(method, StencilMethod):
+        parts.append(_symbols(method, fields))
+    if isinstance(method, LearnedStencil):
+        parts.append(_network(method, fields))
+    return xr.merge(parts, join="exact").assign_attrs(
+        schema=SCHEMA,
+        spec=json.dumps(method.spec()),
+        states=len(fields),
+        data_hash=data.attrs.get("content_hash", ""),
+        points=method.grid.shape[-1],
+        period=method.grid.extent[-1],
+    )
+
+
+def _check(method: Discretization, data: xr.Dataset) -> None:
+    """Raises if the data do not fit the method, or its weights are not finite."""
+    grid = grid_of(data)
+    if grid != method.grid:
+        raise ValueError(
+            f"The method lives on {method.grid.shape[-1]} points over "
+            f"{method.grid.extent[-1]:g}, the data on {grid.shape[-1]} over "
+            f"{grid.extent[-1]:g}: give data on its grid."
         )
-    per_derivative = {
-        "moment_residual": operator.moment_residuals(fields),
-        "lipschitz": _lipschitz(operator, fields),
-        "modified_order": {
-            name: derivative.order + int(derivative.at == 0.5)
-            for name, derivative in form.requires.items()
-        },
-    }
-    eigenvalues = torch.linalg.eigvals(operator.jacobian(_spread(fields, 32)))
-    finite = torch.isfinite(followed).all(-1).all(-1)
-    single = {
-        "lipschitz_bound": _lipschitz_bound(operator),
-        "step": interval / substeps,
-        "stable_step": stable,
-        "stable_step_of_data": integrator.stable_step(eigenvalues),
-        "growth_rate": float(eigenvalues.real.max()),
-    }
-    measured = xr.Dataset(
-        {
-            **{name: ((), value) for name, value in single.items()},
-            **{
-                name: ("derivative", list(values.values()))
-                for name, values in per_derivative.items()
-            },
-            "mean_drift": ("sample", mean_drift(followed, times, forcing).numpy()),
-            "relative_l2": ("sample", relative_l2(followed, u).numpy()),
-            "blow_up": ("sample", (~finite).numpy()),
-            "eigenvalue_real": (("state", "mode"), eigenvalues.real.numpy()),
-            "eigenvalue_imaginary": (("state", "mode"), eigenvalues.imag.numpy()),
-        },
-        coords={
-            "derivative": np.array(list(form.requires), dtype=np.dtypes.StringDType())
-        },
-        attrs={
-            "schema": SCHEMA,
-            "spec": json.dumps(operator.spec()),
-            "states": len(fields),
-            "data_hash": data.attrs.get("content_hash", ""),
-            "points": grid.shape[-1],
-            "period": grid.extent[-1],
-        },
-    )
-    return xr.merge(
-        [
-            measured,
-            _refinement(operator, float(fields.std()), refinements),
-            _symbols(operator, fields),
-            _stability_region(integrator),
-        ],
-        combine_attrs="override",
-    )
+    if bool(data["u"].attrs["averages"]) != method.averages:
+        kind = "cell averages" if method.averages else "point values"
+        raise ValueError(
+            f"The method holds {kind}, but the data do not: give the other kind."
+        )
+    if not all(torch.isfinite(weights).all() for weights in method.parameters()):
+        raise ValueError("A method with NaN or infinite weights has no certificate.")
 
 
 def _spread(fields: Tensor, count: int) -> Tensor:
@@ -184,160 +167,146 @@ def _spread(fields: Tensor, count: int) -> Tensor:
     return fields[rows.round().long()]
 
 
-def _refinement(operator: LearnedStencil, size: float, refinements: int) -> xr.Dataset:
-    """Errors on smooth fields of standard deviation `size` as the grid is refined."""
-    grid, form = operator.grid, operator.form
-    generator = torch.Generator().manual_seed(0)
-    modes = max(1, min(_SMOOTH_MODES, (grid.shape[-1] - 1) // 2))
-    draw = torch.randn(4, modes, 2, generator=generator, dtype=torch.float64)
-    waves = torch.view_as_complex(draw)
-    waves = waves * (size * math.sqrt(2) / waves.abs().square().sum(-1, True).sqrt())
-    errors: dict[str, list[float]] = {name: [] for name in (*form.requires, "u_t")}
-    powers = {name: of.order for name, of in form.requires.items()}
-    powers["u_t"] = max(of.order + int(of.at == 0.5) for of in form.requires.values())
-    sizes = [grid.shape[-1] * 2**level for level in range(refinements + 1)]
-    for points in sizes:
-        fine = Grid((points,), grid.extent)
-        averages = operator.averages
-        u = _evaluate(waves, fine, Derivative(0), averages=averages)
-        exact = {
-            name: _evaluate(waves, fine, derivative)
-            for name, derivative in form.requires.items()
-        }
-        method = operator.on(fine)
-        with torch.no_grad():
-            found = method.derivatives(u)
-            found["u_t"] = method.form.time_derivative(u, found, fine)
-            exact["u_t"] = method.form.time_derivative(u, exact, fine)
-        for name, values in exact.items():
-            error = (found[name] - values).abs().max() / values.abs().max()
-            errors[name].append(float(error))
-    orders = {
-        name: _order(of, [5e-14 * points ** powers[name] for points in sizes])
-        for name, of in errors.items()
-    }
-    names = list(form.requires)
-    return xr.Dataset(
-        {
-            "observed_order": ("derivative", [orders[name] for name in names]),
-            "observed_order_u_t": ((), orders["u_t"]),
-            "refinement_error": (
-                ("derivative", "spacing"),
-                [errors[name] for name in names],
-            ),
-            "refinement_error_u_t": ("spacing", errors["u_t"]),
-        },
-        coords={"spacing": [grid.extent[-1] / points for points in sizes]},
-    )
-
-
-def _evaluate(
-    waves: Complex[Tensor, "field mode"],
-    grid: Grid,
-    derivative: Derivative,
-    *,
-    averages: bool = False,
-) -> Float[Tensor, "field x"]:
-    """A derivative of `Re sum_m w_m exp(i k_m x)`, `k_m` the lowest wavenumbers."""
-    k = grid.wavenumbers()[1 : waves.shape[-1] + 1]
-    x = grid.points() + derivative.at * grid.spacing[-1]
-    factors = waves * (1j * k) ** derivative.order
-    if averages:
-        factors = factors * torch.sinc(k * grid.spacing[-1] / (2 * math.pi))
-    return (factors @ torch.exp(1j * k.unsqueeze(-1) * x)).real
-
-
-def _order(errors: list[float], floors: list[float]) -> float:
-    """Slope between the two finest neighbours with errors above rounding."""
-    useful = [error > floor for error, floor in zip(errors, floors, strict=True)]
-    for level in reversed(range(1, len(errors))):
-        if useful[level - 1] and useful[level]:
-            return math.log2(errors[level - 1] / errors[level])
-    return math.nan
-
-
-def _symbols(
-    operator: LearnedStencil, fields: Float[Tensor, "state x"], *, count: int = 32
+def _stability(
+    method: Discretization, fields: Float[Tensor, "state x"], integrator: Integrator
 ) -> xr.Dataset:
-    """Modified wavenumbers of all stencils that the fields bring about."""
-    k_dx = torch.arange(1, count + 1, dtype=torch.float64) * (math.pi / count)
-    quantiles, resolved, turned = [], [], []
+    """Eigenvalues, stable steps, and the integrator's region of stability."""
+    eigenvalues = torch.linalg.eigvals(method.jacobian(_spread(fields, _LINEARIZED)))
+    stability = xr.Dataset(
+        {
+            "stable_step": method.stable_step(fields, integrator),
+            "growth_rate": float(eigenvalues.real.max()),
+            "eigenvalue_real": (("state", "mode"), eigenvalues.real.numpy()),
+            "eigenvalue_imaginary": (("state", "mode"), eigenvalues.imag.numpy()),
+        }
+    )
+    if not isinstance(integrator, SemilinearIntegrator):
+        limit = integrator.stable_step(eigenvalues)
+        stability = stability.assign(stable_step_of_data=limit)
+    if isinstance(integrator, RungeKutta):
+        real, imaginary = np.linspace(-4, 1, 81), np.linspace(-4, 4, 129)
+        z = torch.from_numpy(real + 1j * imaginary[:, np.newaxis])
+        size = integrator.amplification(z).abs().numpy()
+        stability = stability.assign_coords(z_real=real, z_imaginary=imaginary)
+        stability["amplification"] = (("z_imaginary", "z_real"), size)
+    return stability
+
+
+def _rollouts(
+    method: Discretization,
+    data: xr.Dataset,
+    u: Float[Tensor, "sample time x"],
+    integrator: Integrator,
+    step: float,
+) -> xr.Dataset:
+    """Errors of rollouts from the first states of the data."""
+    times = tensor_of(data["time"], torch.float64)
+    interval = longest_interval(times)
+    substeps = substeps_within(interval, step)
+    forcing = forcing_of(data).select(slice(len(u))).to(dtype=torch.float64)
     with torch.no_grad():
-        chosen = operator.dimensionless(fields)
-    for name, derivative in operator.form.requires.items():
-        stencils = chosen[name].flatten(end_dim=-2)
-        offsets = stencil_offsets(operator.stencils[name], derivative)
-        symbol = stencils + 0j
-        symbol = symbol @ torch.exp(1j * offsets.unsqueeze(-1) * k_dx)
-        order = derivative.order
-        if derivative.at == 0.5:
-            order += 1
-            symbol = symbol * (2j * torch.sin(k_dx / 2))
-        modified = symbol / 1j**order
-        parts = torch.view_as_real(modified).numpy()
-        of_parts = np.moveaxis(np.quantile(parts, QUANTILES, axis=0), -1, 0)
-        quantiles.append(of_parts)
-        real, imaginary = of_parts[:, QUANTILES.index(0.5)]
-        error = np.abs((real + 1j * imaginary) / k_dx.numpy() ** order - 1)
-        good = np.append(error <= _RESOLVED, False).argmin()
-        resolved.append(float(k_dx[good - 1]) if good else 0.0)
-        turned.append(float((modified.real < -1e-12).any(-1).double().mean()))
+        solution = rollout(
+            method,
+            u[:, 0],
+            times,
+            forcing.on(method.grid, averages=method.averages),
+            integrator=integrator,
+            steps=substeps,
+        )
+    finite = torch.isfinite(solution).all(-1).all(-1)
     return xr.Dataset(
         {
-            "modified_wavenumber": (
-                ("derivative", "part", "quantile", "k_dx"),
-                np.stack(quantiles),
-            ),
-            "resolved_k_dx": ("derivative", resolved),
-            "reversed_share": ("derivative", turned),
-        },
-        coords={"quantile": list(QUANTILES), "k_dx": k_dx.numpy()},
+            "step": interval / substeps,
+            "mean_drift": ("sample", mean_drift(solution, times, forcing).numpy()),
+            "relative_l2": ("sample", relative_l2(solution, u).numpy()),
+            "blow_up": ("sample", (~finite).numpy()),
+        }
     )
 
 
-def _lipschitz(
-    operator: LearnedStencil, fields: Float[Tensor, "state x"]
-) -> Mapping[str, float]:
-    """Largest spectral norm of `dc / d(window / scale)` over the fields."""
-    seen = {
-        indices: patches(fields, indices).flatten(end_dim=-2).clone().requires_grad_()
-        for indices in set(operator.windows.values())
+def _refinement(method: Discretization, size: float, levels: int) -> xr.Dataset:
+    """Errors and orders on smooth fields of standard deviation `size`."""
+    measured = refine(method, size, levels=levels)
+    names = [name for name in measured.orders if name != "u_t"]
+    variables: dict[str, Any] = {
+        "observed_order_u_t": measured.orders["u_t"],
+        "refinement_error_u_t": ("spacing", measured.errors["u_t"]),
     }
-    with torch.enable_grad():
-        chosen = operator.choose(seen)
-    largest = {}
-    for name, stencils in chosen.items():
-        window = seen[operator.windows[name]]
-        rows = [
-            torch.autograd.grad(
-                column.sum(), window, retain_graph=True, materialize_grads=True
-            )[0]
-            for column in stencils.unbind(-1)
-        ]
-        norms = torch.linalg.matrix_norm(torch.stack(rows, dim=-2), ord=2)
-        largest[name] = float(norms.max()) * operator.scale
-    return largest
-
-
-def _lipschitz_bound(operator: LearnedStencil) -> float:
-    """Product of the layers' constants; no coefficient layer stretches."""
-    if not isinstance(operator.network, Perceptron):
-        return math.nan
-    bound = 1.0
-    for module in operator.network:
-        if isinstance(module, nn.Linear):
-            bound *= float(torch.linalg.matrix_norm(module.weight.detach(), ord=2))
-        else:
-            bound *= _SILU_SLOPE
-    return bound
-
-
-def _stability_region(integrator: Integrator) -> xr.Dataset:
-    """`|R(z)|` about the region where it is at most 1."""
-    real, imaginary = np.linspace(-4, 1, 81), np.linspace(-4, 4, 129)
-    z = torch.from_numpy(real + 1j * imaginary[:, np.newaxis])
-    size = integrator.amplification(z).abs().numpy()
+    if names:
+        errors = [measured.errors[name] for name in names]
+        variables |= {
+            "observed_order": ("derivative", [measured.orders[name] for name in names]),
+            "refinement_error": (("derivative", "spacing"), errors),
+        }
     return xr.Dataset(
-        {"amplification": (("z_imaginary", "z_real"), size)},
-        coords={"z_real": real, "z_imaginary": imaginary},
+        variables,
+        coords={"spacing": list(measured.spacings), **_along_derivatives(names)},
     )
+
+
+def _symbols(method: StencilMethod, fields: Float[Tensor, "state x"]) -> xr.Dataset:
+    """Modified wavenumbers of the stencils that the fields bring about."""
+    k_dx = torch.arange(1, _WAVES + 1, dtype=torch.float64) * (torch.pi / _WAVES)
+    if not isinstance(method, LearnedStencil):
+        fields = _spread(fields, _LINEARIZED)
+    rows: dict[str, list[Any]] = {
+        "modified_order": [],
+        "modified_wavenumber": [],
+        "resolved_k_dx": [],
+        "reversed_share": [],
+    }
+    stencils = frozen_stencils(method, fields)
+    for frozen in stencils.values():
+        modified = frozen.modified(k_dx)
+        parts = np.quantile(torch.view_as_real(modified).numpy(), QUANTILES, axis=0)
+        rows["modified_order"].append(frozen.modified_order)
+        rows["modified_wavenumber"].append(np.moveaxis(parts, -1, 0))
+        own = method.grid.wavenumbers()[1:] * method.grid.spacing[-1]
+        median = torch.view_as_real(frozen.modified(own)).quantile(0.5, dim=0)
+        rows["resolved_k_dx"].append(
+            _resolved(torch.view_as_complex(median), own**frozen.modified_order, own)
+        )
+        reverses = (modified.real < -1e-12).any(-1)
+        rows["reversed_share"].append(float(reverses.double().mean()))
+    if not stencils:
+        return xr.Dataset()
+    dimensions = {"modified_wavenumber": ("derivative", "part", "quantile", "k_dx")}
+    return xr.Dataset(
+        {
+            name: (dimensions.get(name, "derivative"), np.stack(values))
+            for name, values in rows.items()
+        },
+        coords={
+            "quantile": list(QUANTILES),
+            "k_dx": k_dx.numpy(),
+            **_along_derivatives(stencils),
+        },
+    )
+
+
+def _resolved(symbol: Tensor, exact: Tensor, k_dx: Tensor) -> float:
+    """The last of the leading waves whose symbol is nearly exact, 0 if none is."""
+    accurate = (symbol / exact - 1).abs() <= _RESOLVED
+    waves = int(accurate.int().cumprod(0).sum())
+    return float(k_dx[waves - 1]) if waves else 0.0
+
+
+def _network(method: LearnedStencil, fields: Float[Tensor, "state x"]) -> xr.Dataset:
+    """Consistency of learned coefficients, and how they depend on the solution."""
+    residuals = method.moment_residuals(fields)
+    slopes = local_lipschitz(method, fields)
+    return xr.Dataset(
+        {
+            "moment_residual": ("derivative", list(residuals.values())),
+            "lipschitz": ("derivative", [slopes[name] for name in residuals]),
+            "lipschitz_bound": lipschitz_bound(method),
+        },
+        coords=_along_derivatives(residuals),
+    )
+
+
+def _along_derivatives(names: Any) -> Mapping[str, Any]:
+    """The coordinate of derivatives, none for a method without stencils."""
+    if not list(names):
+        return {}
+    return {"derivative": np.array(list(names), dtype=np.dtypes.StringDType())}

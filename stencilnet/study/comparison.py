@@ -14,11 +14,11 @@ from stencilnet.discretizations import Discretization
 from stencilnet.grid import Grid
 from stencilnet.progress import Progress, no_progress
 from stencilnet.solver import SSPRK3, Integrator, rollout, substeps_within
-from stencilnet.storage import forcing_of, grid_of
+from stencilnet.storage import forcing_of, grid_of, local_path, tensor_of
 from stencilnet.study.config import Config, validate_config
 from stencilnet.study.generation import read_split
 from stencilnet.study.kinds import in_kind
-from stencilnet.study.metrics import METRICS, Rollout, measured
+from stencilnet.study.metrics import METRICS, Rollout, longest_interval, measured
 from stencilnet.study.operators import habits, load_operator, moved
 from stencilnet.study.problem import equation_of, integrator_of, method_of
 
@@ -83,8 +83,9 @@ def compare(
     if values is not None:
         _check_same_draw(reference, values)
     integrators, steps = integrators or {}, steps or {}
-    grid, forcing = grid_of(reference), forcing_of(reference)
-    times = torch.tensor(reference["time"].values)
+    grid, forcing = grid_of(reference), forcing_of(reference).to(dtype=torch.float64)
+    times = tensor_of(reference["time"], torch.float64)
+    interval = longest_interval(times)
     columns = []
     for done, (name, method) in enumerate(methods.items()):
         if method.grid != grid:
@@ -98,7 +99,6 @@ def compare(
         method = copy.deepcopy(method).double()
         integrator = integrators.get(name, SSPRK3)
         stable = method.stable_step(truth, integrator)
-        interval = float(times.diff().max())
         if name in steps:
             substeps = substeps_within(interval, steps[name])
             method.warn_if_unstable(truth, integrator, interval / substeps)
@@ -142,7 +142,7 @@ def compare_study(
     config: Config,
     run: Path | str,
     *,
-    operator: Path | None = None,
+    operator: Path | str | None = None,
     progress: Progress = no_progress,
 ) -> list[xr.Dataset]:
     """Compares the learned operator and the classical methods of a config.
@@ -162,7 +162,7 @@ def compare_study(
         ValueError: if a method does not exist, or if the operator's own grid is not
             among those of the comparison.
     """
-    run = Path(run)
+    run = local_path(run)
     comparison = config.comparison
     learned, stored = load_operator(
         operator or run / "operator.zarr", extensions=config.extensions
@@ -243,7 +243,7 @@ def stored_config(
 
 
 def _check_same_draw(reference: xr.Dataset, values: xr.Dataset) -> None:
-    """Refuses point values that belong to other trajectories than the averages."""
+    """Raises if point values belong to other trajectories than the averages."""
     shared = [
         "time",
         "x",

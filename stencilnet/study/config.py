@@ -1,4 +1,4 @@
-"""What a study is: one YAML file, validated, with `key=value` overrides."""
+"""Configs of studies: one YAML file, validated, with `key=value` overrides."""
 
 import math
 from collections.abc import Iterable
@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from stencilnet.errors import nearest
+from stencilnet.storage import local_path
 from stencilnet.study.extensions import Extension
 
 
@@ -35,7 +36,7 @@ Seed = Annotated[int, Field(ge=0)]
 
 
 class Section(BaseModel):
-    """Part of a config: unknown keys are errors, values do not change."""
+    """Section of a config: immutable, unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
@@ -90,8 +91,8 @@ class Reference(Section):
     """Accuracy of the pseudo-spectral reference.
 
     Attributes:
-        points: of its grid; "auto" takes the fewest, by doubling, with which a trial of
-            some trajectories is resolved, and steps that meet the tolerance.
+        points: of its grid; "auto" takes the fewest, by doubling, that resolve the
+            trajectories, and steps, by halving, that meet the tolerance.
         courant: step in units of the shorter of the advective and the diffusive time,
             see `generate`.
         tolerance: largest self-convergence error accepted, relative.
@@ -242,7 +243,7 @@ def load_config(source: str | Path, overrides: Iterable[str] = ()) -> Config:
     except yaml.YAMLError as error:
         where = getattr(error, "problem_mark", None)
         line = f" in line {where.line + 1}" if where else ""
-        raise ValueError(f"{label} is not valid YAML{line}: mend it.") from None
+        raise ValueError(f"{label} is not valid YAML{line}: fix the syntax.") from None
     if not isinstance(values, dict):
         raise ValueError(f"{label} holds no keys: start from a config in configs/.")
     for override in overrides:
@@ -274,13 +275,15 @@ def built_in_configs() -> dict[str, str]:
         folder = resources.files("stencilnet") / ".." / "configs"
     return {
         entry.name.removesuffix(".yaml"): entry.read_text(encoding="utf-8")
-        for entry in sorted(folder.iterdir(), key=lambda entry: entry.name)
+        for entry in sorted(
+            folder.iterdir(), key=lambda entry: entry.name.removesuffix(".yaml")
+        )
         if entry.name.endswith(".yaml")
     }
 
 
 def _text(source: str | Path) -> tuple[str, str]:
-    path = Path(source)
+    path = local_path(source)
     if path.is_file():
         try:
             return path.read_text(encoding="utf-8"), str(path)
@@ -332,6 +335,6 @@ def _sentence(detail: Any) -> str:
     if detail["type"] == "missing":
         return f"the key {key!r} is missing"
     message = str(detail["msg"]).removeprefix("Value error, ")
-    given = detail["input"]
-    shown = f", not {given!r}" if not isinstance(given, dict) else ""
+    value = detail["input"]
+    shown = f", not {value!r}" if not isinstance(value, dict) else ""
     return f"{key}: {message[0].lower()}{message[1:]}{shown}"

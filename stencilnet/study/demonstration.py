@@ -1,4 +1,4 @@
-"""The whole way in one call: generate, train, compare, draw."""
+"""The whole pipeline in one call: generate, train, compare, draw."""
 
 import time
 from collections.abc import Callable
@@ -9,6 +9,7 @@ import xarray as xr
 
 from stencilnet.progress import Progress, no_progress
 from stencilnet.report import summarize, write_json, write_report
+from stencilnet.storage import local_path
 from stencilnet.study.comparison import check_comparison, compare_study
 from stencilnet.study.config import Config
 from stencilnet.study.figures import save_training_figures
@@ -18,7 +19,7 @@ from stencilnet.study.training import check_training, train
 
 @dataclass(frozen=True)
 class DemoResult:
-    """What a demo measured, and where it is kept.
+    """Measurements of a demo, and where they are stored.
 
     Attributes:
         comparisons: one dataset per grid.
@@ -53,7 +54,7 @@ def demo(
         ValueError: if the comparison lacks WENO-Z, or a name in the config is unknown.
         Otherwise as `generate`, `train`, `compare_study` and `write_report`.
     """
-    run = Path(run)
+    run = local_path(run)
     if "weno_z" not in config.comparison.methods:
         raise ValueError("The demo compares with WENO-Z: add weno_z to its methods.")
     check_training(config)

@@ -1,4 +1,4 @@
-"""The stage `denoise`: trajectories denoised in their store, beside other filters."""
+"""The stage `denoise`: trajectories denoised in their store."""
 
 import json
 import math
@@ -14,30 +14,25 @@ from jaxtyping import Float
 from stencilnet.denoising import (
     ALONG,
     CRITERIA,
-    FILTERS,
     L1,
-    QUANTITIES,
     Criterion,
     Penalty,
     Sure,
     add_noise,
-    criterion_from_spec,
     denoise_trajectory,
-    fill_gaps,
-    filter_at_best,
-    penalty_from_spec,
-    relative_errors,
 )
-from stencilnet.errors import unknown
+from stencilnet.errors import as_number, unknown, whole_number
 from stencilnet.progress import Progress, no_progress
-from stencilnet.storage import open_trajectories, refuse_existing, write_in_blocks
+from stencilnet.storage import (
+    local_path,
+    open_trajectories,
+    refuse_existing,
+    write_in_blocks,
+)
 
-_DIMS = ("sample", "time", "x")
 # What one run of `denoise` writes, beside `u_noisy` where it adds noise.
 _RESULTS = ("u_denoised", "denoising_weight", "denoising_sigma")
 _ATTRIBUTE = "denoising"
-# Values that filters compete on.
-_COMPARED = 2**19
 
 
 @dataclass(frozen=True)
@@ -67,13 +62,19 @@ class Denoising:
     def __post_init__(self) -> None:
         if self.along not in ALONG:
             raise unknown("direction", self.along, ALONG)
-        if self.noise is not None and not 0 < self.noise < math.inf:
+        noise = as_number(self.noise)
+        if self.noise is not None and (noise is None or not 0 < noise < math.inf):
             raise ValueError(
                 f"The noise to add must be positive and finite, not {self.noise}: "
                 f"leave it out for a store that is noisy."
             )
-        if self.seed < 0:
-            raise ValueError(f"A seed must be zero or more, not {self.seed}.")
+        plain = {
+            "noise": noise,
+            "seed": whole_number("A seed", self.seed, least=0),
+            "order": whole_number("The order of differences", self.order),
+        }
+        for name, value in plain.items():
+            object.__setattr__(self, name, value)
 
     @staticmethod
     def from_spec(spec: Mapping[str, Any]) -> "Denoising":
@@ -87,7 +88,7 @@ class Denoising:
         """
         values = dict(spec)
         if isinstance(values.get("penalty"), str | Mapping):
-            values["penalty"] = penalty_from_spec(values["penalty"])
+            values["penalty"] = Penalty.from_spec(values["penalty"])
         weight = values.get("weight", Sure())
         if isinstance(weight, str | Mapping):
             values["weight"] = _weight_from_spec(weight)
@@ -163,8 +164,8 @@ def denoise(
         FileNotFoundError, ValueError: if `store` cannot be read, a trajectory is
             missing altogether, or an argument does not fit.
     """
-    store = Path(store)
-    target = store if out is None else Path(out)
+    store = local_path(store)
+    target = store if out is None else local_path(out)
     settings = Denoising.from_spec(
         {
             "along": along,
@@ -194,89 +195,11 @@ def denoise(
         return write_in_blocks(blocks, target, overwrite=overwrite or in_place)
 
 
-def compare_denoisers(store: Path) -> xr.Dataset:
-    """The denoised trajectories of a store beside those of other filters.
-
-    Gaussian, Savitzky-Golay and Tikhonov (squared differences) filters run along the
-    same axes, each with the settings for all trajectories that come nearest to the
-    clean `u`; total variation is read from the store. Errors of derivatives are those
-    of central differences, against the same of the clean field.
-
-    Args:
-        store: written by `denoise`. The comparison takes as many of its trajectories,
-            spread evenly, as have half a million values.
-
-    Returns:
-        By `filter` ("none", "gaussian", "savitzky_golay", "tikhonov",
-        "total_variation"): `field` `(filter, sample, time, x)`, `setting`; and if the
-        clean field is known `error` `(filter, quantity)` of `u`, `u_x` and `u_xx` in
-        units of the standard deviation of the clean one, `snr_gain` in decibels, and
-        `clean`. Without a clean field the first and the last filter only.
-
-    Raises:
-        FileNotFoundError, ValueError: if `store` cannot be read or is not denoised.
-    """
-    with open_trajectories(store) as dataset:
-        if "u_denoised" not in dataset:
-            raise ValueError(
-                f"{store} holds no u_denoised: run stencilnet denoise on it first."
-            )
-        settings = Denoising.from_dataset(dataset, store)
-        size = dataset.sizes
-        count = max(1, min(size["sample"], _COMPARED // (size["time"] * size["x"])))
-        samples = np.unique(np.linspace(0, size["sample"] - 1, count).astype(int))
-        part = dataset.isel(sample=samples).load()
-    has_clean = "u_noisy" in part
-    noisy = fill_gaps(part["u_noisy" if has_clean else "u"].values.astype(np.float64))
-    clean = part["u"].values.astype(np.float64)
-    clean[~np.isfinite(clean)] = np.nan
-    fields, words = {"none": noisy}, {"none": ""}
-    for name in FILTERS if has_clean else ():
-        best = filter_at_best(name, noisy, clean, ALONG[settings.along])
-        fields[name], words[name] = best
-    fields["total_variation"] = part["u_denoised"].values.astype(np.float64)
-    words["total_variation"] = _in_words(settings)
-    result = xr.Dataset(
-        {
-            "field": (("filter", *_DIMS), np.stack(list(fields.values()))),
-            "setting": ("filter", list(words.values())),
-        },
-        coords={
-            "filter": list(fields),
-            "sample": samples,
-            "time": part["time"],
-            "x": part["x"],
-        },
-        attrs={_ATTRIBUTE: part.attrs[_ATTRIBUTE]},
-    )
-    return _with_errors(result, clean) if has_clean else result
-
-
-def _with_errors(result: xr.Dataset, clean: np.ndarray) -> xr.Dataset:
-    """A comparison with the clean field and the errors against it."""
-    spacing = float(result["x"].attrs["period"]) / result.sizes["x"]
-    errors = relative_errors(list(result["field"].values), clean, spacing)
-    # Without noise the gain is 0 / 0: not a number.
-    with np.errstate(divide="ignore", invalid="ignore"):
-        gain = 20 * np.log10(errors[0, 0] / errors[:, 0])
-    return result.assign(
-        clean=(_DIMS, clean),
-        error=(("filter", "quantity"), errors),
-        snr_gain=("filter", gain),
-    ).assign_coords(quantity=list(QUANTITIES))
-
-
-def _in_words(settings: Denoising) -> str:
-    weight = settings.weight
-    by = f"by {weight.kind}" if isinstance(weight, Criterion) else f"{weight:.3g}"
-    return f"order {settings.order}, weight {by}"
-
-
 def _weight_from_spec(spec: str | Mapping[str, Any]) -> Criterion:
     if isinstance(spec, str) and spec not in CRITERIA:
         error = unknown("weight criterion", spec, CRITERIA)
         raise ValueError(f"{error} A weight may also be a number.")
-    return criterion_from_spec(spec)
+    return Criterion.from_spec(spec)
 
 
 def _blocks(

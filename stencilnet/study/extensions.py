@@ -28,7 +28,7 @@ def imported(name: object) -> type:
     folder = str(Path.cwd())
     sys.path.append(folder)
     try:
-        found: Any = importlib.import_module(module)
+        target: Any = importlib.import_module(module)
     except ImportError as error:
         raise ValueError(
             f"the module of the extension {name!r} cannot be imported ({error}): "
@@ -37,10 +37,10 @@ def imported(name: object) -> type:
     finally:
         sys.path.remove(folder)
     for part in attribute.split("."):
-        found = getattr(found, part, None)
-    if not isinstance(found, type):
+        target = getattr(target, part, None)
+    if not isinstance(target, type):
         raise ValueError(f"there is no class {attribute!r} in the module {module!r}")
-    return found
+    return target
 
 
 def _named(extension: type) -> str:

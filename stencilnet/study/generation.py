@@ -9,6 +9,7 @@ import xarray as xr
 from stencilnet.grid import Grid
 from stencilnet.progress import Progress, no_progress
 from stencilnet.storage import (
+    local_path,
     read_trajectories,
     refuse_existing,
     trajectories,
@@ -24,7 +25,7 @@ from stencilnet.study.problem import (
 from stencilnet.study.reference import coarsening, onto
 from stencilnet.study.resolution import (
     Accuracy,
-    resolving_grid,
+    resolve,
     solve_reference,
 )
 
@@ -35,7 +36,7 @@ _FEWEST_POINTS = 64
 
 
 def store_path(run: Path, split: str, points: int, *, averages: bool) -> Path:
-    """Where `generate` keeps a split on a grid within a run's folder."""
+    """Path of a split on a grid within a run's folder."""
     kind = "averages" if averages else "values"
     return run / "data" / split / f"{kind}-{points}.zarr"
 
@@ -88,7 +89,7 @@ def generate(
         ValueError: if a grid does not divide the reference's, or if the solution is
             not finite, not resolved, or misses the tolerance of self-convergence.
     """
-    run = Path(run)
+    run = local_path(run)
     grids = coarse_grids(config)
     targets = {
         (split, grid, averages): store_path(
@@ -105,13 +106,13 @@ def generate(
     accuracy = Accuracy(**config.reference.model_dump(exclude={"points"}))
     if config.reference.points == "auto":
         coarsest = _coarsest_reference(config)
-        fine, accuracy = resolving_grid(problem, coarsest, accuracy, progress=progress)
+        fine, modes, quality = resolve(problem, coarsest, accuracy, progress=progress)
     else:
         fine = Grid.line(config.reference.points, config.problem.length)
-    modes, quality = solve_reference(problem, fine, accuracy, progress=progress)
+        modes, quality = solve_reference(problem, fine, accuracy, progress=progress)
 
-    kept = len(problem.times) - problem.start
-    times = times_of(kept - 1, config.problem.interval)
+    last = len(problem.times) - problem.start - 1
+    times = times_of(last, config.problem.interval)
     start = 0
     paths = []
     for split, forcing in forcings.items():
@@ -133,7 +134,7 @@ def generate(
                     "spectral_tail": quality.spectral_tail,
                     "steps": quality.steps,
                     "reference_points": fine.shape[-1],
-                    "courant": accuracy.courant,
+                    "courant": quality.courant,
                 },
             )
             path = targets[split, grid, averages]
@@ -144,7 +145,7 @@ def generate(
 def read_split(
     config: Config, run: Path, split: str, points: int, *, averages: bool
 ) -> xr.Dataset:
-    """The trajectories that `generate` kept in a run, if they are of this problem.
+    """The trajectories that `generate` stored in a run.
 
     Raises:
         FileNotFoundError: if there are none on this grid.
@@ -153,7 +154,7 @@ def read_split(
     """
     path = store_path(run, split, points, averages=averages)
     dataset = read_trajectories(path)
-    kept = json.loads(dataset.attrs["config"])
+    stored = json.loads(dataset.attrs["config"])
     asked = json.loads(config.model_dump_json())
     keys = [
         *((part, key) for part in _DECIDE_DATA for key in asked[part] or ["modes"]),
@@ -161,12 +162,12 @@ def read_split(
         ("data", split),
     ]
     for section, key in keys:
-        found = (kept[section] or {}).get(key)
+        generated = (stored[section] or {}).get(key)
         value = (asked[section] or {}).get(key)
-        if found != value:
+        if generated != value:
             raise ValueError(
-                f"{path} was generated with {section}.{key}={found}, but the config "
-                f"says {value}: generate it again, or choose another --run."
+                f"{path} was generated with {section}.{key}={generated}, but the "
+                f"config says {value}: generate it again, or choose another --run."
             )
     return dataset
 

@@ -5,7 +5,7 @@ import xarray as xr
 from jaxtyping import Float
 from torch import Tensor
 
-from stencilnet.storage import grid_of
+from stencilnet.storage import grid_of, tensor_of
 
 # Largest mode of the upper eighth, relative to the largest of all, of data that their
 # own grid resolves.
@@ -31,8 +31,8 @@ def in_kind(
     """
     for dataset in (reference, other):
         if dataset is not None and bool(dataset["u"].attrs["averages"]) == averages:
-            return torch.tensor(dataset["u"].values, dtype=torch.float64)
-    u = torch.tensor(reference["u"].values, dtype=torch.float64)
+            return tensor_of(dataset["u"], torch.float64)
+    u = tensor_of(reference["u"], torch.float64)
     modes = torch.fft.rfft(u)
     size = modes.abs().flatten(end_dim=-2).amax(0)
     tail = float(size[-max(len(size) // 8, 1) :].max())

@@ -17,7 +17,7 @@ from stencilnet.forcing import RandomForcing
 
 @dataclass(frozen=True)
 class Rollout:
-    """What a method made of the states of a reference.
+    """Rollout of a method beside its reference.
 
     Attributes:
         u: solution of the method; infinite or NaN from a blow-up on.
@@ -47,9 +47,9 @@ class Rollout:
     def error(self) -> Float[Tensor, "sample time"]:
         """Relative L2 error at each time."""
         norm = self.reference.square().sum(-1).sqrt()
-        tiny = torch.finfo(norm.dtype).tiny
-        floor = norm.amax(-1, keepdim=True).clamp(min=tiny) * 1e-12
-        return self.difference.square().sum(-1).sqrt() / norm.clamp(min=floor)
+        # A state at rest within a trajectory has no scale of its own.
+        norm = norm.clamp(min=norm.amax(-1, keepdim=True) * 1e-12)
+        return _ratio(self.difference.square().sum(-1).sqrt(), norm)
 
 
 @dataclass(frozen=True)
@@ -70,10 +70,35 @@ class Metric:
 def relative_l2(
     u: Float[Tensor, "sample time x"], reference: Float[Tensor, "sample time x"]
 ) -> Float[Tensor, " sample"]:
-    """`|u - reference| / |reference|` over time and space; infinite after a blow-up."""
-    error = (u - reference).square().sum((-2, -1)).sqrt()
-    norm = reference.square().sum((-2, -1)).sqrt()
-    return torch.nan_to_num(error / norm, nan=math.inf, posinf=math.inf)
+    """`|u - reference| / |reference|` over time and space.
+
+    Zero where the two are equal, at rest too; infinite after a blow-up, and where only
+    the reference is at rest.
+    """
+    return _ratio(
+        (u - reference).square().sum((-2, -1)).sqrt(),
+        reference.square().sum((-2, -1)).sqrt(),
+    )
+
+
+def _ratio(error: Tensor, norm: Tensor) -> Tensor:
+    """`error / norm`, with 0 for 0 / 0 and infinity for NaN."""
+    ratio = torch.where(error == 0, 0.0, error / norm)
+    return torch.nan_to_num(ratio, nan=math.inf, posinf=math.inf)
+
+
+def longest_interval(times: Float[Tensor, " time"]) -> float:
+    """The longest interval between two neighbouring times, in either direction.
+
+    Raises:
+        ValueError: if there are fewer than two times.
+    """
+    if len(times) < 2:
+        raise ValueError(
+            f"A rollout to compare needs at least 2 times, but the trajectories have "
+            f"{len(times)}: generate a longer duration."
+        )
+    return float(times.diff().abs().max())
 
 
 def mean_drift(
@@ -81,19 +106,18 @@ def mean_drift(
     times: Float[Tensor, " time"],
     forcing: RandomForcing,
 ) -> Float[Tensor, " sample"]:
-    """Largest departure of the spatial mean from what it starts with and is forced to.
+    """Largest departure of the spatial mean from its initial value plus the impulse.
 
     Args:
-        u: solution; at `times[0]` the clock of `forcing` reads 0.
-        times: when.
+        u: solution.
+        times: of the states, on the clock of `forcing`.
         forcing: one row per sample.
 
     Returns:
         A number per sample, in units of `u`; infinite after a blow-up.
     """
-    mean = u.mean(-1)
-    clock = times - times[0]
-    drift = mean - mean[:, :1] - forcing.mean_impulse(clock)
+    mean, impulse = u.mean(-1), forcing.mean_impulse(times)
+    drift = mean - mean[:, :1] - (impulse - impulse[:, :1])
     return torch.nan_to_num(drift.abs(), nan=math.inf, posinf=math.inf).amax(-1)
 
 
@@ -102,7 +126,7 @@ def valid_time(rollout: Rollout) -> Float[Tensor, " sample"]:
     wrong = rollout.error > rollout.threshold
     last = len(rollout.times) - 1
     first = torch.where(wrong.any(-1), wrong.int().argmax(-1), last)
-    return rollout.times[first] - rollout.times[0]
+    return (rollout.times[first] - rollout.times[0]).abs()
 
 
 def spectrum(u: Float[Tensor, "sample time x"]) -> Float[Tensor, " k"]:
@@ -154,7 +178,7 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
         ),
     }
 )
-"""What `compare` measures, by the names of its variables; columns in this order."""
+"""Metrics of `compare` by the names of its variables, columns in this order."""
 
 
 def measured(rollout: Rollout) -> xr.Dataset:

@@ -1,5 +1,7 @@
 """Learned operators in stores."""
 
+import copy
+import json
 import math
 from collections.abc import Iterable, Mapping
 from importlib import resources
@@ -7,13 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from stencilnet.discretizations import LearnedPicture, LearnedStencil
 from stencilnet.equations import Equation
-from stencilnet.errors import nearest
+from stencilnet.errors import nearest, plain
 from stencilnet.grid import Grid
-from stencilnet.storage import StoredOperator, read_operator, write_operator
+from stencilnet.storage import (
+    StoredOperator,
+    local_path,
+    read_operator,
+    write_operator,
+)
 
 _PRETRAINED = Path(str(resources.files("stencilnet"))) / "pretrained"
 
@@ -53,13 +60,83 @@ def save_operator(
 
     Raises:
         FileExistsError: if `path` exists and `overwrite` is false.
-        ValueError: if an attribute is no plain value.
+        TypeError: if `path` is not a path.
+        ValueError: if `path` is not local, an attribute is not a plain value, or the
+            spec of the operator does not describe it, so that it could not be loaded.
     """
+    _check_loads(operator)
     weights = {
         name: value.detach().cpu().numpy() for name, value in operator.weights().items()
     }
     stored = StoredOperator(operator.spec(), weights, attributes=dict(attributes or {}))
-    return write_operator(stored, Path(path), overwrite=overwrite)
+    return write_operator(stored, path, overwrite=overwrite)
+
+
+def _check_loads(operator: LearnedStencil | LearnedPicture) -> None:
+    """Raises unless spec and weights make the operator again.
+
+    An operator whose network, layers or settings were replaced may differ from its
+    spec.
+    """
+    original = copy.deepcopy(operator).cpu().eval()
+    weights = original.weights()
+    network = original.network
+    described = callable(getattr(network, "spec", None))
+    try:
+        again = (
+            type(original)
+            .from_spec(
+                json.loads(json.dumps(plain(original.spec()))),
+                network=None if described else copy.deepcopy(network),
+                extensions=_classes(original),
+            )
+            .eval()
+        )
+        stored = StoredOperator(
+            {}, {name: value.numpy() for name, value in weights.items()}
+        )
+        set_weights(again, stored, Path("the operator"))
+        with torch.no_grad():
+            equal = torch.allclose(
+                _answer(again), _answer(original), 1e-5, equal_nan=True
+            )
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"The operator could not be loaded again: {str(error).rstrip('.')}. Build "
+            f"it anew with the settings it has now."
+        ) from error
+    if not equal:
+        raise ValueError(
+            "The operator is not the one that its settings describe: build it anew "
+            "with the layers and settings it has now."
+        )
+
+
+def _answer(operator: LearnedStencil | LearnedPicture) -> Tensor:
+    """What an operator makes of a smooth wave."""
+    grid = operator.grid
+    wave = torch.sin(grid.points() * (2 * math.pi / grid.extent[-1]))
+    if isinstance(operator, LearnedPicture):
+        middle = torch.tensor([0.5], dtype=torch.float64)
+        return torch.stack(operator.branches(wave, middle))
+    answer: Tensor = operator((operator.scale * wave).to(operator.dtype))
+    return answer
+
+
+def _classes(value: Any) -> list[type]:
+    """The classes of a value and of all that it is built from."""
+    if isinstance(value, LearnedStencil):
+        return _classes([value.equation, value.form, *value.settings.values()])
+    if isinstance(value, LearnedPicture):
+        return _classes([value.equation, *value.settings.values()])
+    if isinstance(value, Mapping):
+        return _classes(list(value.values()))
+    if isinstance(value, list | tuple):
+        return [inner for entry in value for inner in _classes(entry)]
+    if isinstance(value, type):
+        return [value]
+    inner = list(vars(value).values()) if hasattr(value, "spec") else []
+    return [type(value), *_classes(inner)]
 
 
 def load_operator(
@@ -83,7 +160,7 @@ def load_operator(
         FileNotFoundError: if there is nothing at `path`.
         ValueError: if it is no operator store, or its arrays do not fit its spec.
     """
-    path = Path(path)
+    path = local_path(path)
     stored = read_operator(path)
     kind: Any = (
         LearnedPicture if stored.spec.get("kind") == "picture" else LearnedStencil
@@ -140,8 +217,8 @@ def set_weights(
         if name in stored.arrays
     }
     for name, value in expected.items():
-        found = weights.get(name)
-        if found is None or found.shape != value.shape or found.dtype != value.dtype:
+        array = weights.get(name)
+        if array is None or array.shape != value.shape or array.dtype != value.dtype:
             raise ValueError(
                 f"{path} has no weights {name!r} of shape {tuple(value.shape)} and "
                 f"{value.dtype}: its spec and its arrays do not belong together."

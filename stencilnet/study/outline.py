@@ -1,4 +1,4 @@
-"""What a study would do, before it does it."""
+"""Outline of a study, before any work starts."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ def check_study(config: Config) -> None:
 
 
 def outline(config: Config, folder: Path) -> str:
-    """What a study would solve, learn and compare, and how much it would keep.
+    """Outline of a study: what it solves, learns, compares and stores.
 
     Raises:
         ValueError: if a setting does not exist or does not fit, naming it.

@@ -11,6 +11,7 @@ from stencilnet.errors import unknown
 from stencilnet.forcing import RandomForcing
 from stencilnet.grid import Grid
 from stencilnet.solver import INTEGRATORS, Integrator
+from stencilnet.storage import equidistant_times
 from stencilnet.study.config import Config
 from stencilnet.study.initial import States, initial_state_from_spec
 from stencilnet.study.reference import InitialValueProblem
@@ -73,13 +74,11 @@ def split_states(config: Config, split: str) -> States:
 
 def times_of(intervals: int, interval: float) -> Float[Tensor, " time"]:
     """Equidistant times from 0 on, as decimals that a user would write."""
-    # 3 * 0.1 is not 0.3, and a label that one cannot type cannot be selected.
-    times = torch.arange(intervals + 1, dtype=torch.float64) * interval
-    return times.round(decimals=12)
+    return equidistant_times(intervals, interval)
 
 
 def problem_of(config: Config, *splits: str) -> InitialValueProblem:
-    """What to solve for the trajectories of some splits, warm-up included."""
+    """Initial value problem of some splits, warm-up included."""
     problem = config.problem
     skipped = round(problem.warm_up / problem.interval)
     intervals = skipped + round(problem.duration / problem.interval)

@@ -31,7 +31,7 @@ class UnresolvedError(ValueError):
 
 @dataclass(frozen=True)
 class InitialValueProblem:
-    """What there is to solve: an initial value problem for some samples.
+    """Initial value problem of some samples.
 
     Attributes:
         equation: whose right-hand side a pseudo-spectral method takes.

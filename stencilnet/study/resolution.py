@@ -26,7 +26,7 @@ _MOST_POINTS, _FEWEST_STEPS = 2**15, 32
 
 @dataclass(frozen=True)
 class Accuracy:
-    """How accurate a reference has to be.
+    """Accuracy demanded of a reference.
 
     Attributes:
         courant: step in units of the time in which the fastest wave crosses the
@@ -42,7 +42,7 @@ class Accuracy:
 
 @dataclass(frozen=True)
 class ReferenceQuality:
-    """What was measured about a set of reference trajectories.
+    """Measured quality of a set of reference trajectories.
 
     Attributes:
         self_convergence: largest relative L2 difference, over the whole trajectory,
@@ -50,11 +50,13 @@ class ReferenceQuality:
         spectral_tail: largest mode in the upper eighth of the spectrum, at any time,
             relative to the largest mode.
         steps: time steps taken.
+        courant: their length, see `Accuracy`.
     """
 
     self_convergence: float
     spectral_tail: float
     steps: int
+    courant: float
 
 
 def solve_reference(
@@ -126,52 +128,46 @@ def solve_reference(
             f"{accuracy.tolerance:.1e}: {change}.",
             remedy=remedy,
         )
-    return modes, ReferenceQuality(error, tail, sum(steps for _, steps in parts))
+    taken = sum(steps for _, steps in parts)
+    return modes, ReferenceQuality(error, tail, taken, accuracy.courant)
 
 
-def resolving_grid(
+def resolve(
     problem: InitialValueProblem,
     coarsest: Grid,
     accuracy: Accuracy | None = None,
     *,
     progress: Progress = no_progress,
-) -> tuple[Grid, Accuracy]:
-    """The coarsest grid and the longest step, by doubling, that meet the accuracy.
+) -> tuple[Grid, Complex[Tensor, "sample time modes"], ReferenceQuality]:
+    """Solves on the coarsest grid and with the longest steps that are accurate enough.
 
-    A trial solves for the first `accuracy.checked` samples. It has to have three
-    quarters of the tolerance left, as other samples may be harder.
+    Points are doubled and steps halved, whichever the error comes from, so that all
+    attempts together cost about as much as the last one.
 
     Args:
         problem: the initial value problem.
         coarsest: where the doubling begins.
-        accuracy: what to ask of the solution, with the longest step to try.
-        progress: told about the grids tried.
+        accuracy: what to ask of the solution, with the longest steps to try.
+        progress: told about the intervals of each attempt.
 
     Returns:
-        The grid, and the accuracy with the step that goes with it.
+        The grid, and what `solve_reference` returns on it.
 
     Raises:
         UnresolvedError: if no grid and no step of a feasible size do.
     """
     accuracy = accuracy or Accuracy()
-    trial = problem.select(slice(accuracy.checked))
     points, courant = coarsest.shape[-1], accuracy.courant
-    tried = 0
     while points <= _MOST_POINTS and courant >= accuracy.courant / _FEWEST_STEPS:
         grid = Grid.line(points, coarsest.extent[-1])
-        stricter = replace(accuracy, courant=courant, tolerance=accuracy.tolerance / 4)
+        attempt = replace(accuracy, courant=courant)
         try:
-            solve_reference(trial, grid, stricter)
+            return grid, *solve_reference(problem, grid, attempt, progress=progress)
         except UnresolvedError as error:
             if error.remedy == "points":
                 points *= 2
             else:
                 courant /= 2
-            tried += 1
-            note = f"trying {points} points, courant {courant:g}"
-            progress(tried, tried + 1, note)
-        else:
-            return grid, replace(accuracy, courant=courant)
     raise UnresolvedError(
         f"No reference of at most {_MOST_POINTS} points, with steps of at least "
         f"1/{_FEWEST_STEPS} of reference.courant, meets the tolerance "

@@ -1,4 +1,4 @@
-"""Rollouts of one method for new forcings, kept in a store."""
+"""Simulation: rollouts of one method for new forcings, in a store."""
 
 import json
 import math
@@ -13,9 +13,15 @@ from jaxtyping import Float
 from torch import Tensor
 
 from stencilnet.discretizations import CLASSICAL, Discretization
+from stencilnet.errors import real_number, whole_number
 from stencilnet.grid import Grid
 from stencilnet.solver import Integrator, rollout, substeps_within
-from stencilnet.storage import refuse_existing, trajectories, write_trajectories
+from stencilnet.storage import (
+    local_path,
+    refuse_existing,
+    trajectories,
+    write_trajectories,
+)
 from stencilnet.study.comparison import stored_config
 from stencilnet.study.config import Config
 from stencilnet.study.initial import States
@@ -92,11 +98,12 @@ def simulate(
         FileNotFoundError: if `method` is neither a store nor a known name.
         ValueError: if a number does not fit the problem or the operator.
     """
-    out = Path(out)
+    out = local_path(out)
     refuse_existing(out, overwrite=overwrite)
     setup = _setup(method, config, points, extensions)
     problem, grid = setup.config.problem, setup.method.grid
     duration = problem.duration if duration is None else duration
+    duration = real_number("The duration", duration)
     if not 0 < duration < math.inf:
         raise ValueError(
             f"The duration of a simulation is positive and finite, not {duration:g}."
@@ -110,7 +117,7 @@ def simulate(
     if substeps is not None and substeps < 1:
         raise ValueError(f"`substeps` must be a positive integer, not {substeps}.")
     times = times_of(intervals, problem.interval)
-    streams = np.random.SeedSequence(seed)
+    streams = np.random.SeedSequence(whole_number("A seed", seed, least=0))
     forcing = forcing_of(setup.config, samples, streams)
     averages = setup.method.averages
     force = forcing.on(grid, averages=averages)
@@ -162,8 +169,8 @@ def _setup(
     points: int | None,
     extensions: Sequence[type],
 ) -> _Setup:
-    """What `simulate` was asked to roll out."""
-    path = Path(method)
+    """Method and problem of a simulation."""
+    path = local_path(method)
     if not path.exists():
         return _classical_setup(method, config, points)
     if config is not None:

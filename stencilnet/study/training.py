@@ -17,6 +17,7 @@ from stencilnet.progress import Progress, no_progress
 from stencilnet.solver import Integrator, rollout
 from stencilnet.storage import (
     StoredOperator,
+    local_path,
     refuse_existing,
     remove,
     write_operator,
@@ -122,7 +123,7 @@ def train(
         FloatingPointError: if the loss is not finite; the last checkpoint stays.
         ValueError: if a setting does not fit the data.
     """
-    run = Path(run)
+    run = local_path(run)
     training = config.training
     target, checkpoints = run / "operator.zarr", run / "checkpoints"
     refuse_existing(target, overwrite=overwrite)
@@ -208,10 +209,12 @@ def _update(
     norm = torch.nn.utils.clip_grad_norm_(state.operator.parameters(), training.clip)
     if not (torch.isfinite(loss) and torch.isfinite(norm)):
         saved = last_checkpoint(checkpoints)
-        kept = f"the last good checkpoint is {saved}" if saved else "there is none yet"
+        remains = (
+            f"the last good checkpoint is {saved}" if saved else "there is none yet"
+        )
         raise FloatingPointError(
             f"The loss turned {loss.item():g} with a gradient of {norm.item():g} in "
-            f"update {state.iteration + 1}; {kept}: lower training.learning_rate or "
+            f"update {state.iteration + 1}; {remains}: lower training.learning_rate or "
             f"shorten training.horizon, then use --resume."
         )
     state.optimizer.step()
@@ -232,7 +235,7 @@ def _validate(
         u = rollout(
             state.operator,
             validation.u[:, 0],
-            validation.times - validation.times[0],
+            validation.times,
             validation.force(),
             integrator=integrator,
             steps=substeps,

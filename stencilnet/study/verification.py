@@ -10,6 +10,7 @@ from stencilnet.equations import equation_from_spec
 from stencilnet.storage import (
     OPERATOR_SCHEMA,
     grid_of,
+    local_path,
     read_trajectories,
     schema_of,
 )
@@ -41,8 +42,8 @@ def verify(
             operator has no certificate and no data are given; or if data are given for
             trajectories.
     """
-    store = Path(store)
-    data = None if data is None else Path(data)
+    store = local_path(store)
+    data = None if data is None else local_path(data)
     # Of any version: reading it then says which one is needed.
     if schema_of(store).partition("/")[0] != OPERATOR_SCHEMA.partition("/")[0]:
         if data is not None:

@@ -14,7 +14,7 @@ from stencilnet.discretizations import LearnedStencil
 from stencilnet.forcing import RandomForcing
 from stencilnet.grid import Grid
 from stencilnet.solver import Integrator, rollout
-from stencilnet.storage import forcing_of, grid_of
+from stencilnet.storage import forcing_of, grid_of, tensor_of
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,8 @@ class Trajectories:
 
     Attributes:
         u: solution, shape `(sample, time, x)`.
-        times: equidistant, in float64.
-        grid: where.
+        times: equidistant, in float64, on the clock of `forcing`.
+        grid: the grid of the solution.
         forcing: one row per sample, in float64.
         averages: whether `u` holds cell averages.
     """
@@ -37,12 +37,24 @@ class Trajectories:
 
     @classmethod
     def of(cls, dataset: xr.Dataset, dtype: torch.dtype) -> "Trajectories":
-        """Those of a trajectory store, with the solution in `dtype`."""
+        """Those of a trajectory store, with the solution in `dtype`.
+
+        Raises:
+            ValueError: if their times are not equidistant.
+        """
+        times = tensor_of(dataset["time"], torch.float64)
+        gaps = times.diff()
+        if len(gaps) and not torch.allclose(gaps, gaps[0].expand_as(gaps), 1e-6, 0):
+            raise ValueError(
+                f"Training needs equidistant times, but their intervals run from "
+                f"{float(gaps.min()):g} to {float(gaps.max()):g}: keep times of equal "
+                f"distance."
+            )
         return cls(
-            torch.tensor(dataset["u"].values, dtype=dtype),
-            torch.tensor(dataset["time"].values),
+            tensor_of(dataset["u"], dtype),
+            times,
             grid_of(dataset),
-            forcing_of(dataset),
+            forcing_of(dataset).to(dtype=torch.float64),
             bool(dataset["u"].attrs["averages"]),
         )
 
@@ -66,7 +78,7 @@ class Trajectories:
         return Trajectories(pieces, times, self.grid, forcing, self.averages)
 
     def check_horizon(self, horizon: int) -> None:
-        """Refuses windows that are longer than the trajectories."""
+        """Raises if windows are longer than the trajectories."""
         intervals = self.u.shape[1] - 1
         if horizon > intervals:
             raise ValueError(
@@ -91,7 +103,7 @@ def window_loss(
     """Mean squared error of a rollout over a window, in units of the squared scale.
 
     Args:
-        operator: what is trained.
+        operator: the operator to train.
         window: the trajectories to follow.
         integrator: of the rollout.
         substeps: steps per kept state.

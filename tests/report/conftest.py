@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from stencilnet.study.comparison import _COLUMNS
+from stencilnet.study.metrics import METRICS
+
+COLUMNS = {
+    "step": {"heading": "dt", "format": "{:.3g}"},
+    **{name: metric.column for name, metric in METRICS.items()},
+}
+"""What `compare` declares of its variables."""
 
 SCHEMES = {
     "learned": 0.004,
@@ -20,7 +26,7 @@ SCHEMES = {
 
 
 def _comparison(
-    schemes=None, *, points=32, samples=4, times=41, blow_ups=(), metrics=_COLUMNS
+    schemes=None, *, points=32, samples=4, times=41, blow_ups=(), metrics=COLUMNS
 ):
     """Waves that steepen, and per method the same with an error of its size."""
     schemes = SCHEMES if schemes is None else schemes

@@ -1,5 +1,6 @@
 import io
 
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -60,8 +61,7 @@ def test_the_page_shows_what_was_certified(make_certificate):
     assert "network mlp, hidden [32, 32]" in words
     for label, cells in (
         ("time step", ["0.05"]),
-        ("stable about constant states", ["0.11"]),
-        ("stable about states of the data", ["0.12"]),
+        ("largest stable one, linearized", ["0.11"]),
         ("largest moment residual", ["3e-15", "3e-15"]),
         ("Lipschitz constant, on the data", ["1.7", "1.7", "<=", "12.5"]),
         ("relative L2, rollouts", ["0.02000"]),
@@ -70,6 +70,31 @@ def test_the_page_shows_what_was_certified(make_certificate):
         (line,) = (line for line in lines if line.strip().startswith(label))
         assert line.strip().removeprefix(label).split() == cells
     assert max(map(len, lines)) <= 80
+
+
+def test_the_page_shows_the_smaller_limit_of_stability(make_certificate):
+    certificate = make_certificate()
+    certificate["stable_step_of_data"] = 0.07
+    assert " 0.07\n" in printed(certificate)
+    assert "0.11" not in printed(certificate)
+
+
+def test_the_page_claims_no_wave_that_the_grid_does_not_have(make_certificate):
+    certificate = make_certificate()
+    # The longest wave on 32 points has k dx = 0.196.
+    certificate["resolved_k_dx"] = ("derivative", [2 * np.pi / 32, 0.19])
+    (line,) = (line for line in printed(certificate).splitlines() if "1 %" in line)
+    assert line.split()[-2:] == ["0.20", "none"]
+
+
+def test_what_could_not_be_measured_is_left_open(make_certificate):
+    certificate = make_certificate()
+    certificate["observed_order"] = ("derivative", [np.nan, 2.0])
+    certificate["lipschitz_bound"] = np.nan
+    text = printed(certificate)
+    assert "nan" not in text
+    (line,) = (line for line in text.splitlines() if "observed order" in line)
+    assert line.split()[-2:] == ["2.00", "2.01"]
 
 
 def test_the_page_of_a_classical_method_leaves_out_what_it_has_not(weno, spectral):
@@ -159,6 +184,16 @@ def test_the_figure_of_a_classical_method_has_the_panels_there_are(
     )
     with pytest.raises(ValueError, match="nothing that could be drawn"):
         certificate_figure(empty)
+
+
+def test_symmetric_stencils_are_drawn_without_their_rounding(make_certificate):
+    certificate = make_certificate()
+    parts = certificate["modified_wavenumber"]
+    parts[:, 1] = 1e-16 * np.cos(parts["k_dx"])
+    imaginary = certificate_figure(certificate).subfigs[0].axes[1]
+    median = imaginary.get_lines()[1].get_ydata()
+    assert (median == 0).all()
+    assert imaginary.get_ylim()[1] > 1e-3
 
 
 def test_modified_wavenumbers_of_several_methods_share_a_figure(

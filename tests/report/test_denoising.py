@@ -17,6 +17,17 @@ def test_the_table_has_a_row_per_filter(make_filters):
     assert lines[3].split()[1:] == ["0.05", "0.45", "1.5", "3.0", "dB", "width", "1"]
 
 
+def test_the_caption_names_the_best_filter_of_each_quantity(make_filters):
+    compared = make_filters()
+    errors = compared["error"].values.copy()
+    errors[2, 1] = 1e-3
+    table = denoising_table(compared.assign(error=compared["error"].copy(data=errors)))
+    assert table.caption == (
+        "Least errors: u total variation (0.02), u_x Savitzky-Golay (0.001), u_xx "
+        "total variation (0.6)."
+    )
+
+
 def test_the_figure_has_a_column_per_filter_with_its_errors(make_filters):
     figure = denoising_figure(make_filters())
     titles = [axis.get_title(loc="left") for axis in figure.axes]

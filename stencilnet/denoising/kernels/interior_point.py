@@ -92,8 +92,8 @@ def duality_gap(x, w, weight, y, u, d, adjoint):
     for j in range(len(d)):
         gap += weight * abs(d[j]) - u[j] * d[j]
     for i in range(len(x)):
-        apart = w[i] * (y[i] - x[i]) + adjoint[i]
-        gap += apart * apart / w[i] / 2
+        residual = w[i] * (y[i] - x[i]) + adjoint[i]
+        gap += residual * residual / w[i] / 2
     return gap
 
 
@@ -139,8 +139,8 @@ def _face(x, w, weight, coefficients, knots, pulled, u, d):
         for j in range(m):
             dual[j] = pulled[j] if knots[j] else 0.0
         adjoint_differences(dual, coefficients, n, pull)
-        found = project(x, w, pull, knots, coefficients, m, u)
-        differences(found, coefficients, m, d)
+        candidate = project(x, w, pull, knots, coefficients, m, u)
+        differences(candidate, coefficients, m, d)
         wrong = 0
         for j in range(m):
             if knots[j]:
@@ -168,7 +168,7 @@ def _face(x, w, weight, coefficients, knots, pulled, u, d):
             break
         fewest = min(fewest, wrong)
     adjoint_differences(u, coefficients, n, pull)
-    return found, duality_gap(x, w, weight, found, u, d, pull), wrong
+    return candidate, duality_gap(x, w, weight, candidate, u, d, pull), wrong
 
 
 @no_type_check
@@ -216,7 +216,7 @@ def trend_filter(x, w, weight, coefficients, m, tolerance):
     du, d_above, d_below = np.empty(m), np.empty(m), np.empty(m)
     g, pulled, upper = np.empty(m), np.empty(m), np.empty(m)
     r, lower = np.empty(n), np.empty(n)
-    wanted, lowest, stalled = 1e-4, np.inf, 0
+    target, lowest, stalled = 1e-4, np.inf, 0
     before = step = 1.0
     for iteration in range(1, _MOST_ITERATIONS + 1):
         for j in range(m):
@@ -230,19 +230,19 @@ def trend_filter(x, w, weight, coefficients, m, tolerance):
         stalled = 0 if mu < 0.7 * lowest else stalled + 1
         lowest = min(lowest, mu)
         last = mu <= 1e-14 * value or stalled == _STALLED
-        if mu <= wanted * value or last:
-            wanted = mu / value * 3e-2
+        if mu <= target * value or last:
+            target = mu / value * 3e-2
             # The face that the path leads to, its exact solution, and how good it is.
             scale = np.mean(np.abs(d)) / weight
             for j in range(m):
                 slack = min(up[j], down[j])
                 knots[j] = max(above[j], below[j]) > slack * scale
                 pulled[j] = weight if above[j] > below[j] else -weight
-            found, gap, wrong = _face(
+            candidate, gap, wrong = _face(
                 x, w, weight, coefficients, knots, pulled, du, d_above
             )
             if gap < best_gap:
-                best_gap, best_y, best_u = gap, found, du.copy()
+                best_gap, best_y, best_u = gap, candidate, du.copy()
                 best_knots = knots.copy()
             if last:
                 gap = duality_gap(x, w, weight, y, u, d, adjoint)

@@ -110,6 +110,6 @@ def smooth_by_norm(x, w, weight, coefficients, m):
     adjoint_differences(u, coefficients, n, adjoint)
     gap = weight * np.sqrt(np.dot(d, d)) - np.dot(u, d)
     for i in range(n):
-        apart = w[i] * (y[i] - x[i]) + adjoint[i]
-        gap += apart * apart / w[i] / 2
+        residual = w[i] * (y[i] - x[i]) + adjoint[i]
+        gap += residual * residual / w[i] / 2
     return y, u, stiffness, gap, iteration

@@ -1,0 +1,58 @@
+"""How steeply the coefficients of a learned method depend on the solution."""
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from stencilnet.discretizations.base import patches
+from stencilnet.discretizations.learned import LearnedStencil
+from stencilnet.discretizations.networks import Perceptron
+
+# Largest slope of SiLU, where z tanh(z / 2) = 2, rounded up.
+_SILU_SLOPE = 1.09984
+
+
+def local_lipschitz(
+    operator: LearnedStencil, u: Float[Tensor, "state x"]
+) -> dict[str, float]:
+    """Largest spectral norm of `dc / d(window / scale)` over the states.
+
+    There is one for each derivative; `c` are its dimensionless coefficients.
+    """
+    windows = {
+        indices: patches(u, indices).flatten(end_dim=-2).clone().requires_grad_()
+        for indices in set(operator.windows.values())
+    }
+    with torch.enable_grad():
+        coefficients = operator.choose(windows)
+    largest = {}
+    for name, stencils in coefficients.items():
+        window = windows[operator.windows[name]]
+        rows = [
+            torch.autograd.grad(
+                column.sum(), window, retain_graph=True, materialize_grads=True
+            )[0]
+            for column in stencils.unbind(-1)
+        ]
+        norms = torch.linalg.matrix_norm(torch.stack(rows, dim=-2), ord=2)
+        largest[name] = float(norms.max()) * operator.scale
+    return largest
+
+
+def lipschitz_bound(operator: LearnedStencil) -> float:
+    """A bound of `local_lipschitz` for any states, NaN for a network of your own.
+
+    The product of the constants of the network's layers: the package's coefficient
+    layers are non-expansive.
+    """
+    if not isinstance(operator.network, Perceptron):
+        return math.nan
+    bound = 1.0
+    for module in operator.network:
+        if isinstance(module, nn.Linear):
+            bound *= float(torch.linalg.matrix_norm(module.weight.detach(), ord=2))
+        else:
+            bound *= _SILU_SLOPE
+    return bound

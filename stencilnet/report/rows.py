@@ -1,0 +1,60 @@
+"""Tables of plain rows, as Markdown and CSV."""
+
+import csv
+import io
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A table of plain rows.
+
+    Attributes:
+        columns: the heading of each column and its format, a template of `str.format`
+            such as "{:.3g}"; columns without a format hold text. A number that is None
+            or NaN leaves its cell empty.
+        rows: a value per column.
+
+    Raises:
+        ValueError: if a row is longer or shorter than the columns.
+    """
+
+    columns: Mapping[str, str]
+    rows: Sequence[Sequence[object]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        for number, row in enumerate(self.rows):
+            if len(row) != len(self.columns):
+                raise ValueError(
+                    f"Row {number} has {len(row)} values, but the table has the "
+                    f"columns {', '.join(self.columns)}: give one for each."
+                )
+
+    def markdown(self) -> str:
+        """The table in Markdown, numbers to the right."""
+        formats = list(self.columns.values())
+        rules = ["---:" if template else "---" for template in formats]
+        cells = [
+            [
+                _cell(value, template)
+                for value, template in zip(row, formats, strict=True)
+            ]
+            for row in self.rows
+        ]
+        lines = [list(self.columns), rules, *cells]
+        return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+    def csv(self) -> str:
+        """The table as comma-separated values, numbers in full."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerows([list(self.columns), *self.rows])
+        return text.getvalue()
+
+
+def _cell(value: object, template: str) -> str:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    return (template or "{}").format(value)

@@ -1,0 +1,122 @@
+"""Datasets in zarr that any client reads.
+
+Every store is of zarr format 3 with consolidated metadata, each chunk compressed with a
+checksum. Data types are those of the specification, which has none for text. A variable
+of labels is therefore stored as integers, positions in a list that is among its
+attributes:
+
+    labels                      the list
+    flag_values, flag_meanings  positions and labels, with underscores for blanks, as in
+                                the conventions for climate and forecast (CF) data
+"""
+
+import warnings
+from collections.abc import Hashable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+import zarr
+from zarr.codecs import ZstdCodec
+
+COMPRESSOR = ZstdCodec(level=3, checksum=True)
+"""Of every chunk; a bit that flips on disk is noticed."""
+
+_FLAGS = ("labels", "flag_values", "flag_meanings")
+
+
+def write_dataset(dataset: xr.Dataset, path: Path, *, group: str | None = None) -> None:
+    """Writes a dataset into a store that is being made, see `new_store`.
+
+    Args:
+        dataset: any, of numbers and labels.
+        path: of the store.
+        group: within the store; its root by default.
+    """
+    coded = encode_labels(dataset.drop_encoding())
+    coded.to_zarr(
+        path,
+        group=group,
+        zarr_format=3,
+        consolidated=False,
+        encoding={
+            str(name): {"compressors": (COMPRESSOR,)} for name in coded.variables
+        },
+    )
+    consolidate(path)
+
+
+def read_dataset(path: Path, *, group: str | None = None) -> xr.Dataset:
+    """The dataset that `write_dataset` wrote, in memory."""
+    with xr.open_zarr(path, group=group, consolidated=False, chunks=None) as opened:
+        return decode_labels(opened.load())
+
+
+def consolidate(path: Path) -> None:
+    """Writes the consolidated metadata of every group of a store, root included."""
+    root = zarr.open_group(path, mode="r", use_consolidated=False)
+    names = [name for name, node in root.members(None) if isinstance(node, zarr.Group)]
+    with warnings.catch_warnings():
+        # They are an extension of format 3, without which xarray warns instead.
+        warnings.filterwarnings("ignore", "Consolidated metadata", UserWarning)
+        for name in sorted(names, key=len, reverse=True):
+            zarr.consolidate_metadata(path, path=name, zarr_format=3)
+        zarr.consolidate_metadata(path, zarr_format=3)
+
+
+def encode_labels(dataset: xr.Dataset) -> xr.Dataset:
+    """The dataset with positions in a list in place of labels."""
+    return _assign(
+        dataset,
+        {
+            name: _encoded(variable)
+            for name, variable in dataset.variables.items()
+            if variable.dtype.kind in "OTUS"
+        },
+    )
+
+
+def decode_labels(dataset: xr.Dataset) -> xr.Dataset:
+    """The dataset with labels in place of positions in a list."""
+    return _assign(
+        dataset,
+        {
+            name: _decoded(variable)
+            for name, variable in dataset.variables.items()
+            if "labels" in variable.attrs
+        },
+    )
+
+
+def _encoded(variable: xr.Variable) -> xr.Variable:
+    texts = [
+        text.decode() if isinstance(text, bytes) else str(text)
+        for text in variable.values.ravel().tolist()
+    ]
+    labels = list(dict.fromkeys(texts))
+    positions = np.array([labels.index(text) for text in texts], dtype=np.int32)
+    positions = positions.reshape(variable.shape)
+    attributes: dict[str, Any] = {
+        "labels": labels,
+        "flag_values": list(range(len(labels))),
+        "flag_meanings": " ".join("_".join(label.split()) for label in labels),
+    }
+    return xr.Variable(variable.dims, positions, {**variable.attrs, **attributes})
+
+
+def _decoded(variable: xr.Variable) -> xr.Variable:
+    labels = np.array(variable.attrs["labels"], dtype=np.dtypes.StringDType())
+    attributes = {
+        key: value for key, value in variable.attrs.items() if key not in _FLAGS
+    }
+    return xr.Variable(variable.dims, labels[variable.values], attributes)
+
+
+def _assign(dataset: xr.Dataset, variables: dict[Hashable, xr.Variable]) -> xr.Dataset:
+    """The dataset with some of its variables replaced, coordinates as such."""
+    return dataset.assign_coords(
+        {name: value for name, value in variables.items() if name in dataset.coords}
+    ).assign(
+        {name: value for name, value in variables.items() if name in dataset.data_vars}
+    )
