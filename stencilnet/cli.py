@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from stencilnet import study as stages
+import stencilnet.study as stages
 from stencilnet.errors import in_words
 from stencilnet.progress import Progress, bars
 from stencilnet.report import (

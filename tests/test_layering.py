@@ -110,7 +110,8 @@ def test_imports_within_a_wing_make_no_circle(wing):
 
 
 def test_there_are_few_pairs_of_wings():
-    assert len(wing_pairs()) <= 30
+    folders = {(a, b) for a, b in wing_pairs() if (PACKAGE / b).is_dir()}
+    assert len(folders) <= 30
 
 
 def test_wings_are_imported_through_what_they_promise():

@@ -37,7 +37,7 @@ from stencilnet.storage import (
 )
 from stencilnet.study.comparison import compare_study
 from stencilnet.study.demonstration import demo
-from stencilnet.study.denoising import compare_denoisers
+from stencilnet.study.filters import compare_denoisers
 
 GRID = Grid.line(16)
 

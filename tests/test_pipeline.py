@@ -172,7 +172,7 @@ MISTAKES = {
     "duration without end": (
         ["simulate", "weno_z", "a.zarr", "--config", "small.yaml", "--duration", "inf"],
         None,
-        "positive and finite",
+        "must be finite, not inf",
     ),
     "more than fits": (
         ["generate", "small.yaml", "forcing.modes=100000000000", "--run", "new"],

@@ -93,9 +93,20 @@ def test_every_study_has_the_quick_case_and_says_where_it_writes(study):
     assert "result.json" in documentation
 
 
+# These still have a shell of their own.
+NOT_YET = (
+    "denoising",
+    "denoising_layers",
+    "exact_evolution",
+    "filters",
+    "reconstruction",
+    "train_pictures",
+)
+
+
 @pytest.mark.parametrize(
     "study",
-    [path for path in STUDIES if path.stem not in ("denoising", "reconstruction")],
+    [path for path in STUDIES if path.stem not in NOT_YET],
     ids=lambda path: path.stem,
 )
 def test_the_shell_of_a_study_is_two_calls(study):

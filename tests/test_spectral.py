@@ -53,6 +53,7 @@ def test_the_wave_at_the_nyquist_wavenumber_diffuses(averages, integrator):
     torch.testing.assert_close(end, math.exp(-2.56) * u, rtol=1e-5, atol=1e-9)
 
 
+@pytest.mark.filterwarnings("ignore:A forcing with wavenumber")
 @kinds
 def test_forcing_at_the_nyquist_wavenumber_acts_as_on_any_wave(averages):
     grid, nu, t = Grid.line(32), 0.1, 0.4
