@@ -181,7 +181,7 @@ for path in sorted(arguments.operators.glob("*.zarr")):
 
 header = "| picture | problem | cells | splitting | step | drifts a unit | error |"
 lines = [header, "| --- | --- | ---: | --- | ---: | ---: | ---: |"]
-for label, problem, points, name, step, drifts, found in rows:
+for label, problem, points, name, step, drifts, error_shown in rows:
     lines.append(
         f"| {label} | {problem} | {points} | {name} | {step:.3g} | {drifts:.3g} | "
         f"{found:.2g} |"

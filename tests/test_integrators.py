@@ -567,11 +567,12 @@ def test_the_linear_symbol_is_what_small_waves_feel(kind):
         lambda grid: PseudoSpectral(KortewegDeVries(), grid),
     ],
 )
-@pytest.mark.xfail(reason="open: WENO-JS about small fields", strict=False)
 @pytest.mark.parametrize("points", [12, 13])
 def test_the_linear_symbol_of_travelling_waves_has_their_direction(make, points):
     grid = Grid.line(points)
     method = make(grid)
+    if getattr(method, "weights", None) == "JS":
+        pytest.xfail("open: small fields are no longer linear for scale-free weights")
     small = 1e-7 * smooth_field(grid)
     felt = torch.fft.rfft(method(small)) / torch.fft.rfft(small)
     kept = slice(1, 4)
