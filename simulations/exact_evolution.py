@@ -181,7 +181,7 @@ for path in sorted(arguments.operators.glob("*.zarr")):
 
 header = "| picture | problem | cells | splitting | step | drifts a unit | error |"
 lines = [header, "| --- | --- | ---: | --- | ---: | ---: | ---: |"]
-for label, problem, points, name, step, drifts, error_shown in rows:
+for label, problem, points, name, step, drifts, found in rows:
     lines.append(
         f"| {label} | {problem} | {points} | {name} | {step:.3g} | {drifts:.3g} | "
         f"{found:.2g} |"
@@ -190,11 +190,11 @@ table = arguments.run / "table.md"
 table.parent.mkdir(parents=True, exist_ok=True)
 table.write_text("\n".join(lines) + "\n", encoding="utf-8")
 best: dict[str, float] = {}
-for label, problem, points, _, _, drifts, measured in rows:
+for label, problem, points, name, step, drifts, found in rows:
     if label == "splitting alone" and drifts > 7.51:
         continue
     key = f"{label.replace(' ', '_')}_{problem}_{points}"
-    best[key] = min(measured, best.get(key, math.inf))
+    best[key] = min(found, best.get(key, math.inf))
 result = write_json(best, arguments.run / "result.json", overwrite=True)
 print("\n".join(lines))
 print(f"wrote {table}\nwrote {result}")
