@@ -3,7 +3,7 @@
 Relative L2 errors over the rollout on unseen forcings of P1 and P2, against exact cell
 averages at multiples of the step. First the splittings alone, on 512 cells, where the
 picture within a cell does not matter, per drift; then every picture on every grid, at
-each step. Operators that `train_pictures.py` left in `runs/pictures` are measured at
+each step. Operators that `train_pictures.py` left in `runs/train_pictures` are measured at
 the steps of their regimes. Writes `runs/exact_evolution/table.md` and `result.json`.
 
     python simulations/exact_evolution.py [--quick]
@@ -48,7 +48,7 @@ from stencilnet.study.problem import equation_of
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--quick", action="store_true", help="two forcings, coarse grids")
 parser.add_argument("--run", type=Path, default=Path("runs/exact_evolution"))
-parser.add_argument("--operators", type=Path, default=Path("runs/pictures"))
+parser.add_argument("--operators", type=Path, default=Path("runs/train_pictures"))
 arguments = parser.parse_args()
 samples = 2 if arguments.quick else 16
 grids = (16, 32, 64) if arguments.quick else (16, 32, 64, 128, 256)
@@ -181,7 +181,7 @@ for path in sorted(arguments.operators.glob("*.zarr")):
 
 header = "| picture | problem | cells | splitting | step | drifts a unit | error |"
 lines = [header, "| --- | --- | ---: | --- | ---: | ---: | ---: |"]
-for label, problem, points, name, step, drifts, found in rows:
+for label, problem, points, _name, _step, drifts, found in rows:
     lines.append(
         f"| {label} | {problem} | {points} | {name} | {step:.3g} | {drifts:.3g} | "
         f"{found:.2g} |"
@@ -190,7 +190,7 @@ table = arguments.run / "table.md"
 table.parent.mkdir(parents=True, exist_ok=True)
 table.write_text("\n".join(lines) + "\n", encoding="utf-8")
 best: dict[str, float] = {}
-for label, problem, points, name, step, drifts, found in rows:
+for label, problem, points, _name, _step, drifts, found in rows:
     if label == "splitting alone" and drifts > 7.51:
         continue
     key = f"{label.replace(' ', '_')}_{problem}_{points}"

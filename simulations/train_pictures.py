@@ -1,11 +1,13 @@
 """Trains the learned pictures of a cell for exact evolution.
 
 Generates the trajectories of P1 and P2 where they are missing, trains one operator by
-its name, and writes `runs/pictures/NAME.zarr` with its recipe and history. `burgers`
+its name, and writes `runs/train_pictures/NAME.zarr` with its recipe and history. `burgers`
 serves all regimes and starts from `burgers-start`; the specialists of 32 cells start
 from that, too.
 
-    python simulations/train_pictures.py NAME [--run runs/pictures] [--updates 20000]
+    python simulations/train_pictures.py NAME [--quick] [--updates 20000]
+
+Its numbers go to `runs/train_pictures/result.json`.
 """
 
 import argparse
@@ -112,13 +114,16 @@ plans = {
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("name", choices=list(plans))
-parser.add_argument("--run", type=Path, default=Path("runs/pictures"))
+parser.add_argument("--quick", action="store_true", help="200 updates")
+parser.add_argument("--run", type=Path, default=Path("runs/train_pictures"))
 parser.add_argument("--updates", type=int, help="fewer or more than the plan's")
 parser.add_argument("--seed", type=int, default=0)
 arguments = parser.parse_args()
 plan = plans[arguments.name]
 recipe = replace(
-    plan.recipe, seed=arguments.seed, updates=arguments.updates or plan.recipe.updates
+    plan.recipe,
+    seed=arguments.seed,
+    updates=200 if arguments.quick else arguments.updates or plan.recipe.updates,
 )
 
 # Data
@@ -165,7 +170,7 @@ path = save_picture(
 errors = {name: values[-1] for name, values in history.errors.items()}
 summary = write_json(
     {"validation": errors, "untrained": history.untrained},
-    arguments.run / f"{arguments.name}.json",
+    arguments.run / "result.json",
     overwrite=True,
 )
 print(f"wrote {path}\nwrote {summary}")

@@ -38,6 +38,7 @@ from stencilnet.solver import (
     IFRK4,
     INTEGRATORS,
     BogackiShampine32,
+    ColeHopf,
     DormandPrince54,
     EmbeddedPair,
     Euler,
@@ -529,7 +530,10 @@ def test_integrators_are_listed_by_the_name_of_their_constant_and_read_only():
         for name, value in vars(stencilnet.solver).items()
         if isinstance(value, Integrator)
     }
-    assert dict(INTEGRATORS) == constants
+    # Exact evolution is a class, whose default value has no constant.
+    assert isinstance(INTEGRATORS["ColeHopf"], ColeHopf)
+    others = {name: INTEGRATORS[name] for name in INTEGRATORS if name != "ColeHopf"}
+    assert others == constants
     with pytest.raises(TypeError):
         INTEGRATORS["Mine"] = RK4
 

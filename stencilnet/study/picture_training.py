@@ -12,8 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from stencilnet.discretizations import LearnedPicture, WenoParabola
-from stencilnet.discretizations.pictures import Picture
+from stencilnet.discretizations import LearnedPicture, Picture, WenoParabola
 from stencilnet.equations import Equation
 from stencilnet.progress import Progress, no_progress
 from stencilnet.solver import ColeHopf, rollout
