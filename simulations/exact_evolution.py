@@ -3,8 +3,9 @@
 Relative L2 errors over the rollout on unseen forcings of P1 and P2, against exact cell
 averages at multiples of the step. First the splittings alone, on 512 cells, where the
 picture within a cell does not matter, per drift; then every picture on every grid, at
-each step. Operators that `train_pictures.py` left in `runs/train_pictures` are measured at
-the steps of their regimes. Writes `runs/exact_evolution/table.md` and `result.json`.
+each step. Operators that `train_pictures.py` left in `runs/train_pictures` are
+measured at the steps of their regimes. Writes `runs/exact_evolution/table.md` and
+`result.json`.
 
     python simulations/exact_evolution.py [--quick]
 """

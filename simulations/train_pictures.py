@@ -1,9 +1,9 @@
 """Trains the learned pictures of a cell for exact evolution.
 
 Generates the trajectories of P1 and P2 where they are missing, trains one operator by
-its name, and writes `runs/train_pictures/NAME.zarr` with its recipe and history. `burgers`
-serves all regimes and starts from `burgers-start`; the specialists of 32 cells start
-from that, too.
+its name, and writes `runs/train_pictures/NAME.zarr` with its recipe and history.
+`burgers` serves all regimes and starts from `burgers-start`; the specialists of 32
+cells start from that, too.
 
     python simulations/train_pictures.py NAME [--quick] [--updates 20000]
 
@@ -120,10 +120,9 @@ parser.add_argument("--updates", type=int, help="fewer or more than the plan's")
 parser.add_argument("--seed", type=int, default=0)
 arguments = parser.parse_args()
 plan = plans[arguments.name]
+updates = arguments.updates or plan.recipe.updates
 recipe = replace(
-    plan.recipe,
-    seed=arguments.seed,
-    updates=200 if arguments.quick else arguments.updates or plan.recipe.updates,
+    plan.recipe, seed=arguments.seed, updates=200 if arguments.quick else updates
 )
 
 # Data
