@@ -141,10 +141,6 @@ def test_constants_of_a_method_survive_a_detour_through_float32(make):
     assert torch.equal(detour(u), make(grid)(u))
 
 
-@pytest.mark.xfail(
-    reason="open: degree 7 needs multiples of 8 cells; WENO of order 9 amplifies noise",
-    strict=False,
-)
 @contract
 def test_steps_just_within_the_stable_one_do_not_grow(make, request):
     if request.node.callspec.id == "WENO9":

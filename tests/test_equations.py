@@ -230,9 +230,6 @@ def test_upwind_differences_reach_their_order_on_one_sided_forms(order, equation
     assert found == pytest.approx(order, abs=0.25)
 
 
-@pytest.mark.xfail(
-    reason="open: JS weights that scale with the data reach 4.3", strict=False
-)
 @pytest.mark.parametrize("weights", ["Z", "JS"])
 @one_sided
 def test_weno_is_of_fifth_order_on_one_sided_forms(weights, equation):
