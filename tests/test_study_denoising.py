@@ -251,7 +251,7 @@ def test_nothing_is_replaced_unasked(store, tmp_path):
         ({"noise": 0.0}, "positive and finite, not 0.0"),
         ({"noise": float("nan")}, "positive and finite, not nan"),
         ({"seed": -1}, "at least 0, not -1"),
-        ({"weight": -1.0}, "at least 0, not -1"),
+        ({"weight": -1.0}, "zero or more, not -1"),
         ({"weight": "surely"}, "no weight criterion 'surely', did you mean 'sure'"),
         ({"order": 4}, "order 1, 2 or 3, not 4"),
         ({"penalty": "l3"}, "no penalty 'l3', did you mean 'l"),
