@@ -6,7 +6,12 @@ from stencilnet.discretizations.base import (
     patches,
     shifted,
 )
-from stencilnet.discretizations.classical import CLASSICAL, Classical, classical
+from stencilnet.discretizations.classical import (
+    CLASSICAL,
+    PICTURES,
+    Classical,
+    classical,
+)
 from stencilnet.discretizations.compact import Compact
 from stencilnet.discretizations.constant import ConstantOutput
 from stencilnet.discretizations.dg import DiscontinuousGalerkin
@@ -51,6 +56,7 @@ __all__ = [
     "MINMOD",
     "MLP",
     "MONOTONIZED_CENTRAL",
+    "PICTURES",
     "SUPERBEE",
     "VAN_LEER",
     "Classical",

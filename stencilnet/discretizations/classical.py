@@ -12,6 +12,12 @@ from stencilnet.discretizations.dg_split import SplitGalerkin
 from stencilnet.discretizations.eno import Eno
 from stencilnet.discretizations.finite_difference import FiniteDifference
 from stencilnet.discretizations.muscl import Muscl
+from stencilnet.discretizations.pictures import (
+    Linear,
+    Parabola,
+    SubCellShocks,
+    WenoParabola,
+)
 from stencilnet.discretizations.spectral import ExponentialFilter, PseudoSpectral
 from stencilnet.discretizations.teno import Teno
 from stencilnet.discretizations.weno import Weno
@@ -104,12 +110,24 @@ number of points is a multiple of `p + 1`. The filtered spectral method holds
 averages."""
 
 
+PICTURES: Mapping[str, Classical] = MappingProxyType(
+    {
+        "exact_linear": Classical(Linear, "exact evolution, lines", 2),
+        "exact_parabola": Classical(Parabola, "exact evolution, parabolas", 3),
+        "exact_weno": Classical(WenoParabola, "exact evolution, WENO-Z", 3),
+        "exact_subcell": Classical(SubCellShocks, "exact evolution, shocks", 3),
+    }
+)
+"""Pictures of a cell for the exact evolution of Burgers' equation, see `ColeHopf`."""
+
+
 def classical(name: str, equation: Equation, grid: Grid) -> Discretization:
     """The classical method of a name.
 
     Raises:
         ValueError: if there is none, naming the nearest one.
     """
-    if name not in CLASSICAL:
-        raise unknown("method", name, CLASSICAL)
-    return CLASSICAL[name].build(equation, grid)
+    known = {**CLASSICAL, **PICTURES}
+    if name not in known:
+        raise unknown("method", name, known)
+    return known[name].build(equation, grid)

@@ -10,15 +10,16 @@ import numpy as np
 import torch
 import xarray as xr
 
-from stencilnet.discretizations import Discretization
+from stencilnet.discretizations import Discretization, Picture
 from stencilnet.grid import Grid
 from stencilnet.progress import Progress, no_progress
-from stencilnet.solver import SSPRK3, Integrator, rollout, substeps_within
+from stencilnet.solver import Integrator
 from stencilnet.storage import forcing_of, grid_of, local_path, tensor_of
 from stencilnet.study.config import Config, validate_config
+from stencilnet.study.following import follow, usual_integrator
 from stencilnet.study.generation import read_split
 from stencilnet.study.kinds import in_kind
-from stencilnet.study.metrics import METRICS, Rollout, longest_interval, measured
+from stencilnet.study.metrics import METRICS, Rollout, measured
 from stencilnet.study.operators import habits, load_operator, moved
 from stencilnet.study.problem import equation_of, integrator_of, method_of
 
@@ -49,7 +50,7 @@ def compare(
         reference: trajectories of cell averages or point values, as `read_trajectories`
             gives them.
         values: the same trajectories of the other kind, where a method holds it.
-        integrators: methods that do not use SSPRK3.
+        integrators: of methods that do not use SSPRK3, or exact evolution.
         steps: fixed steps in units of time.
         safety: share of the stable step that classical methods take.
         threshold: relative error at which the valid time ends.
@@ -85,7 +86,6 @@ def compare(
     integrators, steps = integrators or {}, steps or {}
     grid, forcing = grid_of(reference), forcing_of(reference).to(dtype=torch.float64)
     times = tensor_of(reference["time"], torch.float64)
-    interval = longest_interval(times)
     columns = []
     for done, (name, method) in enumerate(methods.items()):
         if method.grid != grid:
@@ -97,24 +97,21 @@ def compare(
         truth = in_kind(name, method.averages, reference, values)
         # A copy: what a caller passes in is never changed.
         method = copy.deepcopy(method).double()
-        integrator = integrators.get(name, SSPRK3)
+        integrator = integrators.get(name, usual_integrator(method))
         stable = method.stable_step(truth, integrator)
-        if name in steps:
-            substeps = substeps_within(interval, steps[name])
-            method.warn_if_unstable(truth, integrator, interval / substeps)
-        else:
-            substeps = substeps_within(interval, safety * stable)
         with torch.no_grad():
-            u = rollout(
+            u, step = follow(
                 method,
                 truth[:, 0],
                 times,
-                forcing.on(grid, averages=method.averages),
+                forcing,
                 integrator=integrator,
-                steps=substeps,
+                step=steps.get(name, safety * stable),
             )
+        if name in steps:
+            method.warn_if_unstable(truth, integrator, step)
         column = measured(Rollout(u, truth, times, forcing, threshold))
-        column["step"] = ((), interval / substeps)
+        column["step"] = ((), step)
         column["stable_step"] = ((), stable)
         columns.append(column)
         progress(done + 1, len(methods), name)
@@ -173,12 +170,17 @@ def compare_study(
     for points in sorted(set(comparison.points)):
         grid = Grid.line(points, config.problem.length)
         methods: dict[str, Discretization] = {}
-        if math.isclose(points / grid.extent[-1], own, rel_tol=1e-9):
+        at_home = math.isclose(points / grid.extent[-1], own, rel_tol=1e-9)
+        if at_home or isinstance(learned, Picture):
             methods["learned"] = moved(learned, grid, equation_of(config))
         for name in comparison.methods:
             methods[name] = method_of(config, name, grid)
-        integrators = dict.fromkeys(methods, integrator_of(comparison.integrator))
-        integrators["learned"] = integrator_of(trained_with)
+        integrators = {
+            name: integrator_of(comparison.integrator)
+            for name, method in methods.items()
+            if not isinstance(method, Picture)
+        }
+        integrators["learned"] = trained_with
         # Cell averages come first where methods hold both.
         kinds = sorted({method.averages for method in methods.values()}, reverse=True)
         data = [
@@ -191,7 +193,7 @@ def compare_study(
                 data[0],
                 values=data[1] if len(data) > 1 else None,
                 integrators=integrators,
-                steps={} if step is None else {"learned": step},
+                steps={"learned": step} if step is not None and at_home else {},
                 safety=comparison.safety,
                 threshold=comparison.threshold,
                 progress=progress,

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from stencilnet.discretizations import LearnedPicture, LearnedStencil
 from stencilnet.equations import Equation
-from stencilnet.errors import nearest, plain
+from stencilnet.errors import nearest, plain, unknown
 from stencilnet.grid import Grid
+from stencilnet.solver import INTEGRATORS, ColeHopf, Integrator, Splitting
 from stencilnet.storage import (
     StoredOperator,
     local_path,
@@ -22,18 +23,22 @@ from stencilnet.storage import (
     write_operator,
 )
 
+Operator = LearnedStencil | LearnedPicture
+"""What can be learned and stored."""
+
 _PRETRAINED = Path(str(resources.files("stencilnet"))) / "pretrained"
 
 
-def moved(operator: LearnedStencil, grid: Grid, equation: Equation) -> LearnedStencil:
+def moved(operator: Operator, grid: Grid, equation: Equation) -> Operator:
     """A learned operator on a longer domain or for other parameters of its equation.
 
     Raises:
         ValueError: if the operator is for another equation, or the grid has another
-            spacing than the one it was learned on.
+            spacing than the one it was learned on. A picture takes any spacing.
     """
     learned_at, spacing = operator.grid.spacing[-1], grid.spacing[-1]
-    if not math.isclose(learned_at, spacing, rel_tol=1e-9):
+    free = isinstance(operator, LearnedPicture)
+    if not free and not math.isclose(learned_at, spacing, rel_tol=1e-9):
         raise ValueError(
             f"The operator was learned at the spacing {learned_at:.4g}, not "
             f"{spacing:.4g}: give a grid of its spacing."
@@ -42,7 +47,7 @@ def moved(operator: LearnedStencil, grid: Grid, equation: Equation) -> LearnedSt
 
 
 def save_operator(
-    operator: LearnedStencil | LearnedPicture,
+    operator: Operator,
     path: Path | str,
     *,
     attributes: Mapping[str, Any] | None = None,
@@ -72,7 +77,7 @@ def save_operator(
     return write_operator(stored, path, overwrite=overwrite)
 
 
-def _check_loads(operator: LearnedStencil | LearnedPicture) -> None:
+def _check_loads(operator: Operator) -> None:
     """Raises unless spec and weights make the operator again.
 
     An operator whose network, layers or settings were replaced may differ from its
@@ -112,7 +117,7 @@ def _check_loads(operator: LearnedStencil | LearnedPicture) -> None:
         )
 
 
-def _answer(operator: LearnedStencil | LearnedPicture) -> Tensor:
+def _answer(operator: Operator) -> Tensor:
     """What an operator makes of a smooth wave."""
     grid = operator.grid
     wave = torch.sin(grid.points() * (2 * math.pi / grid.extent[-1]))
@@ -160,7 +165,7 @@ def load_operator(
         FileNotFoundError: if there is nothing at `path`.
         ValueError: if it is no operator store, or its arrays do not fit its spec.
     """
-    path = local_path(path)
+    path = _existing(local_path(path))
     stored = read_operator(path)
     kind: Any = (
         LearnedPicture if stored.spec.get("kind") == "picture" else LearnedStencil
@@ -192,19 +197,26 @@ def _existing(path: Path) -> Path:
     return _PRETRAINED / f"{path.name}.zarr"
 
 
-def habits(stored: StoredOperator) -> tuple[str, float | None]:
-    """Integrator, by name, and step that an operator was trained with.
+def habits(stored: StoredOperator) -> tuple[Integrator, float | None]:
+    """Integrator and step that an operator was trained with.
 
     SSPRK3 and none for an operator that was stored without them.
+
+    Raises:
+        ValueError: if there is no integrator of the stored name.
     """
-    step = stored.attributes.get("step")
     name = str(stored.attributes.get("integrator", "SSPRK3"))
-    return name, None if step is None else float(step)
+    if name not in INTEGRATORS:
+        raise unknown("integrator", name, INTEGRATORS)
+    integrator = INTEGRATORS[name]
+    splitting = stored.attributes.get("splitting")
+    if isinstance(integrator, ColeHopf) and isinstance(splitting, Mapping):
+        integrator = ColeHopf(Splitting.from_spec(splitting))
+    step = stored.attributes.get("step")
+    return integrator, None if step is None else float(step)
 
 
-def set_weights(
-    operator: LearnedStencil | LearnedPicture, stored: StoredOperator, path: Path
-) -> None:
+def set_weights(operator: Operator, stored: StoredOperator, path: Path) -> None:
     """Gives an operator the weights of a store.
 
     Raises:

@@ -5,7 +5,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from stencilnet.discretizations import CLASSICAL, Classical, Discretization
+from stencilnet.discretizations import (
+    CLASSICAL,
+    PICTURES,
+    Classical,
+    Discretization,
+)
 from stencilnet.equations import Equation, equation_from_spec
 from stencilnet.errors import unknown
 from stencilnet.forcing import RandomForcing
@@ -102,7 +107,7 @@ def methods_of(config: Config) -> dict[str, Classical]:
         for cls in config.extensions
         if issubclass(cls, Discretization)
     }
-    return {**CLASSICAL, **own}
+    return {**CLASSICAL, **PICTURES, **own}
 
 
 def method_of(config: Config, name: str, grid: Grid) -> Discretization:

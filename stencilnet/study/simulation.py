@@ -12,10 +12,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from stencilnet.discretizations import CLASSICAL, Discretization
+from stencilnet.discretizations import CLASSICAL, Discretization, Picture
 from stencilnet.errors import real_number, whole_number
 from stencilnet.grid import Grid
-from stencilnet.solver import Integrator, rollout, substeps_within
+from stencilnet.solver import INTEGRATORS, Integrator
 from stencilnet.storage import (
     local_path,
     refuse_existing,
@@ -24,6 +24,7 @@ from stencilnet.storage import (
 )
 from stencilnet.study.comparison import stored_config
 from stencilnet.study.config import Config
+from stencilnet.study.following import follow, usual_integrator
 from stencilnet.study.initial import States
 from stencilnet.study.operators import habits, load_operator, moved
 from stencilnet.study.problem import (
@@ -50,13 +51,13 @@ class _Setup:
     Attributes:
         method: the right-hand side, in float64.
         config: its problem.
-        integrator: its name.
+        integrator: of the rollout.
         step: the step it was trained with, if it was.
     """
 
     method: Discretization
     config: Config
-    integrator: str = "SSPRK3"
+    integrator: Integrator
     step: float | None = None
 
 
@@ -123,12 +124,12 @@ def simulate(
     force = forcing.on(grid, averages=averages)
     u0 = _on_grid(states_of(setup.config, samples, streams), grid, averages=averages)
     if substeps is None:
-        step = setup.step or _cautious_step(setup, u0, force(0.0))
-        substeps = substeps_within(problem.interval, step)
-    integrator = integrator_of(setup.integrator)
+        longest = setup.step or _cautious_step(setup, u0, force(0.0))
+    else:
+        longest = problem.interval / substeps
     with torch.no_grad():
-        u = rollout(
-            setup.method, u0, times, force, integrator=integrator, steps=substeps
+        u, step = follow(
+            setup.method, u0, times, forcing, integrator=setup.integrator, step=longest
         )
     finite = torch.isfinite(u).all(-1)
     good = finite.all(-1)
@@ -136,7 +137,7 @@ def simulate(
     lasted = finite.int().cumprod(-1).sum(-1)
     until = torch.where(good, intervals, lasted // 2).unsqueeze(-1)
     early = torch.arange(intervals + 1) <= until
-    setup.method.warn_if_unstable(u[early], integrator, problem.interval / substeps)
+    setup.method.warn_if_unstable(u[early], setup.integrator, step)
     if not good.all():
         first = float(times[int((~finite).any(0).int().argmax())])
         warnings.warn(
@@ -155,8 +156,8 @@ def simulate(
             "method": method,
             "seed": seed,
             "equation": json.dumps(setup.method.equation.spec()),
-            "integrator": setup.integrator,
-            "step": problem.interval / substeps,
+            "integrator": _name_of(setup.integrator),
+            "step": step,
             "blow_ups": int((~good).sum()),
         },
     )
@@ -178,6 +179,8 @@ def _setup(
     learned, stored = load_operator(path, extensions=extensions)
     config = config or stored_config(stored.attributes, path, extensions)
     problem = config.problem
+    if isinstance(learned, Picture) and points is not None:
+        learned = learned.on(Grid.line(points, problem.length))
     spacing = learned.grid.spacing[-1]
     grid = Grid.line(max(round(problem.length / spacing), 1), problem.length)
     fits = math.isclose(grid.spacing[-1], spacing, rel_tol=1e-9)
@@ -206,7 +209,16 @@ def _classical_setup(method: str, config: Config | None, points: int | None) -> 
         )
     points = config.comparison.points[0] if points is None else points
     grid = Grid.line(points, config.problem.length)
-    return _Setup(method_of(config, method, grid), config, config.comparison.integrator)
+    built = method_of(config, method, grid)
+    if isinstance(built, Picture):
+        return _Setup(built, config, usual_integrator(built))
+    return _Setup(built, config, integrator_of(config.comparison.integrator))
+
+
+def _name_of(integrator: Integrator) -> str:
+    """The name of an integrator in `INTEGRATORS`, or that of its class."""
+    names = (name for name, value in INTEGRATORS.items() if value is integrator)
+    return next(names, type(integrator).__name__)
 
 
 def _cautious_step(
@@ -217,8 +229,7 @@ def _cautious_step(
     A state at rest has no speed yet; the forcing soon gives it one.
     """
     range_ = torch.cat([2 * u0, force, -force])
-    integrator: Integrator = integrator_of(setup.integrator)
-    return _SAFETY * setup.method.stable_step(range_, integrator)
+    return _SAFETY * setup.method.stable_step(range_, setup.integrator)
 
 
 def _on_grid(

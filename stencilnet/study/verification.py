@@ -16,7 +16,6 @@ from stencilnet.storage import (
 )
 from stencilnet.study.certificate import certify
 from stencilnet.study.operators import habits, load_operator, moved
-from stencilnet.study.problem import integrator_of
 
 
 def verify(
@@ -71,6 +70,6 @@ def verify(
     return certify(
         moved(operator, grid_of(dataset), equation),
         dataset,
-        integrator=integrator_of(integrator),
+        integrator=integrator,
         step=step,
     )
