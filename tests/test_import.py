@@ -38,7 +38,7 @@ print(stencilnet.__file__)
 def run(code: str, **environment: str) -> str:
     package = Path(stencilnet.__file__)
     answer = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code, str(package)],
+        [sys.executable, "-P", "-W", "error", "-c", code, str(package)],
         capture_output=True,
         text=True,
         check=False,
