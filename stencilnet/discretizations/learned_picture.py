@@ -166,7 +166,7 @@ class LearnedPicture(TwoBranches):
         if force is not None and self.forcing_window:
             strength = (self.grid.spacing[-1] * scale**2 * force).expand_as(u)
             forces = patches(strength, _around(self.forcing_window))
-        return torch.cat([peclet, forces], dim=-1).asinh().to(self.dtype)
+        return torch.cat([peclet, forces], dim=-1).to(self.dtype).asinh()
 
     def _corrections(
         self,

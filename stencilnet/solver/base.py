@@ -25,6 +25,9 @@ Functions of the module `math` take the first, those of torch take both.
 Step = Callable[[Any, Tensor, Any], Tensor]
 """`step(t, u, dt) -> u`, the state at `t + dt`; `t` and `dt` are floats or tensors."""
 
+Compile = Callable[[Callable[..., Any]], Callable[..., Any]]
+"""Makes a function of tensors and numbers faster."""
+
 
 class Integrator(abc.ABC):
     """A method that advances `u_t = rhs(u) + forcing(t)` step by step.
@@ -46,6 +49,15 @@ class Integrator(abc.ABC):
         computed once and belongs to the function. It calls the forcing through
         `evaluate`. The step `dt` may be negative.
         """
+
+    def bind_compiled(
+        self,
+        rhs: Field,
+        forcing: Forcing | None,
+        compile: Compile,  # noqa: A002
+    ) -> Step:
+        """As `bind`, with the step compiled as a whole."""
+        return compile(self.bind(rhs, forcing))
 
     @abc.abstractmethod
     def stable_step(

@@ -11,55 +11,58 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor
 
-from stencilnet.solver.base import Forcing, Step
+from stencilnet.solver.base import Compile, Forcing
 
 # Where torch keeps the switch by which a compiled backward pass overwrites its inputs.
 _SETTINGS, _SWITCH = "torch._functorch.config", "donated_buffer"
-# Code objects of the steps of each right-hand side, by the kind of forcing.
+# Code objects of the functions of each right-hand side, by the kind of forcing.
 _codes: WeakKeyDictionary[Any, dict[tuple[Any, ...], CodeType]] = WeakKeyDictionary()
 
 
-def compiled(
-    step: Any,
+def compiler(
     rhs: Callable[[Tensor], Tensor],
     forcing: Forcing | None,
-    like: Tensor,
+    device: torch.device,
     *,
     retained: bool,
-) -> Step:
-    """A step compiled by `torch.compile`, once for all times, which are tensors.
+) -> Compile:
+    """Compiles functions by `torch.compile`, once for all numbers, which are tensors.
 
-    The compiler caches a few versions beside the code object of a function. Each
-    right-hand side gets a copy of the code for each kind of forcing, or they would
-    evict each other's versions.
+    torch caches a few versions beside the code object of a function. Each right-hand
+    side gets a copy of the code for each kind of forcing, or they would evict each
+    other's versions.
 
     Args:
-        step: as an integrator binds it.
-        rhs: its right-hand side.
+        rhs: what the functions advance.
         forcing: its forcing.
-        like: a state.
-        retained: whether a graph of the step is differentiated repeatedly.
+        device: of the state.
+        retained: whether a graph of the functions is differentiated repeatedly.
     """
-    if isinstance(step, FunctionType):
-        try:
-            copies = _codes.setdefault(rhs, {})
-        except TypeError:
-            # Some objects, as those with slots, cannot be keys.
-            copies = {}
-        kind = (step.__code__, getattr(forcing, "__code__", type(forcing)), retained)
-        code = copies.setdefault(kind, step.__code__.replace())
-        step = FunctionType(code, step.__globals__, "step", None, step.__closure__)
-    function = torch.compile(step, dynamic=False)
+    try:
+        copies = _codes.setdefault(rhs, {})
+    except TypeError:
+        # Some objects, as those with slots, cannot be keys.
+        copies = {}
 
     @lru_cache(maxsize=64)
     def scalar(value: float) -> Tensor:
-        return torch.tensor(value, dtype=torch.float64, device=like.device)
+        return torch.tensor(value, dtype=torch.float64, device=device)
 
-    def timed(t: float, u: Tensor, dt: float) -> Tensor:
-        result: Tensor = function(scalar(t), u, scalar(dt))  # type: ignore[no-untyped-call]
-        return result
+    def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+        if isinstance(function, FunctionType):
+            kind = getattr(forcing, "__code__", type(forcing))
+            key = (function.__code__, kind, retained)
+            code = copies.setdefault(key, function.__code__.replace())
+            name, closure = function.__name__, function.__closure__
+            function = FunctionType(code, function.__globals__, name, None, closure)
+        fast = torch.compile(function, dynamic=False)
 
-    return timed
+        def called(*values: Any) -> Any:
+            return fast(*(scalar(v) if isinstance(v, float) else v for v in values))
+
+        return called
+
+    return compiled
 
 
 def retaining_graphs() -> AbstractContextManager[None]:

@@ -1,6 +1,7 @@
 """One step of exact evolution: kicks by the forcing, and drifts by the heat kernel."""
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
@@ -68,14 +69,14 @@ class Plan(NamedTuple):
     Attributes:
         kicks: first and last included, or none.
         matrices: kernels of the drifts.
-        reaches: cells that they take into account.
+        reach: cells that they take into account.
         nodes: quadrature nodes of a cell.
         frame: speed of the frame in which the drifts are computed.
     """
 
-    kicks: list[Kick]
+    kicks: Kick | None
     matrices: list[Tensor]
-    reaches: list[Reach]
+    reach: Reach
     nodes: Tensor
     frame: float
 
@@ -88,6 +89,7 @@ class ExactStep:
         forcing: `t -> f`, or none.
         splitting: of each step.
         nodes: quadrature nodes of a cell; none for as many as the kernel needs.
+        drift: `drifted`, or the same compiled.
 
     Raises:
         ValueError: if the viscosity is not positive.
@@ -99,37 +101,47 @@ class ExactStep:
         forcing: Any,
         splitting: Splitting,
         nodes: int | None,
+        drift: Callable[..., Tensor],
     ) -> None:
         self._picture, self._splitting, self._nodes = picture, splitting, nodes
+        self._drifted = drift
         self._kicks = None if forcing is None else Kicks(forcing, picture.grid)
+        self._lengths = splitting.spec()["drifts"]
         self._kernels: dict[Any, list[Tensor]] = {}
+        # Reaches only grow, so that a compiled drift meets few of them.
+        self._reached: dict[str, Reach] = {}
         self._dx = picture.grid.spacing[-1]
-        nu = self._viscosity().detach()
-        if not nu.is_meta and not bool((nu > 0).all()):
-            raise ValueError(
-                f"Exact evolution divides by the viscosity, which is {float(nu.min())} "
-                f"here: take at least about max|u| dx / {2 * LARGEST_EXPONENT:.0f}, or "
-                f"a method with a Riemann solver."
-            )
+        nu = torch.as_tensor(picture.viscosity, dtype=torch.float64)
+        self._viscosity = nu.reshape(*nu.shape[:-1], 1)
+        self._numbers: tuple[float, ...] = ()
+        if not nu.is_meta:
+            self._numbers = tuple(nu.detach().flatten().tolist())
+            if not all(number > 0 for number in self._numbers):
+                raise ValueError(
+                    f"Exact evolution divides by the viscosity, which is "
+                    f"{min(self._numbers)} here: take at least about max|u| dx / "
+                    f"{2 * LARGEST_EXPONENT:.0f}, or a method with a Riemann solver."
+                )
 
-    def _viscosity(self) -> Float[Tensor, "*sample 1"]:
-        nu = torch.as_tensor(self._picture.viscosity, dtype=torch.float64)
-        return nu.reshape(*nu.shape[:-1], 1)
+    # Nothing here but the drift is compiled.
+    @torch.compiler.disable(recursive=False)  # type: ignore
+    def advance(self, t: Any, u: Tensor, dt: float) -> Tensor:
+        """One step, in float64 but for the result.
 
-    def advance(self, u: Tensor, plan: Plan) -> Tensor:
-        """One step, in float64 but for the result."""
-        state, kicks = u.double(), plan.kicks
-        inverse = 0.5 / self._viscosity()
-        steps = (self._dx * inverse).unsqueeze(-1) * plan.nodes.unsqueeze(-1)
-        frame = plan.frame * steps
-        for index, (matrix, reach) in enumerate(
-            zip(plan.matrices, plan.reaches, strict=True)
-        ):
-            before, added = state, frame
-            force = None
-            if kicks:
-                kick, force = kicks[index], kicks[index].force
-                state = before + kick.average
+        Raises:
+            ValueError: if the step goes back in time, is too short or too long, or the
+                viscosity is too small for the precision.
+        """
+        plan = self._plan(t, u, dt)
+        state = u.double()
+        inverse = 0.5 / self._viscosity
+        scale = self._dx * inverse
+        frame = plan.frame * scale.unsqueeze(-1) * plan.nodes.unsqueeze(-1)
+        for index, matrix in enumerate(plan.matrices):
+            before, added, force = state, frame, None
+            if plan.kicks is not None:
+                kick = plan.kicks.at(index)
+                force, state = kick.force, before + kick.average
                 if kick.shape is None:
                     before = state
                 else:
@@ -138,43 +150,42 @@ class ExactStep:
                     before = before - kick.average if twice else before
                     shape = inverse.unsqueeze(-1) * kick.shape
                     added = frame - (2 * shape if twice else shape)
-            branches = self._picture.branches(before, plan.nodes, force)
-            branches = tuple(branch + added for branch in branches)
-            state = drift(
-                state - plan.frame, branches, self._dx * inverse, matrix, reach
+            moving = state - plan.frame
+            state = plan.frame + self._drifted(
+                self._picture,
+                (before, force, added),
+                moving,
+                plan.nodes,
+                scale,
+                matrix,
+                plan.reach,
             )
-            state = state + plan.frame
-        return (state + kicks[-1].average if kicks else state).to(u.dtype)
+        if plan.kicks is not None:
+            state = state + plan.kicks.average[-1]
+        return state.to(u.dtype)
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]
-    def plan(self, t: Any, u: Tensor, dt: Any) -> Plan:
-        """Kicks, reaches and matrices of a step; these need numbers, not tensors.
-
-        Raises:
-            ValueError: if the step goes back in time, is too short or too long, or the
-                viscosity is too small for the precision.
-        """
-        dt = float(dt)
+    def _plan(self, t: Any, u: Tensor, dt: float) -> Plan:
+        """Kicks, reach and matrices of a step; these need numbers, not tensors."""
         if not dt > 0:
             raise ValueError(
                 f"Exact evolution cannot go back in time, by a step of {dt:g}: the "
                 f"heat equation has no past; take a Runge-Kutta method."
             )
         nodes = gauss_legendre(self._node_count(dt))[0].to(u.device)
-        kicks: list[Kick] = []
+        kicks = None
         if self._kicks is not None:
-            splitting = self._splitting
+            points = u.shape[-1]
             kicks = self._kicks.of_step(
-                splitting, as_time(t, u), dt, nodes, u.shape[-1]
+                self._splitting, as_time(t, u), dt, nodes, points
             )
-        reaches, frame = self._reaches(u.detach(), dt, kicks)
-        kernels = self._matrices(dt, reaches, len(nodes), frame, u.device)
-        return Plan(kicks, kernels, reaches, nodes, frame)
+        reach, frame = self._reach(u.detach(), dt, kicks)
+        kernels = self._matrices(dt, reach, len(nodes), frame, u.device)
+        return Plan(kicks, kernels, reach, nodes, frame)
 
     def _node_count(self, dt: float) -> int:
         """Quadrature nodes for the shortest drift."""
-        nu = float(self._viscosity().detach().min())
-        shortest = min(self._splitting.spec()["drifts"])
+        nu, shortest = min(self._numbers), min(self._lengths)
         deviation = math.sqrt(2 * nu * shortest * dt)
         needed = math.ceil(self._dx / (_RESOLVED * deviation))
         most = self._nodes or _MOST_NODES
@@ -187,65 +198,62 @@ class ExactStep:
             )
         return self._nodes or max(_FEWEST_NODES, needed)
 
-    def _reaches(
-        self, u: Tensor, dt: float, kicks: list[Kick]
-    ) -> tuple[list[Reach], float]:
-        """Reaches that no state of the step exceeds, by the maximum principle.
+    def _reach(self, u: Tensor, dt: float, kicks: Kick | None) -> tuple[Reach, float]:
+        """A reach that no drift of the step exceeds, by the maximum principle.
 
         Also the frame, a speed in whose neighbourhood the states are.
         """
-        dtype = u.dtype
         # A sample that blew up reaches nowhere.
-        u = torch.where(u.isfinite(), u, 0.0).double()
-        low, high = float(u.min()), float(u.max())
+        finite = torch.where(u.isfinite(), u, 0.0).double()
+        low, high = float(finite.min()), float(finite.max())
         frame = _frame(low, high)
-        viscosity = self._viscosity().detach()
         # The potential in the frame rises by the mean over a period, and varies by
         # `spread` within it.
-        mean = float((u.mean(-1) - frame).abs().max())
-        spread = _spread(u)
-        reaches = []
-        for index, t in enumerate(self._splitting.spec()["drifts"]):
-            if kicks:
-                average = kicks[index].average.detach()
-                strength = float(average.abs().max()) * (2 if index == 0 else 1)
-                low, high = low - strength, high + strength
-                spread += _spread(average) * (2 if index == 0 else 1)
-            reach = Reach.cover(
-                (low, high),
-                t * dt,
-                viscosity=float(viscosity.max()),
-                dx=self._dx,
-                dtype=dtype,
+        mean = float((finite.mean(-1) - frame).abs().max())
+        spread = float(_spreads(finite).max())
+        if kicks is not None:
+            # The first kick may be taken back before it is made.
+            average = kicks.average.detach()[:-1]
+            average = average.reshape(len(average), -1, u.shape[-1])
+            strength = average.abs().amax((-2, -1))
+            wider = _spreads(average).amax(-1)
+            added = float(strength[0] + strength.sum())
+            low, high = low - added, high + added
+            spread += float(wider[0] + wider.sum())
+        reach = Reach.cover(
+            (low, high),
+            max(self._lengths) * dt,
+            viscosity=max(self._numbers),
+            dx=self._dx,
+            dtype=u.dtype,
+        )
+        points, key = u.shape[-1], f"{dt:.12g}"
+        past = self._reached.get(key, reach._replace(block=points))
+        reach = Reach(max(past.left, reach.left), max(past.right, reach.right), 1)
+        if max(abs(reach.left), abs(reach.right)) > _MOST_PERIODS * points:
+            raise ValueError(
+                f"A step of {dt:.3g} looks over more than {_MOST_PERIODS} periods "
+                f"of the domain: take shorter steps."
             )
-            if max(abs(reach.left), abs(reach.right)) > _MOST_PERIODS * u.shape[-1]:
-                raise ValueError(
-                    f"A step of {dt:.3g} looks over more than {_MOST_PERIODS} periods "
-                    f"of the domain: take shorter steps."
-                )
-            speed = max(abs(low - frame), abs(high - frame))
-            reaches.append(
-                self._blocked(reach, u.shape[-1], (spread, mean, speed), viscosity)
-            )
-        return reaches, frame
+        speed = max(abs(low - frame), abs(high - frame))
+        block = self._block(reach, points, (spread, mean, speed))
+        reach = reach._replace(block=min(block, past.block))
+        self._reached[key] = reach
+        return reach, frame
 
-    def _blocked(
-        self,
-        reach: Reach,
-        points: int,
-        bounds: tuple[float, float, float],
-        viscosity: Tensor,
-    ) -> Reach:
-        """The reach with blocks so long as no exponent overflows."""
+    def _block(
+        self, reach: Reach, points: int, bounds: tuple[float, float, float]
+    ) -> int:
+        """The longest block in which no exponent overflows."""
         spread, mean, speed = bounds
-        smallest = float(viscosity.min())
+        smallest = min(self._numbers)
         exponent = math.inf
         for block in block_lengths(points):
-            reach = reach._replace(block=block)
-            most = min(spread + mean * reach.cells, speed * reach.cells)
+            cells = reach._replace(block=block).cells
+            most = min(spread + mean * cells, speed * cells)
             exponent = most * self._dx / (2 * smallest)
             if exponent <= LARGEST_EXPONENT:
-                return reach
+                return block
         raise ValueError(
             f"The viscosity {smallest:.3g} is too small for this grid: exponents of "
             f"{exponent:.0f} overflow; take at least "
@@ -254,33 +262,55 @@ class ExactStep:
         )
 
     def _matrices(
-        self,
-        dt: float,
-        reaches: list[Reach],
-        nodes: int,
-        frame: float,
-        device: torch.device,
+        self, dt: float, reach: Reach, nodes: int, frame: float, device: torch.device
     ) -> list[Tensor]:
         """Kernels of the drifts, stored while nothing in them needs gradients."""
-        nu = self._viscosity()
         drifts = self._splitting.drifts
         learned = torch.is_grad_enabled() and any(
-            isinstance(value, Tensor) and value.requires_grad for value in (nu, *drifts)
+            isinstance(value, Tensor) and value.requires_grad
+            for value in (self._viscosity, *drifts)
         )
-        numbers = tuple(nu.detach().flatten().tolist())
-        key = (f"{dt:.12g}", tuple(reaches), nodes, numbers, frame, device)
+        key = (f"{dt:.12g}", reach, nodes, frame, device)
         if key in self._kernels and not learned:
             return self._kernels[key]
-        width = (4 * nu[..., 0] / self._dx**2).to(device)
+        width = (4 * self._viscosity[..., 0] / self._dx**2).to(device)
         matrices = [
             kernel_matrix(width * (t * dt), reach, nodes, t * (frame * dt / self._dx))
-            for t, reach in zip(drifts, reaches, strict=True)
+            for t in drifts
         ]
         if not learned:
             if len(self._kernels) >= _REMEMBERED:
                 del self._kernels[next(iter(self._kernels))]
             self._kernels[key] = matrices
         return matrices
+
+
+def drifted(
+    picture: CellPicture,
+    fields: tuple[Tensor, Tensor | None, Tensor],
+    state: Float[Tensor, "*batch x"],
+    nodes: Float[Tensor, " node"],
+    scale: Float[Tensor, "*#batch 1"],
+    matrix: Float[Tensor, "*#sample entry face"],
+    reach: Reach,
+) -> Float[Tensor, "*batch x"]:
+    """A state after a drift, given what the picture is taken of.
+
+    Args:
+        picture: of the solution within cells.
+        fields: the state that the picture is taken of; averages of the forcing; what
+            is added to the exponents of the branches.
+        state: cell averages before the drift, in the frame of the kernel.
+        nodes: positions in cells.
+        scale: as `drift`.
+        matrix: as `drift`.
+        reach: as `drift`.
+    """
+    before, force, added = fields
+    branches = picture.branches(before, nodes, force)
+    return drift(
+        state, tuple(branch + added for branch in branches), scale, matrix, reach
+    )
 
 
 def _frame(low: float, high: float) -> float:
@@ -291,7 +321,7 @@ def _frame(low: float, high: float) -> float:
     return round((low + high) / 2 / width) * width
 
 
-def _spread(u: Tensor) -> float:
+def _spreads(u: Float[Tensor, "*batch x"]) -> Float[Tensor, "*batch"]:
     """Largest difference between sums along x, without the mean."""
     sums = (u - u.mean(-1, keepdim=True)).cumsum(-1)
-    return float((sums.amax(-1) - sums.amin(-1)).max())
+    return sums.amax(-1) - sums.amin(-1)

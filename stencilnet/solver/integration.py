@@ -15,7 +15,7 @@ from torch import Tensor
 from stencilnet.solver.adaptive import solve_adaptively
 from stencilnet.solver.base import Forcing, Integrator, Step
 from stencilnet.solver.checkpoint import run_segment
-from stencilnet.solver.compiling import compiled, retaining_graphs
+from stencilnet.solver.compiling import compiler, retaining_graphs
 from stencilnet.solver.problem import (
     Numbers,
     as_state,
@@ -92,7 +92,6 @@ def rollout(
     if forcing is not None:
         check_forcing(forcing, clock[0].to(u.device), u)
     counts = _step_counts(rhs, u, clock.tolist(), integrator, steps)
-    step = integrator.bind(rhs, forcing)
     context: AbstractContextManager[None] = nullcontext()
     if compile:
         if not integrator.compilable:
@@ -102,7 +101,10 @@ def rollout(
             )
         retained = checkpoint is not False
         context = retaining_graphs() if retained else context
-        step = compiled(step, rhs, forcing, u, retained=retained)
+        faster = compiler(rhs, forcing, u.device, retained=retained)
+        step = integrator.bind_compiled(rhs, forcing, faster)
+    else:
+        step = integrator.bind(rhs, forcing)
     solver = _EqualSteps(step, clock.tolist(), counts, checkpoint)
     with context:
         solution = _isolated(solver, u)

@@ -8,11 +8,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from stencilnet.grid import Grid
-from stencilnet.solver.splittings import Splitting
+from stencilnet.solver.splittings import Number, Splitting
 
 
 class Kick(NamedTuple):
-    """What the forcing adds at one time.
+    """What the forcing adds at one time, or along a first axis at several.
 
     Attributes:
         average: to cell averages.
@@ -24,6 +24,10 @@ class Kick(NamedTuple):
     average: Tensor
     shape: Tensor | None
     force: Tensor
+
+    def at(self, index: int) -> "Kick":
+        """One of several kicks."""
+        return Kick(*(None if v is None else v[index] for v in self))  # type: ignore[arg-type]
 
 
 class Kicks:
@@ -40,54 +44,63 @@ class Kicks:
         self._potentials: dict[int, Callable[..., tuple[Tensor, Tensor, Tensor]]] = {}
 
     def of_step(
-        self, splitting: Splitting, t: Any, dt: float, nodes: Tensor, points: int
-    ) -> list[Kick]:
+        self, splitting: Splitting, t: Tensor, dt: float, nodes: Tensor, points: int
+    ) -> Kick:
         """The kicks of a step from `t` to `t + dt`, first and last included.
+
+        A kick adds `v F + g f**2 + c f**2 f_x` to the potential.
 
         Args:
             splitting: of the step.
-            t: start, as a forcing takes it.
+            t: start, of shape `()`.
             dt: length.
             nodes: positions in cells, 0 at the left and 1 at the right face.
             points: of the grid.
         """
-        return [
-            self._kick(t + s * dt, (v * dt, g * dt**3, c * dt**5), nodes, points)
-            for s, v, g, c in zip(
-                splitting.times,
-                splitting.kicks,
-                splitting.gradients,
-                splitting.slopes,
-                strict=True,
+        times = t + dt * _column(splitting.times, t)
+        v, g, c = (
+            dt**power * _column(weights, t)
+            for power, weights in (
+                (1, splitting.kicks),
+                (3, splitting.gradients),
+                (5, splitting.slopes),
             )
-        ]
-
-    def _kick(
-        self, t: Any, weights: tuple[Any, Any, Any], nodes: Tensor, points: int
-    ) -> Kick:
-        """The kick `psi += v F + g f**2 + c f**2 f_x` at a time."""
+        )
         dx = self._grid.spacing[-1]
-        v, g, c = weights
-        if hasattr(self._forcing, "within"):
-            count = len(nodes)
-            if count not in self._potentials:
-                faces = torch.tensor([0.0, 1.0]).to(nodes)
-                self._potentials[count] = self._forcing.within(
-                    torch.cat([nodes, faces])
-                )
-            integral, force, slope = (
-                value.double() for value in self._potentials[count](t)
-            )
-            potential = v * integral + force**2 * (g + c * slope)
-            left, right = potential[..., -2, :], potential[..., -1, :]
-            mean = (integral[..., -1, :] - integral[..., -2, :]) / dx
-            shape = potential[..., :-2, :] - left.unsqueeze(-2)
-            return Kick((right - left) / dx, shape, mean)
-        mean = self._forcing(t).double()
-        mean = mean.expand(*mean.shape[:-1], points)
-        force, slope = _at_faces(mean, dx)
-        potential = force**2 * (g + c * slope)
-        return Kick(v * mean + (potential.roll(-1, -1) - potential) / dx, None, mean)
+        if not hasattr(self._forcing, "within"):
+            values = [self._forcing(time).double() for time in times]
+            mean = torch.stack([f.expand(*f.shape[:-1], points) for f in values])
+            v, g, c = (_broadcast(weight, mean) for weight in (v, g, c))
+            force, slope = _at_faces(mean, dx)
+            potential = force**2 * (g + c * slope)
+            rise = potential.roll(-1, -1) - potential
+            return Kick(v * mean + rise / dx, None, mean)
+        within = self._within(nodes)(times.reshape(-1, 1, 1))
+        integral, force, slope = (value.double() for value in within)
+        v, g, c = (_broadcast(weight, integral) for weight in (v, g, c))
+        potential = v * integral + force**2 * (g + c * slope)
+        left, right = potential[..., -2, :], potential[..., -1, :]
+        mean = (integral[..., -1, :] - integral[..., -2, :]) / dx
+        shape = potential[..., :-2, :] - left.unsqueeze(-2)
+        return Kick((right - left) / dx, shape, mean)
+
+    def _within(self, nodes: Tensor) -> Callable[..., tuple[Tensor, Tensor, Tensor]]:
+        """The forcing at nodes, then at the left and the right face of each cell."""
+        if len(nodes) not in self._potentials:
+            positions = torch.cat([nodes, torch.tensor([0.0, 1.0]).to(nodes)])
+            self._potentials[len(nodes)] = self._forcing.within(positions)
+        return self._potentials[len(nodes)]
+
+
+def _column(numbers: tuple[Number, ...], like: Tensor) -> Float[Tensor, " kick"]:
+    """Scalars of a splitting as one tensor, differentiable where they are."""
+    if any(isinstance(number, Tensor) for number in numbers):
+        return torch.stack([torch.as_tensor(number).to(like) for number in numbers])
+    return torch.tensor(numbers).to(like)
+
+
+def _broadcast(weight: Float[Tensor, " kick"], like: Tensor) -> Tensor:
+    return weight.reshape(-1, *[1] * (like.ndim - 1))
 
 
 def _at_faces(
