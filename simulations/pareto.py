@@ -1,0 +1,378 @@
+"""Errors of all methods against wall time, right-hand sides and unknowns.
+
+P1 and P2 on 16 unseen forcings, batch 16, float32 states, one thread, all compiled but
+for the spectral methods, whose complex transforms do not gain. Every classical method
+at several shares of its stable step, exact evolution with several splittings, and the
+operators of the package at their own steps; those that `train_pictures.py --seed`
+left in `runs/train_pictures` add to the medians over seeds. Speed-ups are at the error
+of the learned operator, against the front of each group of opponents. Writes
+`runs/pareto/table.md`, `fronts.png` and `result.json`.
+
+    python simulations/pareto.py [--quick]
+"""
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from rich.progress import track
+from torch import Tensor
+
+from stencilnet.discretizations import (
+    LearnedPicture,
+    LearnedStencil,
+    WenoParabola,
+    classical,
+)
+from stencilnet.forcing import RandomForcing
+from stencilnet.grid import Grid
+from stencilnet.report import LABELS, Rows
+from stencilnet.report.fronts import fronts_figure
+from stencilnet.solver import (
+    ETDRK4,
+    FIVE_DRIFTS,
+    FOUR_DRIFTS,
+    FOUR_LONG_DRIFTS,
+    SSPRK3,
+    THREE_DRIFTS,
+    ColeHopf,
+    Integrator,
+    Splitting,
+    rollout,
+)
+from stencilnet.storage import read_trajectories
+from stencilnet.study import Config, Script, generate, load_config, store_path
+from stencilnet.study.fronts import Case, advantage, front
+from stencilnet.study.operators import habits, load_operator, moved, pretrained
+from stencilnet.study.problem import equation_of
+from stencilnet.study.timing import Problem, measure
+
+# Parameters
+
+study = Script.parse(
+    __file__,
+    __doc__,
+    quick="two forcings, coarse grids, two timed runs",
+    options={
+        "operators": {"type": Path, "default": Path("runs/train_pictures")},
+        "generalization": {
+            "type": Path,
+            "default": Path("runs/generalization/result.json"),
+        },
+    },
+)
+samples, repeats = (2, 2) if study.quick else (16, 10)
+names = {"p1": "p1", "p2": "p2-stencil-net"}
+finest = 128 if study.quick else 1024
+# Grids of the methods that do not use integrability.
+usual = {"p1": (64, 128, 256, 512), "p2": (32, 64, 128, 256)}
+grids: dict[str, dict[str, tuple[int, ...]]] = {
+    name: {
+        "weno_z": (*numbers, 1024) if name == "p1" else numbers,
+        **dict.fromkeys(("weno_z_1", "weno_9", "teno_5", "muscl"), numbers),
+        **dict.fromkeys(("weno_7", "eno_subcell"), numbers[:3]),
+        "dg3_split": numbers,
+        **dict.fromkeys(("dg7_split", "spectral_filtered", "spectral"), numbers[1:]),
+        "compact_6": numbers[2:],
+    }
+    for name, numbers in usual.items()
+}
+shares = (0.3, 0.6, 0.9)
+spectral_steps = {"p1": (0.0125, 0.025), "p2": (0.05, 0.1)}
+pictures = ("exact_parabola", "exact_weno", "exact_subcell")
+picture_grids = {"p1": (16, 32, 64, 128, 256), "p2": (16, 32, 64, 128)}
+splittings: dict[str, tuple[tuple[Splitting, float], ...]] = {
+    "p1": ((THREE_DRIFTS, 0.4), (FOUR_DRIFTS, 1.6 / 3), (THREE_DRIFTS, 0.6)),
+    "p2": (
+        (THREE_DRIFTS, 0.8),
+        (FOUR_LONG_DRIFTS, 1.6),
+        (FIVE_DRIFTS, 2.0),
+        (FOUR_LONG_DRIFTS, 2.4),
+    ),
+}
+# Where the general operator is measured, with the splittings that may be best.
+general: dict[str, dict[int, tuple[tuple[Splitting, float], ...]]] = {
+    "p1": {
+        128: ((THREE_DRIFTS, 0.4),),
+        64: ((THREE_DRIFTS, 0.4), (FOUR_DRIFTS, 0.6)),
+        32: ((THREE_DRIFTS, 0.6), (FOUR_DRIFTS, 0.8)),
+        16: ((FOUR_DRIFTS, 0.8),),
+    },
+    "p2": {
+        64: ((FOUR_LONG_DRIFTS, 1.2), (FOUR_LONG_DRIFTS, 1.6)),
+        32: ((FOUR_LONG_DRIFTS, 1.6), (FIVE_DRIFTS, 2.0)),
+        16: ((FOUR_LONG_DRIFTS, 2.4),),
+    },
+}
+groups = ("classical", "exact evolution", "learned")
+
+
+def problem_of(name: str, points: int, *, averages: bool) -> tuple[Config, Problem]:
+    """Test trajectories of a problem on a grid, generated where they are missing."""
+    needed = {n for sizes in grids[name].values() for n in sizes}
+    needed |= {*picture_grids[name]}
+    kept = sorted(n for n in needed if n <= finest)
+    config = load_config(
+        names[name],
+        [
+            "data.training=1",
+            "data.validation=1",
+            f"data.test={samples}",
+            f"data.averages={kept}",
+            f"data.values={[n for n in kept if 64 <= n <= 512]}",
+        ],
+    )
+    run = study.folder / name
+    path = store_path(run, "test", points, averages=averages)
+    if not path.exists():
+        generate(config, run, overwrite=True)
+    return config, Problem.of(read_trajectories(path))
+
+
+# Run
+
+cases: dict[str, dict[str, list[Case]]] = {
+    name: {group: [] for group in groups} for name in names
+}
+jobs: list[tuple[str, str, Callable[[], Case]]] = []
+
+
+def add(
+    name: str,
+    group: str,
+    label: str,
+    points: int,
+    build: Callable[[Config, Problem], Any],
+    integrator: Integrator,
+    step: float | None = None,
+    share: float = 1.0,
+) -> None:
+    """A case to be measured; without a step, at a share of the stable one."""
+
+    def run() -> Case:
+        averages = label != "spectral"
+        config, problem = problem_of(name, points, averages=averages)
+        method = build(config, problem)
+        length = step
+        if length is None:
+            length = share * method.stable_step(problem.u, integrator)
+        return measure(
+            label,
+            method,
+            problem,
+            integrator=integrator,
+            step=length,
+            repeats=repeats,
+        )
+
+    jobs.append((name, group, run))
+
+
+def build_classical(label: str) -> Callable[[Config, Problem], Any]:
+    return lambda config, problem: classical(label, equation_of(config), problem.grid)
+
+
+def build_learned(operator: LearnedPicture | LearnedStencil) -> Callable[..., Any]:
+    return lambda config, problem: moved(operator, problem.grid, equation_of(config))
+
+
+for name, methods in grids.items():
+    for label, sizes in methods.items():
+        for points in (n for n in sizes if n <= finest):
+            build = build_classical(label)
+            if label.startswith("spectral"):
+                for step in spectral_steps[name]:
+                    add(name, "classical", label, points, build, ETDRK4, step)
+            else:
+                for share in shares:
+                    add(name, "classical", label, points, build, SSPRK3, share=share)
+    for label in pictures:
+        for points in (n for n in picture_grids[name] if n <= finest):
+            for splitting, step in splittings[name]:
+                rule: Integrator = ColeHopf(splitting)
+                build = build_classical(label)
+                add(name, "exact evolution", label, points, build, rule, step)
+# Specialists, named after problem and grid, and the general operator.
+stores = {label: [label] for label in pretrained()}
+for label, paths in stores.items():
+    paths += [str(p) for p in sorted(study.options["operators"].glob(f"{label}-s*"))]
+for label, paths in stores.items():
+    for path in paths:
+        operator, stored = load_operator(path)
+        rule, own = habits(stored)
+        build = build_learned(operator)
+        if label != "burgers":
+            name, points = label.split("-")[1], operator.grid.shape[-1]
+            add(name, "learned", label, points, build, rule, own)
+            continue
+        for name, table in general.items():
+            for points, choices in table.items():
+                for splitting, step in choices if points <= finest else ():
+                    rule = ColeHopf(splitting)
+                    add(name, "learned", label, points, build, rule, step)
+for name, group, run in track(jobs, description="Cases"):
+    cases[name][group].append(run())
+
+# Errors
+
+
+def errors(name: str, group: str, label: str, points: int) -> list[float]:
+    """Of a method on a grid, over steps and seeds, best first."""
+    return sorted(
+        case.error
+        for case in cases[name][group]
+        if case.method == label and case.points == points
+    )
+
+
+def best(name: str, group: str, points: int) -> float:
+    """The least error of a group on a grid."""
+    return min(
+        (case.error for case in cases[name][group] if case.points == points),
+        default=math.nan,
+    )
+
+
+result: dict[str, Any] = {}
+for label in stores:
+    if label != "burgers":
+        _, name, size, *rest = label.split("-")
+        kind = "flux" if rest else "learned"
+        errors_of = errors(name, "learned", label, int(size))
+        result[f"{name}_{size}_{kind}"] = median(errors_of or [math.nan])
+for name, table in general.items():
+    for points in table:
+        errors_of = errors(name, "learned", "burgers", points)
+        result[f"general_{name}_{points}"] = min(errors_of, default=math.nan)
+for points in (256, 128, 64):
+    result[f"classical_p1_{points}"] = best("p1", "exact evolution", points)
+result["classical_p2_32"] = best("p2", "exact evolution", 32)
+# Space resolved, so that the splitting alone counts.
+config, problem = problem_of("p1", min(finest, 512), averages=True)
+result["splitting_p1"] = measure(
+    "splitting",
+    WenoParabola(equation_of(config), problem.grid),
+    problem,
+    integrator=ColeHopf(FOUR_DRIFTS, nodes=4),
+    step=1.6 / 3,
+    dtype=torch.float64,
+    compile=False,
+    repeats=0,
+).error
+
+
+# Costs at equal error
+
+
+def seconds(case: Case) -> float:
+    return case.seconds
+
+
+def unknowns(case: Case) -> float:
+    return case.unknowns
+
+
+def evaluations(case: Case) -> float:
+    return case.evaluations
+
+
+def advantages(name: str, points: int) -> dict[str, float]:
+    """Costs of opponents over those of the quickest learned operator, at its error."""
+    learned = [c for c in cases[name]["learned"] if c.points == points]
+    if not learned:
+        return {}
+    least = min(case.error for case in learned)
+    own = min((c for c in learned if c.error <= 1.05 * least), key=seconds)
+    others, exact = cases[name]["classical"], cases[name]["exact evolution"]
+    weno = [case for case in others if case.method == "weno_z"]
+    return {
+        "speedup_weno_z": advantage(own, weno, seconds),
+        "speedup_best_nonintegrable": advantage(own, others, seconds),
+        "speedup_best": advantage(own, exact, seconds),
+        "unknowns_weno_z": advantage(own, weno, unknowns),
+        "unknowns_exact_evolution": advantage(own, exact, unknowns),
+    }
+
+
+result |= advantages("p1", 64)
+result |= {f"p2_{key}": value for key, value in advantages("p2", 32).items()}
+
+# Stability and symmetry of the general operator
+
+
+def mirrored(u: Tensor) -> Tensor:
+    """The image of cell averages."""
+    return -u.flip(-1).roll(1, -1)
+
+
+def checks(path: str, many: int) -> tuple[int, float]:
+    """Blow-ups from rest over a warm-up and five windows, and the mirror's error."""
+    forcing = RandomForcing.sample(
+        many, amplitude=0.5, wavenumbers=(3, 4, 5, 6), seed=4_000
+    )
+    image = RandomForcing(
+        -forcing.amplitude, forcing.frequency, -forcing.wavenumber, forcing.phase
+    )
+    grid, equation = Grid.line(64), equation_of(load_config("p1"))
+    picture = load_operator(path)[0].on(grid, equation)
+
+    def solve(start: Tensor, waves: RandomForcing, until: int) -> Tensor:
+        return rollout(
+            picture,
+            start,
+            torch.arange(0, until + 1, 2, dtype=torch.float64),
+            waves.on(grid, averages=True),
+            integrator=ColeHopf(),
+            steps=5,
+        )
+
+    with torch.no_grad():
+        u = solve(torch.zeros(many, 64, dtype=torch.float64), forcing, 110)
+        start = u[:, 5]
+        right, left = solve(start, forcing, 4), solve(mirrored(start), image, 4)
+    blown = ~(u.abs() < 100).flatten(1).all(-1)
+    return int(blown.sum()), float((mirrored(left) - right).abs().max())
+
+
+if "burgers" in stores:
+    result["blow_ups"], result["mirror"] = checks("burgers", 4 if study.quick else 100)
+if study.options["generalization"].exists():
+    text = study.options["generalization"].read_text(encoding="utf-8")
+    key = "worst_out_of_distribution_ratio"
+    result[key] = json.loads(text)[key]
+
+# Tables and figures
+
+columns = {
+    **dict.fromkeys(("problem", "group", "method"), ""),
+    **{"unknowns": "{:d}", "step": "{:.3g}", "evaluations a unit": "{:.3g}"},
+    **{"relative L2": "{:.2g}", "seconds": "{:.2g}"},
+}
+rows = [
+    (name, group, c.method, c.unknowns, c.step, c.evaluations, c.error, c.seconds)
+    for name, by_group in cases.items()
+    for group, entries in by_group.items()
+    for c in entries
+]
+costs = {"seconds": seconds, "evaluations per unit": evaluations, "unknowns": unknowns}
+drawn: dict[str, dict[str, dict[str, Any]]] = {}
+for name, by_group in cases.items():
+    by_method: dict[str, list[Case]] = {}
+    for case in (case for entries in by_group.values() for case in entries):
+        by_method.setdefault(case.method, []).append(case)
+    drawn[name.upper()] = {
+        cost: {
+            LABELS.get(label, label): [(of(c), c.error) for c in front(entries, of)]
+            for label, entries in by_method.items()
+        }
+        for cost, of in costs.items()
+    }
+study.write(
+    result,
+    tables={"table": Rows(columns, rows)},
+    figures={"fronts": fronts_figure(drawn, highlight=list(stores))},
+)
