@@ -8,29 +8,33 @@ and `result.json`, with the ranking of the penalties and how often each comes fi
     python simulations/denoising.py [--quick] [--seeds 5] [--factor 1.25]
 """
 
-import argparse
-import csv
 import time
-from pathlib import Path
 
 import numpy as np
 from rich.progress import track
 
 from stencilnet.denoising import L1, L2, Penalty, denoise_signals, search_weight
 from stencilnet.denoising.examples import noisy_cosines, noisy_levels
-from stencilnet.report import write_json
+from stencilnet.report import Rows
+from stencilnet.study import Script
 
 # Parameters
 
-parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-parser.add_argument("--quick", action="store_true", help="one seed")
-parser.add_argument("--seeds", type=int, default=5)
-parser.add_argument(
-    "--factor", type=float, default=1.25, help="of the covariance of the cosines' noise"
+study = Script.parse(
+    __file__,
+    __doc__,
+    quick="one seed",
+    options={
+        "seeds": {"type": int, "default": 5},
+        "factor": {
+            "type": float,
+            "default": 1.25,
+            "help": "of the covariance of the cosines' noise (default: %(default)s)",
+        },
+    },
 )
-parser.add_argument("--run", type=Path, default=Path("runs/denoising"))
-arguments = parser.parse_args()
-seeds = range(1 if arguments.quick else arguments.seeds)
+factor = study.options["factor"]
+seeds = range(1 if study.quick else study.options["seeds"])
 signals, training, points = 600, 540, 100
 weights = np.linspace(0, 50, 20)
 penalties: list[tuple[Penalty, int]] = [
@@ -57,7 +61,7 @@ for family, seed in track(jobs, description="Search"):
     generator = np.random.default_rng([seed, len(name)])
     if name == "cosine":
         clean, noisy = noisy_cosines(
-            generator, signals, points, level=0.1, factor=arguments.factor
+            generator, signals, points, level=0.1, factor=factor
         )
     else:
         clean, noisy = noisy_levels(generator, signals, points, level=5.0)
@@ -66,22 +70,21 @@ for family, seed in track(jobs, description="Search"):
         choice = search_weight(
             noisy[:training], clean[:training], weights, order=order, penalty=penalty
         )
-        place = (family, index, seed)
-        seconds[place] = time.perf_counter() - start
-        weight[place] = choice.weight
-        train_loss[place] = choice.curve.min()
+        seconds[family, index, seed] = time.perf_counter() - start
+        weight[family, index, seed] = choice.weight
+        train_loss[family, index, seed] = choice.curve.min()
         y = denoise_signals(
             noisy[training:], float(choice.weight), order=order, penalty=penalty
         ).signal
-        test_loss[place] = np.mean((y - clean[training:]) ** 2)
+        test_loss[family, index, seed] = np.mean((y - clean[training:]) ** 2)
 
 # Tables
 
-header = [
-    "signals", "penalty", "order", "weight", "train loss", "test loss", "spread",
-    "first", "seconds", "paper: test loss", "paper: seconds",
-]  # fmt: skip
-lines: list[list[str | int | float]] = []
+columns = {"signals": "", "penalty": "", "order": "{}"}
+columns |= dict.fromkeys(("weight", "train loss", "test loss", "spread"), "{:.3g}")
+columns |= {"first": "{}", "seconds": "{:.3g}"}
+columns |= {"paper: test loss": "{:.3g}", "paper: seconds": "{}"}
+rows: list[tuple[object, ...]] = []
 rankings: dict[str, list[str]] = {}
 for family, name in enumerate(paper):
     first = np.bincount(test_loss[family].argmin(0), minlength=len(penalties))
@@ -92,43 +95,28 @@ for family, name in enumerate(paper):
         for index in np.argsort(mean)
     ]
     for index, (penalty, order) in enumerate(penalties):
-        row = (family, index)
-        lines.append(
-            [
+        place = (family, index)
+        rows.append(
+            (
                 name,
                 penalty.kind,
                 order,
-                float(weight[row].mean()),
-                float(train_loss[row].mean()),
-                float(test_loss[row].mean()),
-                float(test_loss[row].std()),
+                float(weight[place].mean()),
+                float(train_loss[place].mean()),
+                float(test_loss[place].mean()),
+                float(test_loss[place].std()),
                 int(first[index]),
-                float(seconds[row].mean()),
+                float(seconds[place].mean()),
                 *paper[name][index],
-            ]
+            )
         )
-text = ["| " + " | ".join(header) + " |", "|" + " --- |" * len(header)]
-for line in lines:
-    cells = [f"{cell:.3g}" if isinstance(cell, float) else str(cell) for cell in line]
-    text.append("| " + " | ".join(cells) + " |")
-arguments.run.mkdir(parents=True, exist_ok=True)
-table = arguments.run / "tables-1-2.md"
-table.write_text("\n".join(text) + "\n", encoding="utf-8")
-with table.with_suffix(".csv").open("w", newline="", encoding="utf-8") as file:
-    csv.writer(file).writerows([header, *lines])
-result = write_json(
+study.write(
     {
         "seconds": round(time.perf_counter() - begin, 1),
         "seconds_compiling": round(compiling, 1),
         "seconds_searching": round(float(seconds.mean(-1).sum()), 2),
-        "factor": arguments.factor,
+        "factor": factor,
         "ranking": rankings,
     },
-    arguments.run / "result.json",
-    overwrite=True,
+    tables={"tables-1-2": Rows(columns, rows)},
 )
-print("\n".join(text))
-for name, ranking in rankings.items():
-    print(f"{name}: " + "; ".join(ranking))
-for path in (table, table.with_suffix(".csv"), result):
-    print(f"wrote {path}")

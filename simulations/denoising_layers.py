@@ -8,14 +8,11 @@ CSV), Figures 1 to 3, the losses of every epoch (`losses.zarr`) and `result.json
     python simulations/denoising_layers.py [--quick] [--seeds 5] [--factor 1.25]
 """
 
-import argparse
-import csv
 import functools
 import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -26,22 +23,28 @@ from torch import Tensor, nn
 
 from stencilnet.denoising import TotalVariation, search_weight
 from stencilnet.denoising.examples import noisy_cosines, noisy_levels
-from stencilnet.report import WIDTH, package_style, save, write_json
+from stencilnet.report import WIDTH, Rows, package_style
 from stencilnet.storage import new_store, write_dataset
+from stencilnet.study import Script
 
 # Parameters
 
-parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-parser.add_argument("--quick", action="store_true", help="one seed, three epochs")
-parser.add_argument("--seeds", type=int, default=5)
-parser.add_argument(
-    "--factor", type=float, default=1.25, help="of the covariance of the cosines' noise"
+study = Script.parse(
+    __file__,
+    __doc__,
+    quick="one seed, three epochs",
+    options={
+        "seeds": {"type": int, "default": 5},
+        "factor": {
+            "type": float,
+            "default": 1.25,
+            "help": "of the covariance of the cosines' noise (default: %(default)s)",
+        },
+    },
 )
-parser.add_argument("--run", type=Path, default=Path("runs/denoising_layers"))
-arguments = parser.parse_args()
-torch.set_num_threads(1)
-seeds = range(1 if arguments.quick else arguments.seeds)
-epochs = 3 if arguments.quick else 100
+factor = study.options["factor"]
+seeds = range(1 if study.quick else study.options["seeds"])
+epochs = 3 if study.quick else 100
 signals, training_size, points = 600, 540, 100
 batch, learning_rate = 10, 1e-4
 weights_tried = np.linspace(0, 50, 20)
@@ -69,7 +72,7 @@ class Family:
 
 families = {
     "cosine": Family(
-        functools.partial(noisy_cosines, factor=arguments.factor), 3,
+        functools.partial(noisy_cosines, factor=factor), 3,
         (0.1, 0.05, 0.01), 0.1,
         ((0.0187, 0.0127, 16, 1851), (0.0080, 0.0048, 12, 1771),
          (0.0024, 0.0009, 11, 1516)),
@@ -187,13 +190,28 @@ history = xr.Dataset(
     },
     attrs={"batch": batch, "learning_rate": learning_rate},
 )
-arguments.run.mkdir(parents=True, exist_ok=True)
-with new_store(arguments.run / "losses.zarr", overwrite=True) as partial:
+study.folder.mkdir(parents=True, exist_ok=True)
+with new_store(study.folder / "losses.zarr", overwrite=True) as partial:
     write_dataset(history, partial)
 
 # Tables
 
-lines: list[list[str | float]] = []
+columns = {"signals": "", "noise": "{:.3g}", "model": ""}
+columns |= dict.fromkeys(
+    (
+        "weight",
+        "train loss",
+        "test loss",
+        "spread",
+        "ratio",
+        "seconds",
+        "paper: test loss",
+        "paper: ratio",
+        "paper: seconds",
+    ),
+    "{:.3g}",
+)
+rows: list[tuple[object, ...]] = []
 headline: dict[str, float] = {}
 final = history.isel(epoch=-1)
 for number, (name, family) in enumerate(families.items()):
@@ -201,42 +219,30 @@ for number, (name, family) in enumerate(families.items()):
         losses = final.isel(family=number, level=index)
         alone = losses["test_loss"].sel(model="linear")
         for kind in models:
-            row = losses.sel(model=kind)
-            with_layer = {"linear": 0, "linear + layer": 1}.get(kind)
-            paper = family.paper[index]
-            ratio = float((row["test_loss"] / alone).mean())
-            lines.append(
-                [
+            one = losses.sel(model=kind)
+            ratio = float((one["test_loss"] / alone).mean())
+            # What the paper measured without and with the layer.
+            reported: tuple[float, ...] = (math.nan,) * 3
+            if kind in models[:2]:
+                column, paper = models.index(kind), family.paper[index]
+                loss, seconds = paper[column], paper[2 + column]
+                reported = (loss, loss / paper[0], seconds)
+            rows.append(
+                (
                     name,
                     level,
                     kind,
-                    float(row["weight"].mean()),
-                    float(row["training_loss"].mean()),
-                    float(row["test_loss"].mean()),
-                    float(row["test_loss"].std()),
+                    float(one["weight"].mean()),
+                    float(one["training_loss"].mean()),
+                    float(one["test_loss"].mean()),
+                    float(one["test_loss"].std()),
                     ratio,
-                    float(row["seconds"].mean()),
-                    math.nan if with_layer is None else paper[with_layer],
-                    math.nan if with_layer is None else paper[with_layer] / paper[0],
-                    math.nan if with_layer is None else paper[2 + with_layer],
-                ]
+                    float(one["seconds"].mean()),
+                    *reported,
+                )
             )
             if kind == "linear + layer":
                 headline[f"table{3 + number}_{level:g}"] = ratio
-
-header = [
-    "signals", "noise", "model", "weight", "train loss", "test loss", "spread",
-    "ratio", "seconds", "paper: test loss", "paper: ratio", "paper: seconds",
-]  # fmt: skip
-text = ["| " + " | ".join(header) + " |", "|" + " --- |" * len(header)]
-for line in lines:
-    cells = [f"{cell:.3g}" if isinstance(cell, float) else str(cell) for cell in line]
-    cells = ["" if cell == "nan" else cell for cell in cells]
-    text.append("| " + " | ".join(cells) + " |")
-table = arguments.run / "tables-3-4.md"
-table.write_text("\n".join(text) + "\n", encoding="utf-8")
-with table.with_suffix(".csv").open("w", newline="", encoding="utf-8") as file:
-    csv.writer(file).writerows([header, *lines])
 
 # Plot
 
@@ -267,20 +273,8 @@ with package_style():
     right.hist(biases, bins=20, color="#0072B2")
     right.set(title="biases", xlabel="bias")
     figures["figure-3-weights"] = figure
-paths = [
-    path
-    for name, figure in figures.items()
-    for path in save(figure, arguments.run / name)
-]
-result = write_json(
-    {
-        "seconds": round(time.perf_counter() - begin, 1),
-        "factor": arguments.factor,
-        **headline,
-    },
-    arguments.run / "result.json",
-    overwrite=True,
+study.write(
+    {"seconds": round(time.perf_counter() - begin, 1), "factor": factor, **headline},
+    tables={"tables-3-4": Rows(columns, rows)},
+    figures=figures,
 )
-print("\n".join(text))
-for path in (table, table.with_suffix(".csv"), *paths, result):
-    print(f"wrote {path}")

@@ -4,13 +4,12 @@ Relative L2 errors over the rollout on unseen forcings of P1 and P2, against exa
 averages at multiples of the step. First the splittings alone, on 512 cells, where the
 picture within a cell does not matter, per drift; then every picture on every grid, at
 each step. Operators that `train_pictures.py` left in `runs/train_pictures` are
-measured at the steps of their regimes. Writes `runs/exact_evolution/table.md` and
-`result.json`.
+measured at the steps of their regimes. Writes `runs/exact_evolution/table.md`,
+`table.csv` and `result.json`.
 
     python simulations/exact_evolution.py [--quick]
 """
 
-import argparse
 import math
 from pathlib import Path
 
@@ -24,7 +23,7 @@ from stencilnet.discretizations import (
     SubCellShocks,
     WenoParabola,
 )
-from stencilnet.report import write_json
+from stencilnet.report import Rows
 from stencilnet.solver import (
     CHIN_4A,
     CHIN_4B,
@@ -38,22 +37,27 @@ from stencilnet.solver import (
     rollout,
 )
 from stencilnet.storage import forcing_of, grid_of, read_trajectories
-from stencilnet.study.config import load_config
-from stencilnet.study.generation import generate, store_path
+from stencilnet.study import (
+    Script,
+    generate,
+    load_config,
+    load_operator,
+    store_path,
+)
 from stencilnet.study.metrics import relative_l2
-from stencilnet.study.operators import load_operator
 from stencilnet.study.problem import equation_of
 
 # Parameters
 
-parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-parser.add_argument("--quick", action="store_true", help="two forcings, coarse grids")
-parser.add_argument("--run", type=Path, default=Path("runs/exact_evolution"))
-parser.add_argument("--operators", type=Path, default=Path("runs/train_pictures"))
-arguments = parser.parse_args()
-samples = 2 if arguments.quick else 16
-grids = (16, 32, 64) if arguments.quick else (16, 32, 64, 128, 256)
-fine = 256 if arguments.quick else 512
+study = Script.parse(
+    __file__,
+    __doc__,
+    quick="two forcings, coarse grids",
+    options={"operators": {"type": Path, "default": Path("runs/train_pictures")}},
+)
+samples = 2 if study.quick else 16
+grids = (16, 32, 64) if study.quick else (16, 32, 64, 128, 256)
+fine = 256 if study.quick else 512
 splittings = {
     "strang": STRANG,
     "4a": CHIN_4A,
@@ -105,7 +109,7 @@ for problem in ("p1", "p2"):
             f"data.test={samples}",
         ],
     )
-    run = arguments.run / problem
+    run = study.folder / problem
     if not store_path(run, "test", fine, averages=True).exists():
         generate(config, run, overwrite=True)
     for points in {*grids, fine}:
@@ -163,7 +167,7 @@ for (problem, points), (config, store) in track(
             found = error(method, problem, splitting, step, None)
             drifts = len(splitting.drifts) / step
             rows.append((label, problem, points, name, step, drifts, found))
-for path in sorted(arguments.operators.glob("*.zarr")):
+for path in sorted(study.options["operators"].glob("*.zarr")):
     operator, stored = load_operator(path)
     for regime in stored.attributes["regimes"]:
         problem, cells, trained = regime.split("-")
@@ -180,22 +184,12 @@ for path in sorted(arguments.operators.glob("*.zarr")):
 
 # Tables
 
-header = "| picture | problem | cells | splitting | step | drifts a unit | error |"
-lines = [header, "| --- | --- | ---: | --- | ---: | ---: | ---: |"]
-for label, problem, points, _name, _step, drifts, found in rows:
-    lines.append(
-        f"| {label} | {problem} | {points} | {name} | {step:.3g} | {drifts:.3g} | "
-        f"{found:.2g} |"
-    )
-table = arguments.run / "table.md"
-table.parent.mkdir(parents=True, exist_ok=True)
-table.write_text("\n".join(lines) + "\n", encoding="utf-8")
+columns = {"picture": "", "problem": "", "cells": "{}", "splitting": ""}
+columns |= {"step": "{:.3g}", "drifts a unit": "{:.3g}", "error": "{:.2g}"}
 best: dict[str, float] = {}
 for label, problem, points, _name, _step, drifts, found in rows:
     if label == "splitting alone" and drifts > 7.51:
         continue
     key = f"{label.replace(' ', '_')}_{problem}_{points}"
     best[key] = min(found, best.get(key, math.inf))
-result = write_json(best, arguments.run / "result.json", overwrite=True)
-print("\n".join(lines))
-print(f"wrote {table}\nwrote {result}")
+study.write(best, tables={"table": Rows(columns, rows)})

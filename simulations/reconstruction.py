@@ -10,12 +10,9 @@ with the hard layer through cvxpylayers, the paper's tool. Writes Tables 5 and 6
     python simulations/reconstruction.py [--cvxpylayers] [--quick]
 """
 
-import argparse
-import csv
 import math
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,29 +23,35 @@ from rich.progress import track
 from torch import Tensor, nn
 
 from stencilnet.forcing import RandomForcing
-from stencilnet.report import WIDTH, package_style, save, write_json
+from stencilnet.report import WIDTH, Rows, package_style
 from stencilnet.stencils import CoefficientLayer, Constraint, Projection, Soft
 from stencilnet.storage import new_store, write_dataset
+from stencilnet.study import Script
 
 # Parameters
 
 points, length = 200, 10.0
-parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-parser.add_argument("--quick", action="store_true", help="two seeds, ten epochs")
-parser.add_argument(
-    "--cvxpylayers", action="store_true", help="train through cvxpylayers as well"
+study = Script.parse(
+    __file__,
+    __doc__,
+    quick="two seeds, ten epochs",
+    options={
+        "cvxpylayers": {
+            "action": "store_true",
+            "help": "train through cvxpylayers as well",
+        },
+        "batch-size": {
+            "type": int,
+            "default": points,
+            "help": "points per update (default: all)",
+        },
+    },
 )
-parser.add_argument(
-    "--batch-size", type=int, default=points, help="points per update (default: all)"
-)
-parser.add_argument("--run", type=Path, default=Path("runs/reconstruction"))
-arguments = parser.parse_args()
-torch.set_num_threads(1)
-seeds = range(2 if arguments.quick else 10)
-epochs = 10 if arguments.quick else 100
+seeds = range(2 if study.quick else 10)
+epochs = 10 if study.quick else 100
 # The paper names no batch size. One update per epoch gives losses of its size; with
 # `--batch-size 10` the network learns consistent coefficients by itself.
-batch_size = arguments.batch_size
+batch_size = study.options["batch_size"]
 learning_rate = 1e-3
 
 
@@ -85,7 +88,7 @@ table_rows = {
     "order2_20": Row((-2, -1, 1, 2), 2, 16, 0.2, none, none),
 }
 models = ["unconstrained", "soft", "hard"]
-if arguments.cvxpylayers:
+if study.options["cvxpylayers"]:
     from stencilnet.stencils.cvxpy_convex import CvxpyConvex
 
     models.append("cvxpylayers")
@@ -211,8 +214,8 @@ losses_of = xr.Dataset(
     },
     attrs={"batch_size": batch_size, "learning_rate": learning_rate},
 )
-arguments.run.mkdir(parents=True, exist_ok=True)
-with new_store(arguments.run / "losses.zarr", overwrite=True) as partial:
+study.folder.mkdir(parents=True, exist_ok=True)
+with new_store(study.folder / "losses.zarr", overwrite=True) as partial:
     write_dataset(losses_of, partial)
 
 # Tables
@@ -220,12 +223,24 @@ with new_store(arguments.run / "losses.zarr", overwrite=True) as partial:
 final = losses_of.isel(epoch=-1)
 mean, spread = final.mean("seed"), final.std("seed", ddof=1)
 ratios = final["test_loss"] / final["test_loss"].sel(model="unconstrained")
-header = [
-    "row", "stencil", "order", "hidden", "share", "model", "train loss", "test loss",
-    "spread", "ratio of means", "mean ratio", "worst ratio", "seconds",
-    "paper: test loss", "paper: ratio", "paper: seconds",
-]  # fmt: skip
-lines = []
+columns = {"row": "", "stencil": "{}", "order": "{}", "hidden": "{}"}
+columns |= {"share": "{:.3g}", "model": ""}
+columns |= dict.fromkeys(
+    (
+        "train loss",
+        "test loss",
+        "spread",
+        "ratio of means",
+        "mean ratio",
+        "worst ratio",
+        "seconds",
+        "paper: test loss",
+        "paper: ratio",
+        "paper: seconds",
+    ),
+    "{:.3g}",
+)
+rows: list[tuple[object, ...]] = []
 headline: dict[str, dict[str, float]] = {}
 for key, row in table_rows.items():
     free = float(mean["test_loss"].sel(row=key, model="unconstrained"))
@@ -238,8 +253,8 @@ for key, row in table_rows.items():
         untrained = name in ("hard", "cvxpylayers") and not free_numbers
         if constrained:
             headline[key][name] = float(ratios.sel(selection).mean())
-        lines.append(
-            [
+        rows.append(
+            (
                 key,
                 len(row.offsets),
                 row.order,
@@ -256,17 +271,8 @@ for key, row in table_rows.items():
                 row.paper[constrained],
                 row.paper[constrained] / row.paper[0],
                 row.paper_seconds[constrained],
-            ]
+            )
         )
-text = ["| " + " | ".join(header) + " |", "|" + " --- |" * len(header)]
-for line in lines:
-    cells = [f"{cell:.3g}" if isinstance(cell, float) else str(cell) for cell in line]
-    cells = ["" if cell == "nan" else cell for cell in cells]
-    text.append("| " + " | ".join(cells) + " |")
-table = arguments.run / "table.md"
-table.write_text("\n".join(text) + "\n", encoding="utf-8")
-with (arguments.run / "table.csv").open("w", newline="", encoding="utf-8") as file:
-    csv.writer(file).writerows([header, *lines])
 
 # Plot
 
@@ -325,19 +331,11 @@ with package_style():
     sum_panels[0, 0].set_ylabel("sum of coefficients")
     figures["figure-7-reconstruction"] = figure
     figures["figure-8-sums"] = sums
-paths = [
-    path
-    for name, figure in figures.items()
-    for path in save(figure, arguments.run / name)
-]
-result = write_json(
+study.write(
     {
         "seconds": round(time.perf_counter() - begin - cvxpylayers_seconds, 1),
         **headline,
     },
-    arguments.run / "result.json",
-    overwrite=True,
+    tables={"table": Rows(columns, rows)},
+    figures=figures,
 )
-print("\n".join(text))
-for path in (table, arguments.run / "table.csv", *paths, result):
-    print(f"wrote {path}")

@@ -10,16 +10,13 @@ cells start from that, too.
 Its numbers go to `runs/train_pictures/result.json`.
 """
 
-import argparse
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import torch
 from rich.console import Console
 
 from stencilnet.discretizations import MLP, LearnedPicture
 from stencilnet.progress import bars
-from stencilnet.report import write_json
 from stencilnet.solver import (
     FIVE_DRIFTS,
     FOUR_DRIFTS,
@@ -28,15 +25,19 @@ from stencilnet.solver import (
     ColeHopf,
     Splitting,
 )
-from stencilnet.study.config import load_config
-from stencilnet.study.generation import generate, store_path
-from stencilnet.study.operators import load_operator
+from stencilnet.study import (
+    Script,
+    generate,
+    load_config,
+    load_operator,
+    store_path,
+)
 from stencilnet.study.picture_training import (
     PictureRecipe,
-    Regime,
     save_picture,
     train_picture,
 )
+from stencilnet.study.regimes import Regime
 
 # Parameters
 
@@ -112,18 +113,20 @@ plans = {
     ),
 }
 
-parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-parser.add_argument("name", choices=list(plans))
-parser.add_argument("--quick", action="store_true", help="200 updates")
-parser.add_argument("--run", type=Path, default=Path("runs/train_pictures"))
-parser.add_argument("--updates", type=int, help="fewer or more than the plan's")
-parser.add_argument("--seed", type=int, default=0)
-arguments = parser.parse_args()
-plan = plans[arguments.name]
-updates = arguments.updates or plan.recipe.updates
-recipe = replace(
-    plan.recipe, seed=arguments.seed, updates=200 if arguments.quick else updates
+study = Script.parse(
+    __file__,
+    __doc__,
+    quick="200 updates",
+    arguments={"name": {"choices": list(plans)}},
+    options={
+        "updates": {"type": int, "help": "fewer or more than the plan's"},
+        "seed": {"type": int, "default": 0},
+    },
 )
+name, seed = study.options["name"], study.options["seed"]
+plan = plans[name]
+updates = study.options["updates"] or plan.recipe.updates
+recipe = replace(plan.recipe, seed=seed, updates=200 if study.quick else updates)
 
 # Data
 
@@ -133,7 +136,7 @@ for problem, points, step, splitting in plan.regimes:
         problem,
         ["data.training=64", "data.averages=[16, 32, 64, 128, 256]", "data.values=[]"],
     )
-    run = arguments.run / problem
+    run = study.folder / problem
     if not store_path(run, "training", points, averages=True).exists():
         generate(config, run, overwrite=True)
     regimes.append(
@@ -150,26 +153,15 @@ if plan.start is None:
         network=MLP(*plan.hidden),
         window=plan.window,
         forcing_window=plan.forcing_window,
-        seed=arguments.seed,
+        seed=seed,
         dtype=torch.float32,
     )
 else:
-    picture, _ = load_operator(arguments.run / f"{plan.start}.zarr")
+    picture, _ = load_operator(study.folder / f"{plan.start}.zarr")
     picture = picture.on(first.learning.grid, first.equation)
 with bars(Console()) as bar:
     history = train_picture(picture, regimes, recipe, progress=bar("Training"))
-path = save_picture(
-    picture,
-    arguments.run / f"{arguments.name}.zarr",
-    regimes,
-    recipe,
-    history,
-    overwrite=True,
-)
-errors = {name: values[-1] for name, values in history.errors.items()}
-summary = write_json(
-    {"validation": errors, "untrained": history.untrained},
-    arguments.run / "result.json",
-    overwrite=True,
-)
-print(f"wrote {path}\nwrote {summary}")
+path = study.folder / f"{name}.zarr"
+save_picture(picture, path, regimes, recipe, history, overwrite=True)
+errors = {regime: values[-1] for regime, values in history.errors.items()}
+study.write({"validation": errors, "untrained": history.untrained})

@@ -12,10 +12,10 @@ from stencilnet.solver import THREE_DRIFTS, ColeHopf
 from stencilnet.study.operators import load_operator, save_operator
 from stencilnet.study.picture_training import (
     PictureRecipe,
-    Regime,
     save_picture,
     train_picture,
 )
+from stencilnet.study.regimes import Regime
 from stencilnet.study.windows import Trajectories
 
 

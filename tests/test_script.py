@@ -44,6 +44,16 @@ def test_options_of_a_study_have_their_types_and_defaults(monkeypatch):
         parse(monkeypatch, "--slow")
 
 
+def test_a_study_can_need_an_argument(monkeypatch):
+    arguments = {"name": {"choices": ["one", "two"]}}
+    study = parse(monkeypatch, "two", "--quick", arguments=arguments)
+    assert (study.options, study.quick) == ({"name": "two"}, True)
+    with pytest.raises(SystemExit):
+        parse(monkeypatch, arguments=arguments)
+    with pytest.raises(SystemExit):
+        parse(monkeypatch, "three", arguments=arguments)
+
+
 def test_what_a_study_leaves_can_be_read_back(monkeypatch, tmp_path, capsys):
     study = parse(monkeypatch, "--run", str(tmp_path / "new"))
     rows = Rows({"method": "", "error": "{:.1e}"}, [("a", 1 / 3), ("b", math.nan)])
@@ -93,22 +103,7 @@ def test_every_study_has_the_quick_case_and_says_where_it_writes(study):
     assert "result.json" in documentation
 
 
-# These still have a shell of their own.
-NOT_YET = (
-    "denoising",
-    "denoising_layers",
-    "exact_evolution",
-    "filters",
-    "reconstruction",
-    "train_pictures",
-)
-
-
-@pytest.mark.parametrize(
-    "study",
-    [path for path in STUDIES if path.stem not in NOT_YET],
-    ids=lambda path: path.stem,
-)
+@pytest.mark.parametrize("study", STUDIES, ids=lambda path: path.stem)
 def test_the_shell_of_a_study_is_two_calls(study):
     text = study.read_text()
     assert text.count("Script.parse(") == text.count(".write(") == 1

@@ -18,8 +18,9 @@ from stencilnet.discretizations.dg import DiscontinuousGalerkin
 from stencilnet.discretizations.dg_split import SplitGalerkin
 from stencilnet.discretizations.eno import Eno
 from stencilnet.discretizations.finite_difference import FiniteDifference
-from stencilnet.discretizations.learned import LearnedStencil, constraints_from_spec
+from stencilnet.discretizations.learned import LearnedStencil
 from stencilnet.discretizations.learned_picture import LearnedPicture
+from stencilnet.discretizations.learned_spec import constraints_from_spec
 from stencilnet.discretizations.lipschitz import lipschitz_bound, local_lipschitz
 from stencilnet.discretizations.muscl import (
     LIMITERS,

@@ -11,14 +11,14 @@ from torch import Tensor, nn
 
 from stencilnet.discretizations.base import StencilMethod, patches, shifted
 from stencilnet.discretizations.finite_difference import reference_coefficients
-from stencilnet.discretizations.networks import MLP, network_from_spec
-from stencilnet.equations import (
-    CentralFlux,
-    Equation,
-    Form,
-    equation_from_spec,
-    form_from_name,
+from stencilnet.discretizations.learned_spec import (
+    Constraints,
+    arguments_from_spec,
+    spec_of_constraints,
+    spec_of_network,
 )
+from stencilnet.discretizations.networks import MLP
+from stencilnet.equations import CentralFlux, Equation, Form
 from stencilnet.errors import real_number, unknown, whole_number
 from stencilnet.grid import Grid
 from stencilnet.stencils import (
@@ -26,26 +26,9 @@ from stencilnet.stencils import (
     Constraint,
     Derivative,
     NullSpace,
-    constraint_from_spec,
     stencil_indices,
     stencil_offsets,
 )
-
-Constraints = Constraint | Mapping[str, Constraint]
-"""One constraint for all derivatives, or one for each by its name."""
-
-_SPEC = {
-    "equation",
-    "form",
-    "grid",
-    "width",
-    "window",
-    "constraint",
-    "network",
-    "scale",
-    "seed",
-    "dtype",
-}
 
 
 class LearnedStencil(StencilMethod):
@@ -320,21 +303,14 @@ class LearnedStencil(StencilMethod):
         Raises:
             ValueError: if a parameter of the equation differs by sample.
         """
-        described = getattr(self.network, "spec", None)
-        network = {"kind": "custom", "class": type(self.network).__qualname__}
-        constraint: Any = (
-            {name: value.spec() for name, value in self.constraint.items()}
-            if isinstance(self.constraint, Mapping)
-            else self.constraint.spec()
-        )
         return {
             "equation": self.equation.spec(),
             "form": type(self.form).__name__,
             "grid": {"shape": list(self.grid.shape), "extent": list(self.grid.extent)},
             "width": self.width,
             "window": self.window,
-            "constraint": constraint,
-            "network": described() if callable(described) else network,
+            "constraint": spec_of_constraints(self.constraint),
+            "network": spec_of_network(self.network),
             "scale": float(self.scale),
             "seed": self.seed,
             "dtype": str(self.dtype).removeprefix("torch."),
@@ -359,30 +335,8 @@ class LearnedStencil(StencilMethod):
         Raises:
             ValueError: if the spec lacks an entry or has an unknown one.
         """
-        if set(spec) != _SPEC:
-            raise ValueError(
-                f"The spec of a learned stencil has the entries "
-                f"{', '.join(sorted(_SPEC))}, not {', '.join(sorted(spec))}."
-            )
-        dtypes = {"float32": torch.float32, "float64": torch.float64}
-        if spec["dtype"] not in dtypes:
-            raise ValueError(
-                f"A learned stencil has the dtype float32 or float64, not "
-                f"{spec['dtype']!r}."
-            )
-        extensions = tuple(extensions)
         try:
-            return cls(
-                equation_from_spec(spec["equation"], extensions),
-                Grid(tuple(spec["grid"]["shape"]), tuple(spec["grid"]["extent"])),
-                form=form_from_name(spec["form"], extensions),
-                constraint=constraints_from_spec(spec["constraint"], extensions),
-                network=network_from_spec(spec["network"])
-                if network is None
-                else network,
-                dtype=dtypes[spec["dtype"]],
-                **{key: spec[key] for key in ("width", "window", "scale", "seed")},
-            )
+            return cls(**arguments_from_spec(spec, network, tuple(extensions)))
         except (TypeError, KeyError, AttributeError) as error:
             raise ValueError(
                 f"This is not a learned stencil's spec: {error}."
@@ -390,22 +344,6 @@ class LearnedStencil(StencilMethod):
 
     def _layers(self) -> dict[str, Any]:
         return dict(self.layers.items())
-
-
-def constraints_from_spec(
-    spec: Mapping[str, Any], extensions: Iterable[type] = ()
-) -> Constraints:
-    """A constraint from `{kind: ...}`, or one per derivative from `{name: {...}}`.
-
-    Raises:
-        ValueError: if a kind is unknown or an entry does not fit it.
-    """
-    extensions = tuple(extensions)
-    if "kind" in spec:
-        return constraint_from_spec(spec, extensions)
-    return {
-        name: constraint_from_spec(inner, extensions) for name, inner in spec.items()
-    }
 
 
 def _default_width(derivative: Derivative) -> int:

@@ -88,12 +88,7 @@ def compare(
     times = tensor_of(reference["time"], torch.float64)
     columns = []
     for done, (name, method) in enumerate(methods.items()):
-        if method.grid != grid:
-            raise ValueError(
-                f"{name} lives on {method.grid.shape[-1]} points over "
-                f"{method.grid.extent[-1]:g}, the reference on {grid.shape[-1]} over "
-                f"{grid.extent[-1]:g}: use one grid."
-            )
+        _check_grid(name, method, grid)
         truth = in_kind(name, method.averages, reference, values)
         # A copy: what a caller passes in is never changed.
         method = copy.deepcopy(method).double()
@@ -115,11 +110,7 @@ def compare(
         column["stable_step"] = ((), stable)
         columns.append(column)
         progress(done + 1, len(methods), name)
-    result = xr.concat(columns, dim="scheme", join="override")
-    headings = {"step": _STEP, **{name: METRICS[name].column for name in METRICS}}
-    for position, (name, attributes) in enumerate(headings.items()):
-        if attributes:
-            result[name].attrs.update(attributes, position=position)
+    result = _described(columns)
     return result.assign_coords(
         # Fixed-length strings have no specification in zarr.
         scheme=np.array(list(methods), dtype=np.dtypes.StringDType()),
@@ -242,6 +233,26 @@ def stored_config(
         )
     values = {**json.loads(str(attributes["config"])), "extensions": tuple(extensions)}
     return validate_config(values, f"config in {path}")
+
+
+def _described(columns: Sequence[xr.Dataset]) -> xr.Dataset:
+    """Metrics of all methods, with what makes them columns of the tables."""
+    result = xr.concat(columns, dim="scheme", join="override")
+    headings = {"step": _STEP, **{name: METRICS[name].column for name in METRICS}}
+    for position, (name, attributes) in enumerate(headings.items()):
+        if attributes:
+            result[name].attrs.update(attributes, position=position)
+    return result
+
+
+def _check_grid(name: str, method: Discretization, grid: Grid) -> None:
+    """Raises if a method lives on another grid than the reference."""
+    if method.grid != grid:
+        raise ValueError(
+            f"{name} lives on {method.grid.shape[-1]} points over "
+            f"{method.grid.extent[-1]:g}, the reference on {grid.shape[-1]} over "
+            f"{grid.extent[-1]:g}: use one grid."
+        )
 
 
 def _check_same_draw(reference: xr.Dataset, values: xr.Dataset) -> None:

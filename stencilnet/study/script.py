@@ -23,7 +23,7 @@ class Script:
     Attributes:
         folder: where it writes, `runs/NAME` unless `--run` names another folder.
         quick: whether `--quick` asks for a small case.
-        options: values of the study's own options, by name.
+        options: values of the study's own arguments and options, by name.
     """
 
     folder: Path
@@ -37,6 +37,7 @@ class Script:
         documentation: str | None,
         *,
         quick: str,
+        arguments: Mapping[str, Mapping[str, Any]] | None = None,
         options: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> "Script":
         """Reads the command line, and has torch use one thread.
@@ -45,8 +46,9 @@ class Script:
             file: of the script, whose name is that of the study.
             documentation: of the script; its first line is the help.
             quick: what `--quick` does.
-            options: settings of `add_argument` for each option of the study's own, by
-                its name without dashes.
+            arguments: settings of `add_argument` for each positional argument of the
+                study's own, by its name.
+            options: the same for each of its options, by its name without dashes.
         """
         lines = (documentation or "").splitlines()
         parser = argparse.ArgumentParser(description=lines[0] if lines else None)
@@ -57,6 +59,8 @@ class Script:
             default=Path("runs") / Path(file).stem,
             help="folder to write to (default: %(default)s)",
         )
+        for name, settings in (arguments or {}).items():
+            parser.add_argument(name, **settings)
         for name, settings in (options or {}).items():
             parser.add_argument(f"--{name}", **settings)
         values = vars(parser.parse_args())

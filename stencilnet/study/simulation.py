@@ -23,7 +23,7 @@ from stencilnet.storage import (
     write_trajectories,
 )
 from stencilnet.study.comparison import stored_config
-from stencilnet.study.config import Config
+from stencilnet.study.config import Config, Problem
 from stencilnet.study.following import follow, usual_integrator
 from stencilnet.study.initial import States
 from stencilnet.study.operators import habits, load_operator, moved
@@ -103,18 +103,7 @@ def simulate(
     refuse_existing(out, overwrite=overwrite)
     setup = _setup(method, config, points, extensions)
     problem, grid = setup.config.problem, setup.method.grid
-    duration = problem.duration if duration is None else duration
-    duration = real_number("The duration", duration)
-    if not 0 < duration < math.inf:
-        raise ValueError(
-            f"The duration of a simulation is positive and finite, not {duration:g}."
-        )
-    intervals = round(duration / problem.interval)
-    if not (intervals >= 1 and math.isclose(intervals * problem.interval, duration)):
-        raise ValueError(
-            f"The duration {duration:g} is no whole number of intervals of "
-            f"{problem.interval:g} between kept states: change it."
-        )
+    intervals = _intervals(problem, duration)
     if substeps is not None and substeps < 1:
         raise ValueError(f"`substeps` must be a positive integer, not {substeps}.")
     times = times_of(intervals, problem.interval)
@@ -131,20 +120,7 @@ def simulate(
         u, step = follow(
             setup.method, u0, times, forcing, integrator=setup.integrator, step=longest
         )
-    finite = torch.isfinite(u).all(-1)
-    good = finite.all(-1)
-    # What was reached long before a blow-up; the states right before it say nothing.
-    lasted = finite.int().cumprod(-1).sum(-1)
-    until = torch.where(good, intervals, lasted // 2).unsqueeze(-1)
-    early = torch.arange(intervals + 1) <= until
-    setup.method.warn_if_unstable(u[early], setup.integrator, step)
-    if not good.all():
-        first = float(times[int((~finite).any(0).int().argmax())])
-        warnings.warn(
-            f"{int((~good).sum())} of {samples} trajectories blew up, the first at "
-            f"t = {first:g}: use more substeps, more points or another method.",
-            stacklevel=2,
-        )
+    blow_ups = _warn_of_trouble(setup, u, times, step)
     dataset = trajectories(
         u,
         times,
@@ -158,10 +134,52 @@ def simulate(
             "equation": json.dumps(setup.method.equation.spec()),
             "integrator": _name_of(setup.integrator),
             "step": step,
-            "blow_ups": int((~good).sum()),
+            "blow_ups": blow_ups,
         },
     )
     return write_trajectories(dataset, out, overwrite=overwrite)
+
+
+def _intervals(problem: Problem, duration: float | None) -> int:
+    """Intervals between kept states in the duration of a simulation."""
+    duration = problem.duration if duration is None else duration
+    duration = real_number("The duration", duration)
+    if not 0 < duration < math.inf:
+        raise ValueError(
+            f"The duration of a simulation is positive and finite, not {duration:g}."
+        )
+    intervals = round(duration / problem.interval)
+    if not (intervals >= 1 and math.isclose(intervals * problem.interval, duration)):
+        raise ValueError(
+            f"The duration {duration:g} is no whole number of intervals of "
+            f"{problem.interval:g} between kept states: change it."
+        )
+    return intervals
+
+
+def _warn_of_trouble(
+    setup: _Setup,
+    u: Float[Tensor, "sample time x"],
+    times: Float[Tensor, " time"],
+    step: float,
+) -> int:
+    """Warns of steps that are not stable and of blow-ups, and counts these."""
+    finite = torch.isfinite(u).all(-1)
+    good = finite.all(-1)
+    blow_ups = int((~good).sum())
+    # What was reached long before a blow-up; the states right before it say nothing.
+    lasted = finite.int().cumprod(-1).sum(-1)
+    until = torch.where(good, len(times) - 1, lasted // 2).unsqueeze(-1)
+    early = torch.arange(len(times)) <= until
+    setup.method.warn_if_unstable(u[early], setup.integrator, step)
+    if blow_ups:
+        first = float(times[int((~finite).any(0).int().argmax())])
+        warnings.warn(
+            f"{blow_ups} of {len(u)} trajectories blew up, the first at "
+            f"t = {first:g}: use more substeps, more points or another method.",
+            stacklevel=3,
+        )
+    return blow_ups
 
 
 def _setup(

@@ -1,10 +1,12 @@
 """Training of learned stencils through the solver."""
 
 import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
+import xarray as xr
 
 from stencilnet.discretizations import (
     LearnedStencil,
@@ -131,16 +133,10 @@ def train(
         refuse_existing(checkpoints, overwrite=False)
     check_training(config)
     integrator = integrator_of(training.integrator)
-    dtype = _DTYPES[training.dtype]
-    form = form_from_name(config.operator.form, config.extensions)
-    points, averages = config.operator.points, form.averages
-    if operator is not None:
-        points, averages = operator.grid.shape[-1], operator.averages
-    datasets = [
-        read_split(config, run, split, points, averages=averages)
-        for split in ("training", "validation")
-    ]
-    learning, validation = (Trajectories.of(dataset, dtype) for dataset in datasets)
+    datasets = _datasets(config, run, operator)
+    learning, validation = (
+        Trajectories.of(dataset, _DTYPES[training.dtype]) for dataset in datasets
+    )
     learning.check_horizon(max(training.horizon))
     if operator is None:
         scale = float(learning.u.double().std())
@@ -165,10 +161,7 @@ def train(
             _validate(state, validation, integrator, training.substeps)
         if last or state.iteration % training.checkpoint_every == 0:
             write_checkpoint(state, checkpoints, attributes)
-        note = f"loss {state.history['loss'][-1]:.1e}"
-        if state.history["validation_relative_l2"]:
-            note += f", validation {state.history['validation_relative_l2'][-1]:.4f}"
-        progress(state.iteration, training.iterations, note)
+        progress(state.iteration, training.iterations, _note(state.history))
 
     operator.load_state_dict({**operator.state_dict(), **state.best})
     # The stencils have changed, and the limit of the step with them.
@@ -181,6 +174,20 @@ def train(
         certify(operator, datasets[1], integrator=integrator, step=attributes["step"]),
     )
     return write_operator(stored, target, overwrite=overwrite)
+
+
+def _datasets(
+    config: Config, run: Path, operator: LearnedStencil | None
+) -> list[xr.Dataset]:
+    """What to train and to validate on, of the operator's kind and grid."""
+    form = form_from_name(config.operator.form, config.extensions)
+    points, averages = config.operator.points, form.averages
+    if operator is not None:
+        points, averages = operator.grid.shape[-1], operator.averages
+    return [
+        read_split(config, run, split, points, averages=averages)
+        for split in ("training", "validation")
+    ]
 
 
 def _update(
@@ -222,6 +229,14 @@ def _update(
     state.record(
         loss=loss.item(), gradient_norm=norm.item(), learning_rate=rate, horizon=horizon
     )
+
+
+def _note(history: Mapping[str, Sequence[float]]) -> str:
+    """The latest losses, for the progress bar."""
+    note = f"loss {history['loss'][-1]:.1e}"
+    if history["validation_relative_l2"]:
+        note += f", validation {history['validation_relative_l2'][-1]:.4f}"
+    return note
 
 
 def _validate(

@@ -54,6 +54,32 @@ def adjoint_differences(u, coefficients, n, out):
 
 @no_type_check
 @njit(error_model="numpy")
+def _adjoint_row(i, first, coefficients, root_w, free, row, edge):
+    """Row `i` of `W**-1/2 D.T`: from column `first` on, and in those of the border.
+
+    It has the columns `i - k` to `i`, counted around with periodic ends.
+    """
+    m, b = len(free), len(edge)
+    inner = m - b
+    row[:] = 0.0
+    edge[:] = 0.0
+    for lag in range(len(coefficients)):
+        j = i - lag
+        if j < 0:
+            if b == 0:
+                continue
+            j += m
+        if j >= m or not free[j]:
+            continue
+        value = coefficients[lag] / root_w[i]
+        if j >= inner:
+            edge[j - inner] += value
+        else:
+            row[j - first] = value
+
+
+@no_type_check
+@njit(error_model="numpy")
 def factorize(coefficients, root_w, g, free, band, border, cosines, sines):
     """Triangular factor of the stacked rows, and the rotations that lead to it.
 
@@ -82,24 +108,9 @@ def factorize(coefficients, root_w, g, free, band, border, cosines, sines):
         else:
             border[j, j - inner] = start
     for i in range(n):
-        # Row i of D.T has the columns i - k to i, counted around with periodic ends.
         first = max(i - k, 0)
         last = min(i, inner - 1)
-        row[:] = 0.0
-        edge[:] = 0.0
-        for lag in range(k + 1):
-            j = i - lag
-            if j < 0:
-                if b == 0:
-                    continue
-                j += m
-            if j >= m or not free[j]:
-                continue
-            value = coefficients[lag] / root_w[i]
-            if j >= inner:
-                edge[j - inner] += value
-            else:
-                row[j - first] = value
+        _adjoint_row(i, first, coefficients, root_w, free, row, edge)
         place = 0
         for j in range(first, last + 1):
             pivot, value = band[j, 0], row[0]

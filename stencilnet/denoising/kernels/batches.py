@@ -11,6 +11,7 @@ import numpy as np
 
 from stencilnet.denoising.kernels import (
     banded,
+    faces,
     gradients,
     interior_point,
     piecewise_constant,
@@ -30,6 +31,7 @@ _SOURCES = int.from_bytes(
             inspect.getsource(module)
             for module in (
                 banded,
+                faces,
                 gradients,
                 interior_point,
                 piecewise_constant,

@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 
 from stencilnet.denoising.kernels.banded import adjoint_differences, differences
-from stencilnet.denoising.kernels.interior_point import project
+from stencilnet.denoising.kernels.faces import project
 from stencilnet.denoising.kernels.single import L1, L2
 from stencilnet.denoising.kernels.smoothing import smooth
 

@@ -14,7 +14,7 @@ from stencilnet.denoising.kernels.banded import (
     substitute,
     substitute_transposed,
 )
-from stencilnet.denoising.kernels.interior_point import project
+from stencilnet.denoising.kernels.faces import project
 
 _MOST_ITERATIONS = 100
 

@@ -1,20 +1,14 @@
-"""The command `stencilnet`: one verb per stage."""
+"""The commands of `stencilnet`: one verb per stage."""
 
-import os
-import sys
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.metadata import version as version_of
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.console import Console
 
 import stencilnet.study as stages
-from stencilnet.errors import in_words
-from stencilnet.progress import Progress, bars
+from stencilnet.cli.terminal import bar, console, output, say
+from stencilnet.progress import bars
 from stencilnet.report import (
     certificate_figure,
     certificate_table,
@@ -35,8 +29,7 @@ app = typer.Typer(
     help="Simulate Burgers' equation with learned stencils, train them through the "
     "solver, and compare them with classical schemes.",
 )
-_console = Console(stderr=True)
-_output = Console()
+"""The command with its verbs."""
 
 ConfigArgument = Annotated[
     str, typer.Argument(help="YAML file, or a built-in config: demo, p1, p2, kdv, ks.")
@@ -78,7 +71,7 @@ def options(
 
 
 def _print_version() -> None:
-    _output.print(version_of("stencilnet"), highlight=False)
+    output.print(version_of("stencilnet"), highlight=False)
     raise typer.Exit
 
 
@@ -92,9 +85,9 @@ def generate(
 ) -> None:
     """Solve for reference trajectories and keep them on coarse grids."""
     study, folder = _study(config, overrides, run, dry_run)
-    with _bar("Generating") as progress:
+    with bar("Generating") as progress:
         paths = stages.generate(study, folder, overwrite=overwrite, progress=progress)
-    _say(paths)
+    say(paths)
 
 
 @app.command()
@@ -128,7 +121,7 @@ def denoise(
     drawn = _without_suffix(drawn)
     for path in figure_paths(drawn):
         refuse_existing(path, overwrite=overwrite)
-    with _bar("Denoising") as progress:
+    with bar("Denoising") as progress:
         path = stages.denoise(
             store,
             out,
@@ -143,8 +136,8 @@ def denoise(
         )
     compared = stages.compare_denoisers(path)
     if "error" in compared:
-        _output.print(denoising_table(compared))
-    _say([path, *save(denoising_figure(compared), drawn)])
+        output.print(denoising_table(compared))
+    say([path, *save(denoising_figure(compared), drawn)])
 
 
 @app.command()
@@ -162,11 +155,11 @@ def train(
     study, folder = _study(config, overrides, run, dry_run)
     for path in stages.training_figure_paths(folder / "operator.zarr"):
         refuse_existing(path, overwrite=overwrite)
-    with _bar("Training") as progress:
+    with bar("Training") as progress:
         path = stages.train(
             study, folder, resume=resume, overwrite=overwrite, progress=progress
         )
-    _say([path, *stages.save_training_figures(path)])
+    say([path, *stages.save_training_figures(path)])
 
 
 @app.command()
@@ -213,7 +206,7 @@ def simulate(
         extensions=[stages.imported(name) for name in extension or []],
         overwrite=overwrite,
     )
-    _say([path])
+    say([path])
 
 
 @app.command()
@@ -231,13 +224,13 @@ def compare(
     """Compare learned and classical methods on a run's test trajectories."""
     study, folder = _study(config, overrides, run, dry_run)
     refuse_existing(folder / "comparison", overwrite=overwrite)
-    with _bar("Comparing") as progress:
+    with bar("Comparing") as progress:
         comparisons = stages.compare_study(
             study, folder, operator=operator, progress=progress
         )
     paths = write_report(comparisons, folder / "comparison", overwrite=overwrite)
-    _output.print(comparison_table(comparisons))
-    _say(paths)
+    output.print(comparison_table(comparisons))
+    say(paths)
 
 
 @app.command()
@@ -250,10 +243,10 @@ def demo(
 ) -> None:
     """Generate, train, compare and draw within minutes."""
     study, folder = _study(config, overrides, run, dry_run)
-    with bars(_console) as bar:
-        result = stages.demo(study, folder, overwrite=overwrite, progress=bar)
-    _output.print(comparison_table(result.comparisons))
-    _say([*result.paths, result.result])
+    with bars(console) as each:
+        result = stages.demo(study, folder, overwrite=overwrite, progress=each)
+    output.print(comparison_table(result.comparisons))
+    say([*result.paths, result.result])
 
 
 @app.command()
@@ -279,28 +272,15 @@ def verify(
             refuse_existing(path, overwrite=overwrite)
     extensions = [stages.imported(name) for name in extension or []]
     vouched = stages.verify(store, data=data, extensions=extensions)
-    _output.print(f"{store} is whole.", highlight=False, soft_wrap=True, markup=False)
+    output.print(f"{store} is whole.", highlight=False, soft_wrap=True, markup=False)
     if "derivative" not in vouched.dims:
         if figure is not None:
             raise ValueError("Only a certificate is drawn: leave out --figure.")
-        _output.print(trajectories_table(vouched))
+        output.print(trajectories_table(vouched))
         return
-    _output.print(certificate_table(vouched), highlight=False)
+    output.print(certificate_table(vouched), highlight=False)
     if figure is not None:
-        _say(save(certificate_figure(vouched), figure))
-
-
-def main() -> None:
-    """Runs a command; a user's mistake ends it with one sentence and exit code 2."""
-    warnings.showwarning = _show_warning  # type: ignore[assignment]
-    try:
-        app()
-    except (ValueError, OSError, ArithmeticError, MemoryError, RuntimeError) as error:
-        sentence = in_words(error)
-        if sentence is None or os.environ.get("STENCILNET_TRACEBACK"):
-            raise
-        _console.print(f"Error: {sentence}", style="red", markup=False, highlight=False)
-        sys.exit(2)
+        say(save(certificate_figure(vouched), figure))
 
 
 def _study(
@@ -313,7 +293,7 @@ def _study(
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"{folder} is a file: name a folder for the run.")
     if dry_run:
-        _output.print(stages.outline(study, folder), highlight=False)
+        output.print(stages.outline(study, folder), highlight=False)
         raise typer.Exit
     return study, folder
 
@@ -328,26 +308,3 @@ def _number_or_name(text: str) -> float | str:
         return float(text)
     except ValueError:
         return text
-
-
-@contextmanager
-def _bar(stage: str) -> Iterator[Progress]:
-    with bars(_console) as bar:
-        yield bar(stage)
-
-
-def _say(paths: list[Path]) -> None:
-    for path in paths:
-        _output.print(f"wrote {path}", highlight=False, soft_wrap=True, markup=False)
-
-
-def _show_warning(
-    message: Warning | str,
-    category: type[Warning],
-    _filename: str,
-    _lineno: int,
-    *_rest: Any,
-) -> None:
-    """A warning in one sentence, without the line of code it came from."""
-    label = "Warning" if category is UserWarning else category.__name__
-    _console.print(f"{label}: {message}", style="yellow", markup=False, highlight=False)

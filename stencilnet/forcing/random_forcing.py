@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
-from stencilnet.errors import as_integer, as_number, whole_number
+from stencilnet.forcing.draws import draw_waves
 from stencilnet.grid import Grid
 from stencilnet.stencils import in_full_precision
 
@@ -87,40 +87,15 @@ class RandomForcing:
             ValueError: if `samples` or `modes` is not a whole number of at least 1, a
                 bound is negative or not finite, or there are no wavenumbers.
         """
-        rows, count = as_integer(samples), as_integer(modes)
-        if rows is None or count is None or rows < 1 or count < 1:
-            raise ValueError(
-                f"A forcing needs at least 1 sample and 1 mode, whole numbers, not "
-                f"{samples} and {modes}."
-            )
-        largest, fastest = as_number(amplitude), as_number(frequency)
-        if largest is None or fastest is None or not _are_bounds(largest, fastest):
-            raise ValueError(
-                f"Bounds of amplitude and frequency must be finite and not negative, "
-                f"but are {amplitude} and {frequency}."
-            )
-        if not len(wavenumbers):
-            raise ValueError("A forcing needs at least one wavenumber to draw from.")
-        if not isinstance(seed, np.random.SeedSequence):
-            seed = np.random.SeedSequence(whole_number("A seed", seed, least=0))
-        streams = [
-            np.random.default_rng(
-                np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, row))
-            )
-            for row in range(rows)
-        ]
-        draws = [
-            (
-                stream.uniform(-largest, largest, count),
-                stream.uniform(-fastest, fastest, count),
-                stream.choice(np.asarray(wavenumbers, dtype=float), count),
-                stream.uniform(0, 2 * math.pi, count),
-            )
-            for stream in streams
-        ]
-        return cls(
-            *(torch.from_numpy(np.stack(row)) for row in zip(*draws, strict=True))
+        waves = draw_waves(
+            samples,
+            modes=modes,
+            amplitude=amplitude,
+            frequency=frequency,
+            wavenumbers=wavenumbers,
+            seed=seed,
         )
+        return cls(*map(torch.from_numpy, waves))
 
     @classmethod
     def none(cls, samples: int) -> "RandomForcing":
@@ -361,7 +336,3 @@ class GridForcing:
     ) -> Callable[..., tuple[Tensor, Tensor, Tensor]]:
         """See `RandomForcing.within`."""
         return self.waves.within(self.grid, positions)
-
-
-def _are_bounds(*numbers: float) -> bool:
-    return all(0 <= number < math.inf for number in numbers)

@@ -1,0 +1,95 @@
+"""Specs of learned stencils: all but their weights, as plain values."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from stencilnet.discretizations.networks import network_from_spec
+from stencilnet.equations import equation_from_spec, form_from_name
+from stencilnet.grid import Grid
+from stencilnet.stencils import Constraint, constraint_from_spec
+
+Constraints = Constraint | Mapping[str, Constraint]
+"""One constraint for all derivatives, or one for each by its name."""
+
+_ENTRIES = {
+    "equation",
+    "form",
+    "grid",
+    "width",
+    "window",
+    "constraint",
+    "network",
+    "scale",
+    "seed",
+    "dtype",
+}
+_DTYPES = {"float32": torch.float32, "float64": torch.float64}
+
+
+def arguments_from_spec(
+    spec: Mapping[str, Any], network: nn.Module | None, extensions: tuple[type, ...]
+) -> dict[str, Any]:
+    """Arguments of the `LearnedStencil` that a spec describes.
+
+    Args:
+        spec: from `LearnedStencil.spec`.
+        network: in place of the one that the spec names.
+        extensions: classes that the spec may name beside the package's own.
+
+    Raises:
+        ValueError: if the spec lacks an entry or has an unknown one.
+    """
+    if set(spec) != _ENTRIES:
+        raise ValueError(
+            f"The spec of a learned stencil has the entries "
+            f"{', '.join(sorted(_ENTRIES))}, not {', '.join(sorted(spec))}."
+        )
+    if spec["dtype"] not in _DTYPES:
+        raise ValueError(
+            f"A learned stencil has the dtype float32 or float64, not "
+            f"{spec['dtype']!r}."
+        )
+    return {
+        "equation": equation_from_spec(spec["equation"], extensions),
+        "grid": Grid(tuple(spec["grid"]["shape"]), tuple(spec["grid"]["extent"])),
+        "form": form_from_name(spec["form"], extensions),
+        "constraint": constraints_from_spec(spec["constraint"], extensions),
+        "network": network_from_spec(spec["network"]) if network is None else network,
+        "dtype": _DTYPES[spec["dtype"]],
+        **{key: spec[key] for key in ("width", "window", "scale", "seed")},
+    }
+
+
+def constraints_from_spec(
+    spec: Mapping[str, Any], extensions: Iterable[type] = ()
+) -> Constraints:
+    """A constraint from `{kind: ...}`, or one per derivative from `{name: {...}}`.
+
+    Raises:
+        ValueError: if a kind is unknown or an entry does not fit it.
+    """
+    extensions = tuple(extensions)
+    if "kind" in spec:
+        return constraint_from_spec(spec, extensions)
+    return {
+        name: constraint_from_spec(inner, extensions) for name, inner in spec.items()
+    }
+
+
+def spec_of_constraints(constraint: Constraints) -> dict[str, Any]:
+    """The counterpart of `constraints_from_spec`."""
+    if isinstance(constraint, Mapping):
+        return {name: value.spec() for name, value in constraint.items()}
+    return constraint.spec()
+
+
+def spec_of_network(network: nn.Module) -> dict[str, Any]:
+    """The spec of a network, or the name of its class if it has none."""
+    described = getattr(network, "spec", None)
+    if callable(described):
+        spec: dict[str, Any] = described()
+        return spec
+    return {"kind": "custom", "class": type(network).__qualname__}
