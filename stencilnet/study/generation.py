@@ -15,7 +15,7 @@ from stencilnet.storage import (
     trajectories,
     write_trajectories,
 )
-from stencilnet.study.config import Config
+from stencilnet.study.config import Config, Problem
 from stencilnet.study.problem import (
     SPLITS,
     problem_of,
@@ -162,7 +162,9 @@ def read_split(
         ("data", split),
     ]
     for section, key in keys:
-        generated = (stored[section] or {}).get(key)
+        # A store from before a key existed was made with its default.
+        usual = Problem.model_fields[key].default if section == "problem" else None
+        generated = (stored[section] or {}).get(key, usual)
         value = (asked[section] or {}).get(key)
         if generated != value:
             raise ValueError(
