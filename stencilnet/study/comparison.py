@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import torch
 import xarray as xr
+from jaxtyping import Float
+from torch import Tensor
 
-from stencilnet.discretizations import Discretization, Picture
+from stencilnet.discretizations import Discretization, Picture, PseudoSpectral
 from stencilnet.grid import Grid
 from stencilnet.progress import Progress, no_progress
 from stencilnet.solver import Integrator
@@ -19,11 +21,13 @@ from stencilnet.study.config import Config, validate_config
 from stencilnet.study.following import follow, usual_integrator
 from stencilnet.study.generation import read_split
 from stencilnet.study.kinds import in_kind
-from stencilnet.study.metrics import METRICS, Rollout, measured
+from stencilnet.study.metrics import METRICS, Rollout, measured, relative_l2
 from stencilnet.study.operators import habits, load_operator, moved
 from stencilnet.study.problem import equation_of, integrator_of, method_of
 
 _STEP = {"heading": "dt", "format": "{:.3g}"}
+# Stands right after the relative L2 error.
+_FLOOR = {"heading": "floor", "format": "error", "position": 1.5}
 
 
 def compare(
@@ -61,6 +65,9 @@ def compare(
 
         - `u` and `reference`, the trajectories; the latter per method, as averages or
           point values;
+        - `floor` (scheme, sample), where a pseudo-spectral method is compared with
+          trajectories of `generate`: relative L2 error of the exact solution without
+          the waves that its grid cannot hold, NaN for other methods;
         - `relative_l2` (scheme, sample) over the rollout, `mean_absolute_error`;
         - `error` (scheme, sample, time), the relative L2 error at each time;
         - `valid_time` (scheme, sample): when `error` first exceeds the threshold;
@@ -86,6 +93,9 @@ def compare(
     integrators, steps = integrators or {}, steps or {}
     grid, forcing = grid_of(reference), forcing_of(reference).to(dtype=torch.float64)
     times = tensor_of(reference["time"], torch.float64)
+    floors = "unheld" in reference and any(
+        isinstance(method, PseudoSpectral) for method in methods.values()
+    )
     columns = []
     for done, (name, method) in enumerate(methods.items()):
         if method.grid != grid:
@@ -113,6 +123,8 @@ def compare(
         column = measured(Rollout(u, truth, times, forcing, threshold))
         column["step"] = ((), step)
         column["stable_step"] = ((), stable)
+        if floors:
+            column["floor"] = (("sample",), _floor(method, truth, reference, values))
         columns.append(column)
         progress(done + 1, len(methods), name)
     result = xr.concat(columns, dim="scheme", join="override")
@@ -120,6 +132,8 @@ def compare(
     for position, (name, attributes) in enumerate(headings.items()):
         if attributes:
             result[name].attrs.update(attributes, position=position)
+    if floors:
+        result["floor"].attrs.update(_FLOOR)
     return result.assign_coords(
         # Fixed-length strings have no specification in zarr.
         scheme=np.array(list(methods), dtype=np.dtypes.StringDType()),
@@ -242,6 +256,26 @@ def stored_config(
         )
     values = {**json.loads(str(attributes["config"])), "extensions": tuple(extensions)}
     return validate_config(values, f"config in {path}")
+
+
+def _floor(
+    method: Discretization,
+    truth: Float[Tensor, "sample time x"],
+    *stores: xr.Dataset | None,
+) -> np.ndarray:
+    """The least error over the rollout that a spectral method can have; else NaN."""
+    floor = np.full(len(truth), np.nan)
+    for store in stores:
+        if (
+            isinstance(method, PseudoSpectral)
+            and store is not None
+            and "unheld" in store
+            and bool(store["u"].attrs["averages"]) == method.averages
+        ):
+            missing = tensor_of(store["unheld"], torch.float64).unsqueeze(-1)
+            size = truth.square().mean(-1, keepdim=True).sqrt()
+            floor = relative_l2(size + missing, size).numpy()
+    return floor
 
 
 def _check_same_draw(reference: xr.Dataset, values: xr.Dataset) -> None:
