@@ -5,6 +5,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,7 +17,13 @@ from stencilnet.discretizations import Discretization, Picture, PseudoSpectral
 from stencilnet.grid import Grid
 from stencilnet.progress import Progress, no_progress
 from stencilnet.solver import Integrator
-from stencilnet.storage import forcing_of, grid_of, local_path, tensor_of
+from stencilnet.storage import (
+    StoredOperator,
+    forcing_of,
+    grid_of,
+    local_path,
+    tensor_of,
+)
 from stencilnet.study.config import Config, validate_config
 from stencilnet.study.following import follow, usual_integrator
 from stencilnet.study.generation import read_split
@@ -24,6 +31,7 @@ from stencilnet.study.kinds import in_kind
 from stencilnet.study.metrics import METRICS, Rollout, measured, relative_l2
 from stencilnet.study.operators import habits, load_operator, moved
 from stencilnet.study.problem import equation_of, integrator_of, method_of
+from stencilnet.study.training import CONSTANT
 
 _STEP = {"heading": "dt", "format": "{:.3g}"}
 # Stands right after the relative L2 error.
@@ -175,26 +183,27 @@ def compare_study(
     """
     run = local_path(run)
     comparison = config.comparison
-    learned, stored = load_operator(
-        operator or run / "operator.zarr", extensions=config.extensions
-    )
-    own = learned.grid.shape[-1] / learned.grid.extent[-1]
-    trained_with, step = habits(stored)
+    trained = _trained(config, run, operator)
+    own = 1 / trained["learned"][0].grid.spacing[-1]
     results = []
     for points in sorted(set(comparison.points)):
         grid = Grid.line(points, config.problem.length)
         methods: dict[str, Discretization] = {}
-        at_home = math.isclose(points / grid.extent[-1], own, rel_tol=1e-9)
-        if at_home or isinstance(learned, Picture):
-            methods["learned"] = moved(learned, grid, equation_of(config))
-        for name in comparison.methods:
-            methods[name] = method_of(config, name, grid)
-        integrators = {
-            name: integrator_of(comparison.integrator)
-            for name, method in methods.items()
-            if not isinstance(method, Picture)
-        }
-        integrators["learned"] = trained_with
+        integrators: dict[str, Integrator] = {}
+        steps: dict[str, float] = {}
+        for name in dict.fromkeys(["learned", *comparison.methods]):
+            if name not in trained:
+                methods[name] = method_of(config, name, grid)
+                if not isinstance(methods[name], Picture):
+                    integrators[name] = integrator_of(comparison.integrator)
+                continue
+            learned, stored = trained[name]
+            at_home = math.isclose(1 / grid.spacing[-1], own, rel_tol=1e-9)
+            if at_home or isinstance(learned, Picture):
+                methods[name] = moved(learned, grid, equation_of(config))
+                integrators[name], step = habits(stored)
+                if step is not None and at_home:
+                    steps[name] = step
         # Cell averages come first where methods hold both.
         kinds = sorted({method.averages for method in methods.values()}, reverse=True)
         data = [
@@ -207,7 +216,7 @@ def compare_study(
                 data[0],
                 values=data[1] if len(data) > 1 else None,
                 integrators=integrators,
-                steps={"learned": step} if step is not None and at_home else {},
+                steps=steps,
                 safety=comparison.safety,
                 threshold=comparison.threshold,
                 progress=progress,
@@ -232,7 +241,8 @@ def check_comparison(config: Config) -> None:
     for points in set(config.comparison.points):
         grid = Grid.line(points, config.problem.length)
         for name in config.comparison.methods:
-            method_of(config, name, grid)
+            if name != CONSTANT:
+                method_of(config, name, grid)
 
 
 def stored_config(
@@ -256,6 +266,29 @@ def stored_config(
         )
     values = {**json.loads(str(attributes["config"])), "extensions": tuple(extensions)}
     return validate_config(values, f"config in {path}")
+
+
+def _trained(
+    config: Config, run: Path, operator: Path | str | None
+) -> dict[str, tuple[Any, StoredOperator]]:
+    """The learned operator and, where asked for, the best constant stencil.
+
+    The latter is that of the run, or lies beside the operator.
+    """
+    operator = operator or run / "operator.zarr"
+    trained = {"learned": load_operator(operator, extensions=config.extensions)}
+    if CONSTANT in config.comparison.methods:
+        candidates = [
+            folder / f"{CONSTANT}.zarr" for folder in (run, local_path(operator).parent)
+        ]
+        path = next((path for path in candidates if path.exists()), None)
+        if path is None:
+            raise FileNotFoundError(
+                f"There is no best constant stencil at {candidates[0]}: train the run, "
+                f"or leave {CONSTANT} out of comparison.methods."
+            )
+        trained[CONSTANT] = load_operator(path, extensions=config.extensions)
+    return trained
 
 
 def _floor(

@@ -194,7 +194,8 @@ class Comparison(Section):
     """Methods to compare, each on each grid.
 
     Attributes:
-        methods: classical methods by name, see `discretizations.CLASSICAL`.
+        methods: classical methods by name, see `discretizations.CLASSICAL` and
+            `PICTURES`; "constant" is the best constant stencil, which `train` finds.
         points: grids; the learned operator takes part on its own.
         integrator: of the classical methods, by name; the learned operator keeps the
             one it was trained with.
@@ -202,7 +203,9 @@ class Comparison(Section):
         threshold: relative error that ends the valid time.
     """
 
-    methods: Annotated[tuple[str, ...], Field(min_length=1)] = ("weno_z",)
+    methods: Annotated[tuple[str, ...], Field(min_length=1)] = (
+        "weno_z", "weno_z_1", "weno_7", "weno_9", "muscl", "upwind_3",
+    )  # fmt: skip
     points: Annotated[tuple[Count, ...], Field(min_length=1)] = (32,)
     integrator: str = "SSPRK3"
     safety: Annotated[float, Field(gt=0, le=1)] = 0.5
