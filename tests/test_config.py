@@ -4,7 +4,8 @@ import pytest
 import yaml
 from studies import SMALL
 
-from stencilnet.study.config import built_in_configs, load_config
+from stencilnet.study.comparison import check_comparison
+from stencilnet.study.config import Comparison, built_in_configs, load_config
 
 
 @pytest.fixture
@@ -17,6 +18,20 @@ def path(tmp_path):
 @pytest.mark.parametrize("name", sorted(built_in_configs()))
 def test_built_in_configs_are_valid(name):
     assert load_config(name).name == name
+
+
+@pytest.mark.parametrize("name", sorted(built_in_configs()))
+def test_built_in_comparisons_hold_the_strong_baselines(name):
+    config = load_config(name)
+    check_comparison(config)
+    strong = {"weno_z", "weno_z_1", "weno_7", "weno_9", "muscl", "upwind_1", "upwind_3"}
+    if config.problem.equation["name"] == "Burgers":
+        # No discontinuous Galerkin method here takes a third or fourth derivative.
+        strong |= {"dg1", "dg3"}
+    assert strong | {"constant"} <= set(config.comparison.methods)
+    assert {"weno_z", "weno_z_1", "weno_7", "weno_9", "muscl"} <= set(
+        Comparison().methods
+    )
 
 
 def test_built_in_problems_are_those_of_the_protocol():

@@ -8,8 +8,22 @@ import torch
 from helpers import smooth_field
 from studies import generated, small
 
-from stencilnet import Burgers, Grid, RandomForcing, compare, read_trajectories
-from stencilnet.discretizations import PICTURES, WenoParabola, classical
+from stencilnet import (
+    Burgers,
+    Grid,
+    RandomForcing,
+    compare,
+    generate,
+    read_trajectories,
+)
+from stencilnet.discretizations import (
+    PICTURES,
+    WenoParabola,
+    classical,
+    truncation_floor,
+)
+from stencilnet.report import markdown_table, summarize
+from stencilnet.report.columns import error_text
 from stencilnet.solver import SSPRK3, ColeHopf, rollout
 from stencilnet.study import simulate, store_path
 from stencilnet.study.following import follow, usual_integrator
@@ -72,3 +86,39 @@ def test_pictures_are_simulated(run, tmp_path):
         dataset = read_trajectories(path)
         ends[method] = dataset["u"].values[:, -1]
     assert np.abs(ends["exact_weno"] - ends["weno_z"]).max() < 0.02
+
+
+def test_spectral_rows_have_the_error_of_the_truncated_solution_beside_them(tmp_path):
+    generate(small(data={"averages": [16, 64], "values": [16, 64]}), tmp_path)
+
+    def store(points, averages):
+        return read_trajectories(
+            store_path(tmp_path, "test", points, averages=averages)
+        )
+
+    grid, fine = Grid.line(16), Grid.line(64)
+    names = ["weno_z", "spectral_averages", "spectral_filtered", "spectral"]
+    methods = {name: classical(name, Burgers(0.1), grid) for name in names}
+    result = compare(methods, store(16, True), values=store(16, False))
+    for name in names[1:]:
+        averages = methods[name].averages
+        u = torch.tensor(store(64, averages)["u"].values)
+        expected = truncation_floor(u, fine, grid, averages=averages)
+        floor = torch.tensor(result["floor"].sel(scheme=name).values)
+        torch.testing.assert_close(floor, expected, rtol=1e-6, atol=0)
+        # No spectral method on this grid does better.
+        assert (result["relative_l2"].sel(scheme=name).values > floor.numpy()).all()
+    rows = {row["method"]: row["floor"] for row in summarize([result])}
+    assert rows["weno_z"] is None
+    assert rows["spectral"] > 0
+    header, _, *lines = markdown_table([result]).splitlines()
+    column = header.split(" | ").index("floor")
+    cells = [line.split(" | ")[column].strip() for line in lines]
+    assert cells == ["", *(error_text(rows[name]) for name in names[1:])]
+    # A part of the trajectories has a floor of its own; without spectral ones none has.
+    late = {"time": slice(5, None)}
+    part = compare(
+        methods, store(16, True).isel(late), values=store(16, False).isel(late)
+    )
+    assert float(part["floor"].sel(scheme="spectral").mean()) != rows["spectral"]
+    assert "floor" not in compare({"weno_z": methods["weno_z"]}, store(16, True))

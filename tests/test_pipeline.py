@@ -56,7 +56,7 @@ def call(patch, *arguments):
 def test_the_stages_follow_each_other(home, monkeypatch, capsys):
     assert call(monkeypatch, "compare", "small.yaml") == 0
     printed = capsys.readouterr().out
-    for word in ("learned", "WENO-Z", "pseudo-spectral", "rel. L2"):
+    for word in ("learned", "WENO-Z", "pseudo-spectral", "rel. L2", "floor"):
         assert word in printed
     assert "wrote runs/small/comparison/table.md" in printed
     assert (

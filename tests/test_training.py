@@ -1,5 +1,6 @@
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,11 +18,15 @@ from stencilnet import (
     Grid,
     LearnedStencil,
     RandomForcing,
+    generate,
     load_operator,
     rollout,
     train,
 )
+from stencilnet.discretizations import ConstantOutput
+from stencilnet.report import markdown_table
 from stencilnet.storage import read_operator
+from stencilnet.study import compare_study, read_split
 from stencilnet.study.metrics import relative_l2
 from stencilnet.study.state import TrainingState, resume_from
 from stencilnet.study.training import horizon_at, learning_rate
@@ -285,3 +290,35 @@ def test_an_unstable_step_is_warned_about(run):
     )
     with pytest.warns(UserWarning, match="exceeds the stability limit"):
         train(coarse.model_copy(update={"training": config.training}), run / "slow")
+
+
+def test_the_best_constant_stencil_is_trained_where_a_comparison_names_it(tmp_path):
+    config = generated(
+        tmp_path,
+        data={"values": []},
+        comparison={"methods": ["weno_z", "constant"], "points": [16, 32]},
+        training={"iterations": 20, "validate_every": 5},
+    )
+    train(config, tmp_path)
+    constant, stored = load_operator(tmp_path / "constant.zarr")
+    assert isinstance(constant.network, ConstantOutput)
+    assert len(stored.history["loss"]) == 5
+    u = read_split(config, tmp_path, "test", 16, averages=True)["u"].values
+    coefficients = constant.coefficients(torch.tensor(u[0]).float())
+    for values in coefficients.values():
+        assert torch.equal(values, values[:1, :1].expand_as(values))
+    coarse, fine = compare_study(config, tmp_path)
+    assert list(coarse["scheme"].values) == ["learned", "weno_z", "constant"]
+    assert float(coarse["step"].sel(scheme="constant")) == pytest.approx(0.1)
+    assert list(fine["scheme"].values) == ["weno_z"]
+    assert "| best constant stencil | 16 |" in markdown_table([coarse, fine])
+    # An operator from elsewhere brings the one beside it.
+    other = tmp_path / "other"
+    generate(config, other)
+    assert len(compare_study(config, other, operator=tmp_path / "operator.zarr")) == 2
+    shutil.rmtree(tmp_path / "constant.zarr")
+    with pytest.raises(FileNotFoundError, match="no best constant stencil.*train"):
+        compare_study(config, tmp_path)
+    # Training anew makes it anew.
+    train(config, tmp_path, resume=True, overwrite=True)
+    assert (tmp_path / "constant.zarr").exists()

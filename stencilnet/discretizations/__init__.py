@@ -13,7 +13,7 @@ from stencilnet.discretizations.classical import (
     classical,
 )
 from stencilnet.discretizations.compact import Compact
-from stencilnet.discretizations.constant import ConstantOutput
+from stencilnet.discretizations.constant import Constant, ConstantOutput
 from stencilnet.discretizations.dg import DiscontinuousGalerkin
 from stencilnet.discretizations.dg_split import SplitGalerkin
 from stencilnet.discretizations.eno import Eno
@@ -62,6 +62,7 @@ __all__ = [
     "VAN_LEER",
     "Classical",
     "Compact",
+    "Constant",
     "ConstantOutput",
     "DiscontinuousGalerkin",
     "Discretization",

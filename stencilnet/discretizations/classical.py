@@ -58,8 +58,8 @@ _FINITE_VOLUMES = {
     ),
     "muscl": Classical(Muscl, "MUSCL", 2),
     "weno_js": Classical(partial(Weno, weights="JS"), "WENO-JS", 4),
-    "weno_z": Classical(Weno, "WENO-Z", 4),
-    "weno_z_1": Classical(partial(Weno, exponent=1.0), "WENO-Z, exponent 1", 4),
+    "weno_z": Classical(Weno, "WENO-Z (exponent 2)", 4),
+    "weno_z_1": Classical(partial(Weno, exponent=1.0), "WENO-Z (exponent 1)", 4),
     "weno_7": Classical(
         partial(Weno, order=7, exponent=1.5, viscous_order=6), "WENO7-Z", 6
     ),
@@ -114,7 +114,7 @@ PICTURES: Mapping[str, Classical] = MappingProxyType(
     {
         "exact_linear": Classical(Linear, "exact evolution, lines", 2),
         "exact_parabola": Classical(Parabola, "exact evolution, parabolas", 3),
-        "exact_weno": Classical(WenoParabola, "exact evolution, WENO-Z", 3),
+        "exact_weno": Classical(WenoParabola, "exact evolution, WENO parabolas", 3),
         "exact_subcell": Classical(SubCellShocks, "exact evolution, shocks", 3),
     }
 )

@@ -1,5 +1,8 @@
 """Network that ignores the solution, for the best constant stencil."""
 
+from dataclasses import dataclass
+from typing import Any
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -8,8 +11,8 @@ from torch import Tensor, nn
 class ConstantOutput(nn.Module):
     """A network with the same output for every window, zero until it is trained.
 
-    `LearnedStencil(equation, grid, network=ConstantOutput(9))` has one stencil per
-    derivative for all cells. Trained as any other it is the best constant stencil under
+    `LearnedStencil(equation, grid, network=Constant())` has one stencil per derivative
+    for all cells. Trained as any other it is the best constant stencil under
     its constraint: what a learned stencil gains over it, it gains by reading the
     solution.
 
@@ -33,3 +36,20 @@ class ConstantOutput(nn.Module):
         self, window: Float[Tensor, "*batch window"]
     ) -> Float[Tensor, "*batch outputs"]:
         return self.values.expand(*window.shape[:-1], -1)
+
+    def spec(self) -> dict[str, Any]:
+        """The value that builds it, as plain values."""
+        return Constant().spec()
+
+
+@dataclass(frozen=True)
+class Constant:
+    """A `ConstantOutput` that `LearnedStencil` builds to measure."""
+
+    def build(self, inputs: int, outputs: int, *, seed: int) -> ConstantOutput:
+        """The network of `outputs` raw numbers, whatever windows and seed are."""
+        return ConstantOutput(outputs)
+
+    def spec(self) -> dict[str, Any]:
+        """The network as plain values, for `network_from_spec`."""
+        return {"kind": "constant"}

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from stencilnet.discretizations.base import StencilMethod, patches, shifted
+from stencilnet.discretizations.constant import Constant
 from stencilnet.discretizations.finite_difference import reference_coefficients
 from stencilnet.discretizations.learned_spec import (
     Constraints,
@@ -76,7 +77,7 @@ class LearnedStencil(StencilMethod):
         *,
         form: type[Form] | Form = CentralFlux,
         constraint: Constraints = NullSpace(),  # noqa: B008
-        network: MLP | nn.Module = MLP(32, 32),  # noqa: B008
+        network: MLP | Constant | nn.Module = MLP(32, 32),  # noqa: B008
         width: int | None = None,
         window: int | None = None,
         scale: float = 1.0,
@@ -136,7 +137,7 @@ class LearnedStencil(StencilMethod):
             )
         return self.constraint[name]
 
-    def _network(self, network: MLP | nn.Module) -> nn.Module:
+    def _network(self, network: MLP | Constant | nn.Module) -> nn.Module:
         """The network, which has to map windows to the layers' raw numbers."""
         sizes = {len(indices) for indices in self.windows.values()}
         if len(sizes) != 1:
@@ -146,7 +147,7 @@ class LearnedStencil(StencilMethod):
             )
         inputs = sizes.pop()
         outputs = sum(layer.inputs for layer in self._layers().values())
-        if isinstance(network, MLP):
+        if isinstance(network, MLP | Constant):
             return network.build(inputs, outputs, seed=self.seed)
         weights = next(network.parameters(), torch.empty(0))
         with torch.no_grad():

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from stencilnet.discretizations.base import patches
+from stencilnet.discretizations.constant import Constant
 from stencilnet.discretizations.networks import MLP, network_from_spec
 from stencilnet.discretizations.pictures import Branch, TwoBranches
 from stencilnet.equations import Equation, equation_from_spec
@@ -74,7 +75,7 @@ class LearnedPicture(TwoBranches):
         order: int = 3,
         window: int = 9,
         forcing_window: int = 7,
-        network: MLP | nn.Module = MLP(32, 32),  # noqa: B008
+        network: MLP | Constant | nn.Module = MLP(32, 32),  # noqa: B008
         weights: Any = "Z",
         seed: int = 0,
         dtype: torch.dtype = torch.float64,
@@ -100,10 +101,10 @@ class LearnedPicture(TwoBranches):
         self.network = self._network(network)
         self.to(dtype)
 
-    def _network(self, network: MLP | nn.Module) -> nn.Module:
+    def _network(self, network: MLP | Constant | nn.Module) -> nn.Module:
         inputs = self.window - 1 + self.forcing_window
         outputs = sum(layer.inputs for layer in self._coefficient_layers())
-        if isinstance(network, MLP):
+        if isinstance(network, MLP | Constant):
             return network.build(inputs, outputs, seed=self.seed)
         weights = next(network.parameters(), torch.empty(0))
         with torch.no_grad():

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from stencilnet.discretizations.constant import Constant
+
 
 class Perceptron(nn.Sequential):
     """A multilayer perceptron with SiLU whose output is zero until it is trained.
@@ -76,12 +78,14 @@ class MLP:
         return {"kind": "mlp", "hidden": list(self.hidden)}
 
 
-def network_from_spec(spec: Any) -> MLP:
-    """The value that `MLP.spec` described.
+def network_from_spec(spec: Any) -> MLP | Constant:
+    """The value that `MLP.spec` or `Constant.spec` described.
 
     Raises:
         ValueError: if it is another network, which only its owner can build.
     """
+    if spec == Constant().spec():
+        return Constant()
     if not isinstance(spec, dict) or spec.get("kind", "mlp") != "mlp":
         name = spec.get("class", spec) if isinstance(spec, dict) else spec
         raise ValueError(

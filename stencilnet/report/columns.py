@@ -17,6 +17,7 @@ variable: `{"heading": ["error", "worst"], "summary": ["mean", "max"], "column":
 """
 
 import csv
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,14 +95,16 @@ class Column:
             raise unknown("format", self.format, FORMATS)
 
     def value(self, scheme: xr.Dataset) -> Any:
-        """The number of one method, whose dimension `scheme` is gone."""
+        """The number of one method, whose dimension `scheme` is gone; None for NaN."""
         metric = scheme[self.variable]
-        if "sample" not in metric.dims:
-            return metric.values.item()
-        return np.asarray(SUMMARIES[self.summary](metric.values)).item()
+        if "sample" in metric.dims:
+            value = np.asarray(SUMMARIES[self.summary](metric.values)).item()
+        else:
+            value = metric.values.item()
+        return None if isinstance(value, float) and math.isnan(value) else value
 
     def cell(self, row: Mapping[str, Any]) -> str:
-        """The text in a row; empty where its comparison lacks the metric."""
+        """The text in a row; empty where the method has no such number."""
         value = row.get(self.name)
         if value is None:
             return ""
@@ -141,7 +144,8 @@ def summarize(comparisons: Sequence[xr.Dataset]) -> list[dict[str, Any]]:
 
     Returns:
         Rows with the keys `method` (its name), `points`, those of the metrics' columns,
-        and `samples`. Errors are infinite after a blow-up.
+        and `samples`. Errors are infinite after a blow-up; a number that a method has
+        not, NaN, is None.
     """
     columns = metric_columns(comparisons)
     return [

@@ -14,6 +14,7 @@ from matplotlib import rc_context, rcParams, rcParamsDefault
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from stencilnet.discretizations import CLASSICAL, PICTURES
 from stencilnet.errors import unknown
 from stencilnet.storage import local_path, new_store
 
@@ -21,19 +22,8 @@ LABELS = MappingProxyType(
     {
         "reference": "reference",
         "learned": "learned",
-        "weno_z": "WENO-Z",
-        "weno_js": "WENO-JS",
-        "central_2": "central 2",
-        "central_4": "central 4",
-        "central_6": "central 6",
-        "upwind_1": "upwind 1",
-        "upwind_3": "upwind 3",
-        "muscl": "MUSCL",
-        "dg1": "DG p1",
-        "dg2": "DG p2",
-        "dg3": "DG p3",
-        "spectral": "pseudo-spectral",
-        "spectral_averages": "spectral, averages",
+        "constant": "best constant stencil",
+        **{name: method.label for name, method in {**CLASSICAL, **PICTURES}.items()},
         "none": "no filter",
         "gaussian": "Gaussian",
         "savitzky_golay": "Savitzky-Golay",

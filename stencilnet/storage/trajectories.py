@@ -4,6 +4,9 @@ A trajectory store is one xarray dataset, written as `datasets` describes:
 
     u                   (sample, time, x)  solution; its attribute `averages` is 1 for
                                            cell averages, 0 for point values
+    unheld              (sample, time)     root mean square of the waves of a resolved
+                                           solution that the grid cannot hold; written
+                                           by the stage `generate`
     u_noisy, u_denoised (sample, time, x)  added by the stage `denoise`
     forcing_amplitude, forcing_frequency, forcing_wavenumber, forcing_phase
                         (sample, mode)     forcing `f(t)`; absent if there is none

@@ -5,25 +5,37 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 import xarray as xr
+from jaxtyping import Float
+from torch import Tensor
 
-from stencilnet.discretizations import Discretization, Picture
+from stencilnet.discretizations import Discretization, Picture, PseudoSpectral
 from stencilnet.grid import Grid
 from stencilnet.progress import Progress, no_progress
 from stencilnet.solver import Integrator
-from stencilnet.storage import forcing_of, grid_of, local_path, tensor_of
+from stencilnet.storage import (
+    StoredOperator,
+    forcing_of,
+    grid_of,
+    local_path,
+    tensor_of,
+)
 from stencilnet.study.config import Config, validate_config
 from stencilnet.study.following import follow, usual_integrator
 from stencilnet.study.generation import read_split
 from stencilnet.study.kinds import in_kind
-from stencilnet.study.metrics import METRICS, Rollout, measured
+from stencilnet.study.metrics import METRICS, Rollout, measured, relative_l2
 from stencilnet.study.operators import habits, load_operator, moved
 from stencilnet.study.problem import equation_of, integrator_of, method_of
+from stencilnet.study.training import CONSTANT
 
 _STEP = {"heading": "dt", "format": "{:.3g}"}
+# Stands right after the relative L2 error.
+_FLOOR = {"heading": "floor", "format": "error", "position": 1.5}
 
 
 def compare(
@@ -61,6 +73,9 @@ def compare(
 
         - `u` and `reference`, the trajectories; the latter per method, as averages or
           point values;
+        - `floor` (scheme, sample), where a pseudo-spectral method is compared with
+          trajectories of `generate`: relative L2 error of the exact solution without
+          the waves that its grid cannot hold, NaN for other methods;
         - `relative_l2` (scheme, sample) over the rollout, `mean_absolute_error`;
         - `error` (scheme, sample, time), the relative L2 error at each time;
         - `valid_time` (scheme, sample): when `error` first exceeds the threshold;
@@ -86,6 +101,9 @@ def compare(
     integrators, steps = integrators or {}, steps or {}
     grid, forcing = grid_of(reference), forcing_of(reference).to(dtype=torch.float64)
     times = tensor_of(reference["time"], torch.float64)
+    floors = "unheld" in reference and any(
+        isinstance(method, PseudoSpectral) for method in methods.values()
+    )
     columns = []
     for done, (name, method) in enumerate(methods.items()):
         _check_grid(name, method, grid)
@@ -108,9 +126,13 @@ def compare(
         column = measured(Rollout(u, truth, times, forcing, threshold))
         column["step"] = ((), step)
         column["stable_step"] = ((), stable)
+        if floors:
+            column["floor"] = (("sample",), _floor(method, truth, reference, values))
         columns.append(column)
         progress(done + 1, len(methods), name)
     result = _described(columns)
+    if floors:
+        result["floor"].attrs.update(_FLOOR)
     return result.assign_coords(
         # Fixed-length strings have no specification in zarr.
         scheme=np.array(list(methods), dtype=np.dtypes.StringDType()),
@@ -152,26 +174,27 @@ def compare_study(
     """
     run = local_path(run)
     comparison = config.comparison
-    learned, stored = load_operator(
-        operator or run / "operator.zarr", extensions=config.extensions
-    )
-    own = learned.grid.shape[-1] / learned.grid.extent[-1]
-    trained_with, step = habits(stored)
+    trained = _trained(config, run, operator)
+    own = 1 / trained["learned"][0].grid.spacing[-1]
     results = []
     for points in sorted(set(comparison.points)):
         grid = Grid.line(points, config.problem.length)
         methods: dict[str, Discretization] = {}
-        at_home = math.isclose(points / grid.extent[-1], own, rel_tol=1e-9)
-        if at_home or isinstance(learned, Picture):
-            methods["learned"] = moved(learned, grid, equation_of(config))
-        for name in comparison.methods:
-            methods[name] = method_of(config, name, grid)
-        integrators = {
-            name: integrator_of(comparison.integrator)
-            for name, method in methods.items()
-            if not isinstance(method, Picture)
-        }
-        integrators["learned"] = trained_with
+        integrators: dict[str, Integrator] = {}
+        steps: dict[str, float] = {}
+        for name in dict.fromkeys(["learned", *comparison.methods]):
+            if name not in trained:
+                methods[name] = method_of(config, name, grid)
+                if not isinstance(methods[name], Picture):
+                    integrators[name] = integrator_of(comparison.integrator)
+                continue
+            learned, stored = trained[name]
+            at_home = math.isclose(1 / grid.spacing[-1], own, rel_tol=1e-9)
+            if at_home or isinstance(learned, Picture):
+                methods[name] = moved(learned, grid, equation_of(config))
+                integrators[name], step = habits(stored)
+                if step is not None and at_home:
+                    steps[name] = step
         # Cell averages come first where methods hold both.
         kinds = sorted({method.averages for method in methods.values()}, reverse=True)
         data = [
@@ -184,7 +207,7 @@ def compare_study(
                 data[0],
                 values=data[1] if len(data) > 1 else None,
                 integrators=integrators,
-                steps={"learned": step} if step is not None and at_home else {},
+                steps=steps,
                 safety=comparison.safety,
                 threshold=comparison.threshold,
                 progress=progress,
@@ -209,7 +232,8 @@ def check_comparison(config: Config) -> None:
     for points in set(config.comparison.points):
         grid = Grid.line(points, config.problem.length)
         for name in config.comparison.methods:
-            method_of(config, name, grid)
+            if name != CONSTANT:
+                method_of(config, name, grid)
 
 
 def stored_config(
@@ -253,6 +277,49 @@ def _check_grid(name: str, method: Discretization, grid: Grid) -> None:
             f"{method.grid.extent[-1]:g}, the reference on {grid.shape[-1]} over "
             f"{grid.extent[-1]:g}: use one grid."
         )
+
+
+def _trained(
+    config: Config, run: Path, operator: Path | str | None
+) -> dict[str, tuple[Any, StoredOperator]]:
+    """The learned operator and, where asked for, the best constant stencil.
+
+    The latter is that of the run, or lies beside the operator.
+    """
+    operator = operator or run / "operator.zarr"
+    trained = {"learned": load_operator(operator, extensions=config.extensions)}
+    if CONSTANT in config.comparison.methods:
+        candidates = [
+            folder / f"{CONSTANT}.zarr" for folder in (run, local_path(operator).parent)
+        ]
+        path = next((path for path in candidates if path.exists()), None)
+        if path is None:
+            raise FileNotFoundError(
+                f"There is no best constant stencil at {candidates[0]}: train the run, "
+                f"or leave {CONSTANT} out of comparison.methods."
+            )
+        trained[CONSTANT] = load_operator(path, extensions=config.extensions)
+    return trained
+
+
+def _floor(
+    method: Discretization,
+    truth: Float[Tensor, "sample time x"],
+    *stores: xr.Dataset | None,
+) -> np.ndarray:
+    """The least error over the rollout that a spectral method can have; else NaN."""
+    floor = np.full(len(truth), np.nan)
+    for store in stores:
+        if (
+            isinstance(method, PseudoSpectral)
+            and store is not None
+            and "unheld" in store
+            and bool(store["u"].attrs["averages"]) == method.averages
+        ):
+            missing = tensor_of(store["unheld"], torch.float64).unsqueeze(-1)
+            size = truth.square().mean(-1, keepdim=True).sqrt()
+            floor = relative_l2(size + missing, size).numpy()
+    return floor
 
 
 def _check_same_draw(reference: xr.Dataset, values: xr.Dataset) -> None:

@@ -49,6 +49,10 @@ class Problem(Section):
         length: period `L` of the domain.
         initial: state at time 0: its name, in `INITIAL_STATES` or among the extensions,
             and its parameters; the name alone stands for the default ones.
+        mirrored: whether to solve the mirror image `(x, u) -> (-x, -u)` instead, of
+            initial state and forcing alike.
+        boost: speed `c` of a frame that moves, `(x, u) -> (x + c t, u + c)`, in which
+            initial state and forcing are taken; see `study.transformations`.
         warm_up: time that passes before the trajectories begin.
         duration: length of the trajectories.
         interval: time between two kept states.
@@ -57,6 +61,8 @@ class Problem(Section):
     equation: dict[str, Any]
     length: Positive = 2 * math.pi
     initial: dict[str, Any] = {"name": "Rest"}
+    mirrored: bool = False
+    boost: Finite = 0.0
     warm_up: NonNegative = 0.0
     duration: Positive
     interval: Positive = 0.1
@@ -188,7 +194,8 @@ class Comparison(Section):
     """Methods to compare, each on each grid.
 
     Attributes:
-        methods: classical methods by name, see `discretizations.CLASSICAL`.
+        methods: classical methods by name, see `discretizations.CLASSICAL` and
+            `PICTURES`; "constant" is the best constant stencil, which `train` finds.
         points: grids; the learned operator takes part on its own.
         integrator: of the classical methods, by name; the learned operator keeps the
             one it was trained with.
@@ -196,7 +203,9 @@ class Comparison(Section):
         threshold: relative error that ends the valid time.
     """
 
-    methods: Annotated[tuple[str, ...], Field(min_length=1)] = ("weno_z",)
+    methods: Annotated[tuple[str, ...], Field(min_length=1)] = (
+        "weno_z", "weno_z_1", "weno_7", "weno_9", "muscl", "upwind_3",
+    )  # fmt: skip
     points: Annotated[tuple[Count, ...], Field(min_length=1)] = (32,)
     integrator: str = "SSPRK3"
     safety: Annotated[float, Field(gt=0, le=1)] = 0.5

@@ -15,14 +15,14 @@ from stencilnet.storage import (
     trajectories,
     write_trajectories,
 )
-from stencilnet.study.config import Config
+from stencilnet.study.config import Config, Problem
 from stencilnet.study.problem import (
     SPLITS,
     problem_of,
     split_forcing,
     times_of,
 )
-from stencilnet.study.reference import coarsening, onto
+from stencilnet.study.reference import coarsening, onto, unheld
 from stencilnet.study.resolution import (
     Accuracy,
     resolve,
@@ -31,6 +31,7 @@ from stencilnet.study.resolution import (
 
 # Sections of a config that decide what the data are, beside seed and sizes.
 _DECIDE_DATA = ("problem", "forcing", "reference")
+_UNHELD = {"long_name": "root mean square of the waves that the grid cannot hold"}
 # With which the search for a resolving grid begins.
 _FEWEST_POINTS = 64
 
@@ -73,7 +74,8 @@ def generate(
 
     The equation is solved by `reference_solution` for all splits, whose forcings have
     disjoint random streams. What is stored is exact on each coarse grid: cell averages
-    by the Fourier symbol `sinc(k dx / 2)`, or point values, of the resolved solution.
+    by the Fourier symbol `sinc(k dx / 2)`, or point values, of the resolved solution,
+    beside the size `unheld` of the waves in it that the coarse grid cannot hold.
 
     Args:
         config: the study; sections problem, forcing, reference and data are read.
@@ -137,6 +139,8 @@ def generate(
                     "courant": quality.courant,
                 },
             )
+            missing = unheld(modes[rows], fine, grid, averages=averages)
+            dataset["unheld"] = (("sample", "time"), missing.numpy(), _UNHELD)
             path = targets[split, grid, averages]
             paths.append(write_trajectories(dataset, path, overwrite=overwrite))
     return paths
@@ -162,7 +166,9 @@ def read_split(
         ("data", split),
     ]
     for section, key in keys:
-        generated = (stored[section] or {}).get(key)
+        # A store from before a key existed was made with its default.
+        usual = Problem.model_fields[key].default if section == "problem" else None
+        generated = (stored[section] or {}).get(key, usual)
         value = (asked[section] or {}).get(key)
         if generated != value:
             raise ValueError(

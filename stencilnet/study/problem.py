@@ -20,6 +20,13 @@ from stencilnet.storage import equidistant_times
 from stencilnet.study.config import Config
 from stencilnet.study.initial import States, initial_state_from_spec
 from stencilnet.study.reference import InitialValueProblem
+from stencilnet.study.transformations import (
+    boosted_forcing,
+    boosted_states,
+    check_symmetries,
+    mirrored_forcing,
+    mirrored_states,
+)
 
 SPLITS = ("training", "validation", "test")
 
@@ -36,23 +43,34 @@ def equation_of(config: Config) -> Equation:
 def states_of(
     config: Config, samples: int, seed: int | np.random.SeedSequence
 ) -> States:
-    """Initial states of some samples, as a function of the grid.
+    """Initial states of some samples, mirrored and boosted as the config says.
 
     Raises:
-        ValueError: if the name of the state is unknown or its parameters do not fit.
+        ValueError: if the name of the state is unknown, its parameters do not fit, or
+            the equation has not the symmetry that is asked for.
     """
-    state = initial_state_from_spec(config.problem.initial, config.extensions)
-    return state.sample(samples, seed)
+    problem = config.problem
+    check_symmetries(
+        equation_of(config), mirrored=problem.mirrored, boost=problem.boost
+    )
+    state = initial_state_from_spec(problem.initial, config.extensions)
+    states = state.sample(samples, seed)
+    if problem.mirrored:
+        states = mirrored_states(states)
+    return boosted_states(states, problem.boost) if problem.boost else states
 
 
 def forcing_of(
     config: Config, samples: int, seed: int | np.random.SeedSequence
 ) -> RandomForcing:
-    """Forcings of some samples, on a clock that starts at the initial state."""
+    """Forcings of some samples, on a clock that starts at the initial state.
+
+    Mirrored and boosted as the config says.
+    """
     draw = config.forcing
     if draw is None:
         return RandomForcing.none(samples)
-    return RandomForcing.sample(
+    forcing = RandomForcing.sample(
         samples,
         modes=draw.modes,
         amplitude=draw.amplitude,
@@ -60,6 +78,10 @@ def forcing_of(
         wavenumbers=draw.wavenumbers,
         seed=seed,
     )
+    problem = config.problem
+    if problem.mirrored:
+        forcing = mirrored_forcing(forcing)
+    return boosted_forcing(forcing, problem.boost, problem.length)
 
 
 def split_seed(config: Config, split: str) -> np.random.SeedSequence:

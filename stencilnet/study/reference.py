@@ -190,6 +190,19 @@ def onto(
     return values[..., :: coarsening(fine, coarse.shape[-1])]
 
 
+def unheld(
+    u_hat: Complex[Tensor, "*batch modes"], fine: Grid, coarse: Grid, *, averages: bool
+) -> Float[Tensor, "*batch"]:
+    """Root mean square, at the points of a coarse grid, of waves that it cannot hold.
+
+    Relative to the solution that is the error of `truncation_floor`: no spectral method
+    on the coarse grid does better on the whole. Arguments are those of `onto`.
+    """
+    k = torch.arange(u_hat.shape[-1])
+    missing = torch.where(k > coarse.shape[-1] // 2, u_hat, 0)
+    return onto(missing, fine, coarse, averages=averages).square().mean(-1).sqrt()
+
+
 def coarsening(fine: Grid, points: int) -> int:
     """How many points of `fine` there are to one of a grid of `points`.
 

@@ -9,6 +9,7 @@ import torch
 import xarray as xr
 
 from stencilnet.discretizations import (
+    Constant,
     LearnedStencil,
     constraints_from_spec,
     network_from_spec,
@@ -36,6 +37,9 @@ from stencilnet.study.state import (
     write_checkpoint,
 )
 from stencilnet.study.windows import Trajectories, window_loss
+
+CONSTANT = "constant"
+"""Name of the best constant stencil, a method that is trained, in comparisons."""
 
 _DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
@@ -100,7 +104,8 @@ def train(
     Windows of random samples and start times are rolled out through the solver, and
     their error is differentiated back to the weights. Every `validate_every` updates
     the operator is rolled out over the whole validation trajectories; the weights of
-    the lowest relative L2 error are the result, with a certificate of them. Every draw
+    the lowest relative L2 error are the result, with a certificate of them. Where the
+    comparison names the best constant stencil, that is trained first. Every draw
     depends only on the seed and the number of the update, so a resumed training ends at
     the same bits as one that was never interrupted (on one machine, with one number of
     threads).
@@ -108,7 +113,8 @@ def train(
     Args:
         config: the study; sections problem, operator and training are read.
         run: its folder, which `generate` has filled. The operator goes to
-            `operator.zarr`, checkpoints to `checkpoints/`.
+            `operator.zarr`, checkpoints to `checkpoints/`; the best constant stencil
+            to `constant.zarr`.
         operator: what to train, on the grid of the data, in place of the operator that
             the config describes; it is trained in place.
         resume: whether to continue from the last checkpoint, if there is one.
@@ -126,12 +132,55 @@ def train(
         ValueError: if a setting does not fit the data.
     """
     run = local_path(run)
-    training = config.training
-    target, checkpoints = run / "operator.zarr", run / "checkpoints"
+    target = run / "operator.zarr"
     refuse_existing(target, overwrite=overwrite)
     if not (resume or overwrite):
-        refuse_existing(checkpoints, overwrite=False)
+        refuse_existing(run / "checkpoints", overwrite=False)
     check_training(config)
+    arguments = (config, run, resume, overwrite)
+    if CONSTANT in config.comparison.methods and (
+        overwrite or not (run / f"{CONSTANT}.zarr").exists()
+    ):
+        _train(_constant(config), *arguments[1:], progress, name=CONSTANT)
+    return _train(*arguments, progress, operator=operator)
+
+
+def _constant(config: Config) -> Config:
+    """The training of the best constant stencil.
+
+    It has a handful of parameters, which take fewer and longer steps.
+    """
+    training = config.training
+    iterations = math.ceil(training.iterations / 4)
+    return config.model_copy(
+        update={
+            "operator": config.operator.model_copy(
+                update={"network": Constant().spec()}
+            ),
+            "training": training.model_copy(
+                update={
+                    "iterations": iterations,
+                    "learning_rate": 5 * training.learning_rate,
+                }
+            ),
+        }
+    )
+
+
+def _train(
+    config: Config,
+    run: Path,
+    resume: bool,
+    overwrite: bool,
+    progress: Progress,
+    *,
+    name: str = "operator",
+    operator: LearnedStencil | None = None,
+) -> Path:
+    """Trains one operator into the store of a name, see `train`."""
+    training = config.training
+    target = run / f"{name}.zarr"
+    checkpoints = run / ("checkpoints" if name == "operator" else f"checkpoints-{name}")
     integrator = integrator_of(training.integrator)
     datasets = _datasets(config, run, operator)
     learning, validation = (

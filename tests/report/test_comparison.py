@@ -47,10 +47,10 @@ def test_methods_that_blew_up_are_left_out_unless_there_is_no_other(make_compari
 def test_space_time_has_a_column_per_method(make_comparison):
     figure = space_time(make_comparison())
     assert titles(figure) == [
-        "(a) reference", "(b) learned", "(c) mine", "(d) WENO-Z",
+        "(a) reference", "(b) learned", "(c) mine", "(d) WENO-Z (exponent 2)",
         "(e) relative $L^2$ error", "(f) error", "(g) error", "(h) error",
     ]  # fmt: skip
-    assert legend(figure) == ["learned", "mine", "WENO-Z"]
+    assert legend(figure) == ["learned", "mine", "WENO-Z (exponent 2)"]
 
 
 def test_space_time_draws_the_methods_asked_for(make_comparison):
@@ -106,7 +106,7 @@ def test_snapshots_are_about_the_steepest_place(make_comparison):
     middle = min(max(moment, 10), 30)
     shown = [f"$t = {times[middle + step]:.1f}$" for step in (-10, 0, 10)]
     assert [title.split(maxsplit=1)[1] for title in titles(figure)[:3]] == shown
-    assert legend(figure) == ["reference", "learned", "mine", "WENO-Z"]
+    assert legend(figure) == ["reference", "learned", "mine", "WENO-Z (exponent 2)"]
 
 
 def test_snapshots_draw_any_number_of_methods_and_of_times(make_comparison):
@@ -122,7 +122,8 @@ def test_snapshots_draw_any_number_of_methods_and_of_times(make_comparison):
 def test_spectra_leave_out_methods_without_a_finite_sample(make_comparison):
     comparison = make_comparison(blow_ups=("other",))
     assert legend(spectra(comparison)) == [
-        "reference", "learned", "WENO-Z", "pseudo-spectral", "central 2", "mine",
+        "reference", "learned", "WENO-Z (exponent 2)", "pseudo-spectral", "central 2",
+        "mine",
     ]  # fmt: skip
 
 

@@ -5,6 +5,7 @@ import pytest
 from cycler import cycler
 from matplotlib.figure import Figure
 
+from stencilnet.discretizations import CLASSICAL, PICTURES
 from stencilnet.report import (
     STYLE,
     error_against_time,
@@ -47,11 +48,17 @@ def test_new_methods_take_colours_that_no_other_has_as_long_as_there_are():
 
 def test_a_coordinate_names_methods_before_the_table_does(make_comparison):
     comparison = make_comparison({"weno_z": 0.1, "mine": 0.2})
-    assert labels(comparison, "scheme") == {"weno_z": "WENO-Z", "mine": "mine"}
+    assert labels(comparison, "scheme") == {
+        "weno_z": "WENO-Z (exponent 2)",
+        "mine": "mine",
+    }
     named = comparison.assign_coords(label=("scheme", ["W", "My scheme"]))
     assert labels(named, "scheme") == {"weno_z": "W", "mine": "My scheme"}
     partly = comparison.assign_coords(label=("scheme", ["", "My scheme"]))
-    assert labels(partly, "scheme") == {"weno_z": "WENO-Z", "mine": "My scheme"}
+    assert labels(partly, "scheme") == {
+        "weno_z": "WENO-Z (exponent 2)",
+        "mine": "My scheme",
+    }
 
 
 def test_the_highlight_is_the_learned_method_or_what_the_dataset_names(make_comparison):
@@ -139,3 +146,11 @@ def test_the_same_figure_is_the_same_file(tmp_path, make_comparison):
     second = save(error_against_time(comparison), tmp_path / "second")
     for one, other in zip(first, second, strict=True):
         assert one.read_bytes() == other.read_bytes()
+
+
+@pytest.mark.parametrize("name", [*CLASSICAL, *PICTURES])
+def test_tables_write_every_method_by_its_label(name, make_comparison):
+    comparison = make_comparison({name: 0.1})
+    label = {**CLASSICAL, **PICTURES}[name].label
+    assert labels(comparison, "scheme") == {name: label}
+    assert "_" not in label
