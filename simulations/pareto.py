@@ -14,6 +14,8 @@ of the learned operator, against the front of each group of opponents. Writes
 import json
 import math
 from collections.abc import Callable
+from functools import cache
+from operator import attrgetter
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -22,12 +24,7 @@ import torch
 from rich.progress import track
 from torch import Tensor
 
-from stencilnet.discretizations import (
-    LearnedPicture,
-    LearnedStencil,
-    WenoParabola,
-    classical,
-)
+from stencilnet.discretizations import WenoParabola, classical
 from stencilnet.forcing import RandomForcing
 from stencilnet.grid import Grid
 from stencilnet.report import LABELS, Rows
@@ -50,6 +47,7 @@ from stencilnet.study.fronts import Case, advantage, front
 from stencilnet.study.operators import habits, load_operator, moved, pretrained
 from stencilnet.study.problem import equation_of
 from stencilnet.study.timing import Problem, measure
+from stencilnet.study.transformations import mirrored_forcing, mirrored_states
 
 # Parameters
 
@@ -59,10 +57,7 @@ study = Script.parse(
     quick="two forcings, coarse grids, two timed runs",
     options={
         "operators": {"type": Path, "default": Path("runs/train_pictures")},
-        "generalization": {
-            "type": Path,
-            "default": Path("runs/generalization/result.json"),
-        },
+        "generalization": {"type": Path, "default": Path("runs/generalization")},
     },
 )
 samples, repeats = (2, 2) if study.quick else (16, 10)
@@ -113,8 +108,7 @@ groups = ("classical", "exact evolution", "learned")
 
 def problem_of(name: str, points: int, *, averages: bool) -> tuple[Config, Problem]:
     """Test trajectories of a problem on a grid, generated where they are missing."""
-    needed = {n for sizes in grids[name].values() for n in sizes}
-    needed |= {*picture_grids[name]}
+    needed = {*picture_grids[name], *(n for ns in grids[name].values() for n in ns)}
     kept = sorted(n for n in needed if n <= finest)
     config = load_config(
         names[name],
@@ -141,79 +135,69 @@ cases: dict[str, dict[str, list[Case]]] = {
 jobs: list[tuple[str, str, Callable[[], Case]]] = []
 
 
+@cache
+def prepared(name: str, label: str, points: int, path: str | None) -> tuple[Any, Any]:
+    """A method, classical or from a store, and the problem that it solves."""
+    config, problem = problem_of(name, points, averages=label != "spectral")
+    equation = equation_of(config)
+    if path is None:
+        return classical(label, equation, problem.grid), problem
+    return moved(load_operator(path)[0], problem.grid, equation), problem
+
+
 def add(
-    name: str,
-    group: str,
-    label: str,
-    points: int,
-    build: Callable[[Config, Problem], Any],
+    place: tuple[str, str, str, int],
     integrator: Integrator,
     step: float | None = None,
+    *,
     share: float = 1.0,
+    path: str | None = None,
 ) -> None:
-    """A case to be measured; without a step, at a share of the stable one."""
+    """A case to measure; without a step, at a share of the stable one."""
+    name, group, label, points = place
 
     def run() -> Case:
-        averages = label != "spectral"
-        config, problem = problem_of(name, points, averages=averages)
-        method = build(config, problem)
-        length = step
-        if length is None:
-            length = share * method.stable_step(problem.u, integrator)
-        return measure(
-            label,
-            method,
-            problem,
-            integrator=integrator,
-            step=length,
-            repeats=repeats,
-        )
+        method, problem = prepared(name, label, points, path)
+        own = step or share * method.stable_step(problem.u, integrator)
+        settings = (label, method, problem)
+        return measure(*settings, integrator=integrator, step=own, repeats=repeats)
 
-    jobs.append((name, group, run))
-
-
-def build_classical(label: str) -> Callable[[Config, Problem], Any]:
-    return lambda config, problem: classical(label, equation_of(config), problem.grid)
-
-
-def build_learned(operator: LearnedPicture | LearnedStencil) -> Callable[..., Any]:
-    return lambda config, problem: moved(operator, problem.grid, equation_of(config))
+    if points <= finest:
+        jobs.append((name, group, run))
 
 
 for name, methods in grids.items():
     for label, sizes in methods.items():
-        for points in (n for n in sizes if n <= finest):
-            build = build_classical(label)
+        for points in sizes:
+            place = (name, "classical", label, points)
             if label.startswith("spectral"):
                 for step in spectral_steps[name]:
-                    add(name, "classical", label, points, build, ETDRK4, step)
+                    add(place, ETDRK4, step)
             else:
                 for share in shares:
-                    add(name, "classical", label, points, build, SSPRK3, share=share)
+                    add(place, SSPRK3, share=share)
     for label in pictures:
-        for points in (n for n in picture_grids[name] if n <= finest):
+        for points in picture_grids[name]:
             for splitting, step in splittings[name]:
-                rule: Integrator = ColeHopf(splitting)
-                build = build_classical(label)
-                add(name, "exact evolution", label, points, build, rule, step)
+                place = (name, "exact evolution", label, points)
+                add(place, ColeHopf(splitting), step)
 # Specialists, named after problem and grid, and the general operator.
-stores = {label: [label] for label in pretrained()}
-for label, paths in stores.items():
-    paths += [str(p) for p in sorted(study.options["operators"].glob(f"{label}-s*"))]
-for label, paths in stores.items():
-    for path in paths:
-        operator, stored = load_operator(path)
-        rule, own = habits(stored)
-        build = build_learned(operator)
-        if label != "burgers":
-            name, points = label.split("-")[1], operator.grid.shape[-1]
-            add(name, "learned", label, points, build, rule, own)
-            continue
-        for name, table in general.items():
-            for points, choices in table.items():
-                for splitting, step in choices if points <= finest else ():
-                    rule = ColeHopf(splitting)
-                    add(name, "learned", label, points, build, rule, step)
+folder = study.options["operators"]
+stores = {
+    label: [label, *map(str, sorted(folder.glob(f"{label}-seed*.zarr")))]
+    for label in pretrained()
+}
+for label, path in ((label, path) for label, paths in stores.items() for path in paths):
+    operator, stored = load_operator(path)
+    if label != "burgers":
+        place = (label.split("-")[1], "learned", label, operator.grid.shape[-1])
+        add(place, *habits(stored), path=path)
+        continue
+    for name, table in general.items():
+        for points, choices in table.items():
+            for splitting, step in choices:
+                place = (name, "learned", label, points)
+                add(place, ColeHopf(splitting), step, path=path)
 for name, group, run in track(jobs, description="Cases"):
     cases[name][group].append(run())
 
@@ -268,16 +252,7 @@ result["splitting_p1"] = measure(
 # Costs at equal error
 
 
-def seconds(case: Case) -> float:
-    return case.seconds
-
-
-def unknowns(case: Case) -> float:
-    return case.unknowns
-
-
-def evaluations(case: Case) -> float:
-    return case.evaluations
+seconds, unknowns, evaluations = map(attrgetter, ("seconds", "unknowns", "evaluations"))
 
 
 def advantages(name: str, points: int) -> dict[str, float]:
@@ -304,19 +279,12 @@ result |= {f"p2_{key}": value for key, value in advantages("p2", 32).items()}
 # Stability and symmetry of the general operator
 
 
-def mirrored(u: Tensor) -> Tensor:
-    """The image of cell averages."""
-    return -u.flip(-1).roll(1, -1)
-
-
 def checks(path: str, many: int) -> tuple[int, float]:
     """Blow-ups from rest over a warm-up and five windows, and the mirror's error."""
     forcing = RandomForcing.sample(
         many, amplitude=0.5, wavenumbers=(3, 4, 5, 6), seed=4_000
     )
-    image = RandomForcing(
-        -forcing.amplitude, forcing.frequency, -forcing.wavenumber, forcing.phase
-    )
+    image = mirrored_forcing(forcing)
     grid, equation = Grid.line(64), equation_of(load_config("p1"))
     picture = load_operator(path)[0].on(grid, equation)
 
@@ -333,15 +301,19 @@ def checks(path: str, many: int) -> tuple[int, float]:
     with torch.no_grad():
         u = solve(torch.zeros(many, 64, dtype=torch.float64), forcing, 110)
         start = u[:, 5]
-        right, left = solve(start, forcing, 4), solve(mirrored(start), image, 4)
+        end = solve(start, forcing, 4)
+        left = solve(mirrored_states(lambda _: start)(grid), image, 4)
     blown = ~(u.abs() < 100).flatten(1).all(-1)
-    return int(blown.sum()), float((mirrored(left) - right).abs().max())
+    # Times are the samples of the states here; their order does not matter.
+    right = mirrored_states(lambda _: left)(grid)
+    return int(blown.sum()), float((right - end).abs().max())
 
 
 if "burgers" in stores:
     result["blow_ups"], result["mirror"] = checks("burgers", 4 if study.quick else 100)
-if study.options["generalization"].exists():
-    text = study.options["generalization"].read_text(encoding="utf-8")
+elsewhere = study.options["generalization"] / "result.json"
+if elsewhere.exists():
+    text = elsewhere.read_text(encoding="utf-8")
     key = "worst_out_of_distribution_ratio"
     result[key] = json.loads(text)[key]
 

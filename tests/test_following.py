@@ -24,9 +24,9 @@ from stencilnet.discretizations import (
 )
 from stencilnet.report import markdown_table, summarize
 from stencilnet.report.columns import error_text
-from stencilnet.solver import SSPRK3, ColeHopf, rollout
+from stencilnet.solver import FIVE_DRIFTS, SSPRK3, ColeHopf, rollout
 from stencilnet.study import simulate, store_path
-from stencilnet.study.following import follow, usual_integrator
+from stencilnet.study.following import follow, shortened, usual_integrator
 
 
 @pytest.fixture(scope="module")
@@ -48,10 +48,12 @@ def test_long_steps_reach_every_time_by_steps_from_their_own_start():
     for index in range(len(times)):
         # Whole steps of three intervals, then one step for the rest.
         whole = [0.3 + 0.3 * number for number in range(index // 3 + 1)]
-        if index % 3:
-            whole.append(float(times[index]))
         path = torch.tensor(whole, dtype=torch.float64)
         alone = rollout(method, u0, path, force, integrator=ColeHopf())[:, -1]
+        if index % 3:
+            rest = torch.stack([path[-1], times[index]])
+            few = shortened(ColeHopf(), index % 3 / 3)
+            alone = rollout(method, alone, rest, force, integrator=few)[:, -1]
         torch.testing.assert_close(u[:, index], alone, atol=1e-11, rtol=0)
 
 
@@ -122,3 +124,14 @@ def test_spectral_rows_have_the_error_of_the_truncated_solution_beside_them(tmp_
     )
     assert float(part["floor"].sel(scheme="spectral").mean()) != rows["spectral"]
     assert "floor" not in compare({"weno_z": methods["weno_z"]}, store(16, True))
+
+
+def test_short_steps_take_few_drifts():
+    usual = ColeHopf(FIVE_DRIFTS, nodes=9)
+    counts = {
+        share: len(shortened(usual, share).splitting.drifts)
+        for share in (0.05, 0.1, 0.15, 0.2, 0.25, 0.45, 0.65, 0.85)
+    }
+    assert list(counts.values()) == [1, 1, 2, 2, 2, 3, 4, 5]
+    assert shortened(usual, 0.9) is usual
+    assert shortened(usual, 0.1).nodes == 9

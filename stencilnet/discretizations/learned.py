@@ -15,16 +15,16 @@ from stencilnet.discretizations.finite_difference import reference_coefficients
 from stencilnet.discretizations.learned_spec import (
     Constraints,
     arguments_from_spec,
+    constraint_of,
     spec_of_constraints,
     spec_of_network,
 )
 from stencilnet.discretizations.networks import MLP
 from stencilnet.equations import CentralFlux, Equation, Form
-from stencilnet.errors import real_number, unknown, whole_number
+from stencilnet.errors import real_number, whole_number
 from stencilnet.grid import Grid
 from stencilnet.stencils import (
     CoefficientLayer,
-    Constraint,
     Derivative,
     NullSpace,
     stencil_indices,
@@ -100,7 +100,7 @@ class LearnedStencil(StencilMethod):
             self._scales[name] = grid.spacing[-1] ** -derivative.order
             self.stencils[name] = self._cells(points, derivative)
             self.windows[name] = self._cells(window or points, derivative)
-            self.layers[name] = self._constraint_of(name).layer(
+            self.layers[name] = constraint_of(name, constraint, self.form).layer(
                 stencil_offsets(self.stencils[name], derivative),
                 derivative.order,
                 averages=self.averages,
@@ -123,19 +123,6 @@ class LearnedStencil(StencilMethod):
                 f"{self.grid.shape[-1]}: refine the grid or narrow the stencil."
             )
         return stencil_indices(points, derivative)
-
-    def _constraint_of(self, name: str) -> Constraint:
-        if not isinstance(self.constraint, Mapping):
-            return self.constraint
-        for key in self.constraint:
-            if key not in self.form.requires:
-                raise unknown("derivative", key, self.form.requires)
-        if name not in self.constraint:
-            raise ValueError(
-                f"{type(self.form).__name__} requires {name!r}, which has no "
-                f"constraint: give one for each of {', '.join(self.form.requires)}."
-            )
-        return self.constraint[name]
 
     def _network(self, network: MLP | Constant | nn.Module) -> nn.Module:
         """The network, which has to map windows to the layers' raw numbers."""

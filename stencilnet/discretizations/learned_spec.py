@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from stencilnet.discretizations.networks import network_from_spec
-from stencilnet.equations import equation_from_spec, form_from_name
+from stencilnet.equations import Form, equation_from_spec, form_from_name
+from stencilnet.errors import unknown
 from stencilnet.grid import Grid
 from stencilnet.stencils import Constraint, constraint_from_spec
 
@@ -61,6 +62,25 @@ def arguments_from_spec(
         "dtype": _DTYPES[spec["dtype"]],
         **{key: spec[key] for key in ("width", "window", "scale", "seed")},
     }
+
+
+def constraint_of(name: str, constraints: Constraints, form: Form) -> Constraint:
+    """The constraint of a derivative that a form requires.
+
+    Raises:
+        ValueError: if constraints by name are not those of the form's derivatives.
+    """
+    if not isinstance(constraints, Mapping):
+        return constraints
+    for key in constraints:
+        if key not in form.requires:
+            raise unknown("derivative", key, form.requires)
+    if name not in constraints:
+        raise ValueError(
+            f"{type(form).__name__} requires {name!r}, which has no constraint: give "
+            f"one for each of {', '.join(form.requires)}."
+        )
+    return constraints[name]
 
 
 def constraints_from_spec(

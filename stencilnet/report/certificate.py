@@ -12,7 +12,8 @@ A certificate is a dataset as `study.certify` gives it, with the attributes `spe
   `stable_step_of_data`, `growth_rate`. NaN stands for what could not be measured;
 - `eigenvalue_real` and `eigenvalue_imaginary`, and `amplification` (z_imaginary,
   z_real);
-- `mean_drift`, `relative_l2` and `blow_up` of rollouts.
+- `mean_drift`, `relative_l2` and `blow_up` of rollouts;
+- `stencil_residual`, `mirror_error` and `boost_error` of a picture within cells.
 
 Rows, columns and panels follow what is there: a method without learned coefficients has
 no `lipschitz`, one without stencils no entry along `derivative`.
@@ -53,7 +54,13 @@ from stencilnet.report.wavenumbers import (
 
 # Label, variable per derivative and its format, variable of the whole and its format.
 _ROWS = (
-    ("largest moment residual", "moment_residual", "{:.0e}", "", ""),
+    (
+        "largest moment residual",
+        "moment_residual",
+        "{:.0e}",
+        "stencil_residual",
+        "{:.0e}",
+    ),
     (
         "observed order on smooth fields",
         "observed_order",
@@ -73,6 +80,8 @@ _ROWS = (
     ("time step", "", "", "step", "{:.3g}"),
     ("  largest stable one, linearized", "", "", "stable_step", "{:.3g}"),
     ("fastest growth about the data", "", "", "growth_rate", "{:.2g}"),
+    ("mirror image of a step", "", "", "mirror_error", "{:.0e}"),
+    ("moving frame, a drift", "", "", "boost_error", "{:.0e}"),
 )
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from stencilnet.discretizations import (
     Discretization,
     LearnedStencil,
+    Picture,
     StencilMethod,
     frozen_stencils,
     lipschitz_bound,
@@ -23,6 +24,7 @@ from stencilnet.discretizations import (
 from stencilnet.errors import as_integer, as_number
 from stencilnet.solver import (
     SSPRK3,
+    ColeHopf,
     Integrator,
     RungeKutta,
     SemilinearIntegrator,
@@ -31,6 +33,7 @@ from stencilnet.solver import (
 )
 from stencilnet.storage import forcing_of, grid_of, tensor_of
 from stencilnet.study.metrics import longest_interval, mean_drift, relative_l2
+from stencilnet.study.picture_certificate import certify_picture
 
 SCHEMA = "stencilnet.certificate/1"
 QUANTILES = (0.0, 0.05, 0.5, 0.95, 1.0)
@@ -58,7 +61,8 @@ def certify(
     Args:
         method: learned or classical, on the grid of the data.
         data: trajectories, as `read_trajectories` gives them.
-        integrator: of the rollouts, and of the stability limits.
+        integrator: of the rollouts, and of the stability limits; pictures take
+            `ColeHopf()` in place of any other than exact evolution.
         step: of the rollouts; half the stable one by default.
         trajectories: how many of the data are rolled out at most.
         states: how many states of the data are looked at, evenly spread, at most.
@@ -103,6 +107,8 @@ def certify(
           derivative by the values that the network reads, in units of the scale of the
           solution, over the states; `lipschitz_bound`: a bound for any states.
 
+        A picture within cells is measured as `certify_picture` says.
+
     Raises:
         ValueError: if the data live on another grid, or hold point values where the
             method holds averages, or the reverse; if a number is not positive, or a
@@ -119,13 +125,17 @@ def certify(
     method = copy.deepcopy(method).double()
     u = tensor_of(data["u"], torch.float64)
     fields = _spread(u.flatten(end_dim=1), states)
-    stability = _stability(method, fields, integrator)
-    limit = float(stability["stable_step"]) / 2
-    parts = [
-        stability,
-        _rollouts(method, data, u[:trajectories], integrator, step or limit),
-    ]
-    if method.element == 1:
+    if isinstance(method, Picture):
+        exact = integrator if isinstance(integrator, ColeHopf) else ColeHopf()
+        parts = [certify_picture(method, data, exact, step, trajectories, fields)]
+    else:
+        stability = _stability(method, fields, integrator)
+        limit = float(stability["stable_step"]) / 2
+        parts = [
+            stability,
+            _rollouts(method, data, u[:trajectories], integrator, step or limit),
+        ]
+    if method.element == 1 and not isinstance(method, Picture):
         # Data at rest have no size of their own.
         size = float(fields.std()) or 1.0
         parts.append(_refinement(method, size, refinements))

@@ -101,9 +101,6 @@ def compare(
     integrators, steps = integrators or {}, steps or {}
     grid, forcing = grid_of(reference), forcing_of(reference).to(dtype=torch.float64)
     times = tensor_of(reference["time"], torch.float64)
-    floors = "unheld" in reference and any(
-        isinstance(method, PseudoSpectral) for method in methods.values()
-    )
     columns = []
     for done, (name, method) in enumerate(methods.items()):
         _check_grid(name, method, grid)
@@ -126,13 +123,10 @@ def compare(
         column = measured(Rollout(u, truth, times, forcing, threshold))
         column["step"] = ((), step)
         column["stable_step"] = ((), stable)
-        if floors:
-            column["floor"] = (("sample",), _floor(method, truth, reference, values))
+        column["floor"] = (("sample",), _floor(method, truth, reference, values))
         columns.append(column)
         progress(done + 1, len(methods), name)
     result = _described(columns)
-    if floors:
-        result["floor"].attrs.update(_FLOOR)
     return result.assign_coords(
         # Fixed-length strings have no specification in zarr.
         scheme=np.array(list(methods), dtype=np.dtypes.StringDType()),
@@ -266,6 +260,9 @@ def _described(columns: Sequence[xr.Dataset]) -> xr.Dataset:
     for position, (name, attributes) in enumerate(headings.items()):
         if attributes:
             result[name].attrs.update(attributes, position=position)
+    if bool(result["floor"].isnull().all()):
+        return result.drop_vars("floor")
+    result["floor"].attrs.update(_FLOOR)
     return result
 
 

@@ -1,13 +1,29 @@
 """Rollouts to stored times, in steps that may be longer than the intervals."""
 
+import dataclasses
+import math
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from stencilnet.discretizations import Discretization, Picture
 from stencilnet.forcing import RandomForcing
-from stencilnet.solver import SSPRK3, ColeHopf, Integrator, rollout, substeps_within
+from stencilnet.solver import (
+    CHIN_4A,
+    FOUR_DRIFTS,
+    SSPRK3,
+    STRANG,
+    THREE_DRIFTS,
+    ColeHopf,
+    Integrator,
+    rollout,
+    substeps_within,
+)
 from stencilnet.study.metrics import longest_interval
+
+# By their number of drifts.
+_SPLITTINGS = (STRANG, CHIN_4A, THREE_DRIFTS, FOUR_DRIFTS)
 
 
 def usual_integrator(method: Discretization) -> Integrator:
@@ -28,7 +44,8 @@ def follow(
 
     Intervals are divided into equal steps of at most `step`. Exact evolution takes
     steps of several intervals where `step` allows it, as its error grows with their
-    number; the states in between are side steps, from which nothing continues.
+    number; the states in between are side steps, from which nothing continues, in
+    fewer drifts the shorter they are. They are less accurate than the steps.
 
     Args:
         method: the right-hand side, or a picture of a cell.
@@ -60,7 +77,25 @@ def follow(
             starts.flatten(end_dim=1),
             torch.tensor([0.0, ahead * interval], dtype=torch.float64),
             shifted.on(method.grid, averages=True),
-            integrator=integrator,
+            integrator=shortened(integrator, ahead / stride),
         )[:, -1]
         u[:, ahead::stride] = ends.reshape(len(u0), reached, -1)
     return u, stride * interval
+
+
+def shortened(integrator: ColeHopf, share: float) -> ColeHopf:
+    """Exact evolution for a step that is a share of the usual one.
+
+    Each drift adds an error of the picture, so that its drifts stay about as long as
+    the usual ones. One drift alone is of second order: it does for half a drift.
+
+    Args:
+        integrator: of the usual step.
+        share: below 1.
+    """
+    usual = len(integrator.splitting.drifts)
+    whole = share * usual
+    drifts = 1 if whole <= 0.5 else max(2, math.floor(whole * (1 + 1e-9)) + 1)
+    if drifts >= usual or drifts > len(_SPLITTINGS):
+        return integrator
+    return dataclasses.replace(integrator, splitting=_SPLITTINGS[drifts - 1])
