@@ -148,7 +148,12 @@ def test_a_report_holds_tables_figures_and_data(make_comparison, tmp_path):
         for points in (16, 32)
     ]
     folder = tmp_path / "comparison"
-    paths = write_report(comparisons, folder)
+    folder.mkdir()
+    (folder / "spectra-64.png").touch()
+    with pytest.raises(FileExistsError, match="--overwrite"):
+        write_report(comparisons, folder)
+    paths = write_report(comparisons, folder, overwrite=True)
+    assert not (folder / "spectra-64.png").exists()
     assert all(path.stat().st_size > 0 for path in paths)
     assert {path.name for path in paths} == {"table.csv", "table.md"} | {
         f"{figure}-{points}.{kind}"
@@ -159,10 +164,6 @@ def test_a_report_holds_tables_figures_and_data(make_comparison, tmp_path):
     assert (folder / "table.md").read_text() == markdown_table(comparisons)
     stored = read_dataset(folder / "comparison-32.zarr")
     assert markdown_table([stored]) == markdown_table(comparisons[1:])
-    with pytest.raises(FileExistsError, match="--overwrite"):
-        write_report(comparisons, folder)
-    write_report(comparisons[:1], folder, overwrite=True)
-    assert not (folder / "spectra-32.png").exists()
 
 
 def test_figures_survive_blow_ups(make_comparison, tmp_path):
