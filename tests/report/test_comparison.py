@@ -12,7 +12,7 @@ from stencilnet.report import (
 )
 from stencilnet.report.comparison import leading_methods
 from stencilnet.report.style import COLOURS
-from stencilnet.storage import read_dataset
+from stencilnet.storage import read_dataset, write_dataset
 
 FIGURES = ("space-time", "error-against-time", "snapshots", "spectra")
 
@@ -148,7 +148,9 @@ def test_a_report_holds_tables_figures_and_data(make_comparison, tmp_path):
         for points in (16, 32)
     ]
     folder = tmp_path / "comparison"
+    # What an older report left there.
     folder.mkdir()
+    write_dataset(comparisons[0], folder / "comparison-64.zarr")
     (folder / "spectra-64.png").touch()
     with pytest.raises(FileExistsError, match="--overwrite"):
         write_report(comparisons, folder)
