@@ -46,6 +46,25 @@ def in_words(error: Exception) -> str | None:
     return str(error) if known else None
 
 
+def holds(condition: Any) -> bool:
+    """Whether a condition holds; true under `vmap`, where nothing can be asked.
+
+    Args:
+        condition: a tensor of one bool.
+    """
+    try:
+        return bool(condition)
+    except RuntimeError as error:
+        if not hidden_by_vmap(error):
+            raise
+        return True
+
+
+def hidden_by_vmap(error: RuntimeError) -> bool:
+    """Whether an error is that of `torch.func.vmap` where code asks for values."""
+    return str(error).startswith("vmap:")
+
+
 def as_integer(value: Any) -> int | None:
     """A whole number of Python, numpy or torch as an `int`; None for anything else.
 

@@ -1,7 +1,9 @@
 """Layers with inequalities, against a general solver and cvxpylayers."""
 
+import copy
 import json
 import math
+import pickle
 from dataclasses import dataclass
 
 import cvxpy
@@ -139,6 +141,25 @@ def test_native_path_and_cvxpylayers_agree(case):
     (theirs(same) * weights).square().sum().backward()
     torch.testing.assert_close(native(raw), theirs(same), rtol=0, atol=SOLVER)
     torch.testing.assert_close(raw.grad, same.grad, rtol=0, atol=10 * SOLVER)
+
+
+@pytest.mark.parametrize(
+    "duplicate",
+    [copy.deepcopy, lambda layer: pickle.loads(pickle.dumps(layer))],
+    ids=["copied", "pickled"],
+)
+def test_a_layer_through_cvxpylayers_that_was_used_can_be_duplicated(duplicate):
+    layer = made(CASES["mixed"], CvxpyConvexLayer)
+    raw = draws(4, layer.inputs).requires_grad_()
+    # A use leaves its program with the solver.
+    expected = layer(raw)
+    expected.square().sum().backward()
+    other, same = duplicate(layer), raw.detach().clone().requires_grad_()
+    found = other(same)
+    assert torch.equal(found, expected)
+    found.square().sum().backward()
+    assert torch.equal(same.grad, raw.grad)
+    assert torch.equal(layer(raw), expected)
 
 
 @each_case

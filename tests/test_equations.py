@@ -18,6 +18,7 @@ from stencilnet import (
     PseudoSpectral,
     UpwindFlux,
     Weno,
+    rollout,
 )
 from stencilnet.equations import (
     EQUATIONS,
@@ -97,6 +98,28 @@ class Cubic(Equation):
 
     def flux(self, u):
         return u**3 / 3
+
+
+def test_a_viscosity_may_be_mapped_over():
+    """`vmap` hides values, so that only the shape is checked."""
+    grid, times = Grid.line(16), torch.tensor([0.0, 0.1])
+    u0 = smooth_field(grid)[:1]
+    viscosities = torch.tensor([0.05, 0.1, 0.2], dtype=torch.float64)
+
+    def end(viscosity):
+        method = FiniteDifference(Burgers(viscosity), grid)
+        return rollout(method, u0, times, steps=4)[:, -1]
+
+    mapped = torch.func.vmap(end)(viscosities)
+    alone = torch.stack([end(viscosity) for viscosity in viscosities])
+    torch.testing.assert_close(mapped, alone, atol=1e-14, rtol=1e-12)
+    slopes = torch.func.vmap(torch.func.grad(lambda nu: end(nu).square().sum()))
+    expected = [
+        torch.func.grad(lambda nu: end(nu).square().sum())(nu) for nu in viscosities
+    ]
+    torch.testing.assert_close(slopes(viscosities), torch.stack(expected))
+    with pytest.raises(ValueError, match="add an axis, as in value"):
+        torch.func.vmap(end)(viscosities.expand(2, 3))
 
 
 def test_a_flux_without_a_speed_is_refused_where_one_is_needed():

@@ -145,6 +145,13 @@ def test_extensions_that_do_not_exist_are_told(physics, name, message):
         validate_config({**OWN, "extensions": [name]}, "own")
 
 
+def test_an_unlisted_initial_state_is_told(physics):
+    listed = [name for name in OWN["extensions"] if not name.endswith(":Step")]
+    config = validate_config({**OWN, "extensions": listed}, "own")
+    with pytest.raises(ValueError, match="no initial state 'Step'.*as an extension"):
+        generate(config, physics / "run")
+
+
 def test_an_unlisted_equation_is_told(physics):
     problem = {**OWN["problem"], "initial": {"name": "Bump"}}
     config = validate_config({**OWN, "problem": problem, "extensions": []}, "own")

@@ -97,7 +97,10 @@ def test_forcing_and_state_of_a_seed_are_independent():
     ("spec", "message"),
     [
         ({}, "written with its name"),
-        ({"name": "Bum"}, "no initial state 'Bum', did you mean 'Bump'"),
+        (
+            {"name": "Bum"},
+            "no initial state 'Bum', did you mean 'Bump'; list .* extension",
+        ),
         ({"name": "Bump", "widht": 1.0}, "no parameter 'widht', did you mean 'width'"),
         ({"name": "Bump", "width": 0.0}, "must be positive"),
         ({"name": "Bump", "height": math.nan}, "must be finite"),

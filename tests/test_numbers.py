@@ -30,6 +30,7 @@ from stencilnet import (
     simulate,
     write_trajectories,
 )
+from stencilnet.denoising import TotalVariation, denoise_signals
 from stencilnet.equations import (
     Advection,
     AdvectionDiffusion,
@@ -220,7 +221,42 @@ def test_the_stages_take_such_numbers(tmp_path):
             certify(operator, dataset, **wrong)
 
 
+@each_whole
+@as_a_user
+def test_a_layer_that_denoises_has_an_order_of_any_kind(whole):
+    layer, plain = TotalVariation(0.5, order=whole(2)), TotalVariation(0.5, order=2)
+    assert type(layer.order) is int
+    x = torch.randn(3, 20, dtype=torch.float64)
+    one, other = x.clone().requires_grad_(), x.clone().requires_grad_()
+    layer(one).square().sum().backward()
+    plain(other).square().sum().backward()
+    assert torch.equal(one.grad, other.grad)
+    signals = denoise_signals(x.numpy(), 0.5, order=whole(2)).signal
+    assert torch.equal(torch.from_numpy(signals), plain(x))
+    again = TotalVariation(order=2)
+    again.load_state_dict(layer.state_dict())
+    assert torch.equal(again(x), plain(x))
+    assert repr(layer) == repr(plain)
+
+
+@each_real
+@as_a_user
+def test_a_layer_that_denoises_has_numbers_of_any_kind(real):
+    for learn in (False, True):
+        settings = {"order": 1, "learn": learn}
+        layer = TotalVariation(real(0.5), tolerance=real(0.25), **settings)
+        plain = TotalVariation(0.5, tolerance=0.25, **settings)
+        assert type(layer.tolerance) is float
+        state, expected = layer.state_dict(), plain.state_dict()
+        assert state.keys() == expected.keys()
+        assert all(torch.equal(state[name], expected[name]) for name in state)
+
+
 NONSENSE = {
+    "order of differences": lambda: TotalVariation(order=2.0),
+    "no order of differences": lambda: TotalVariation(order=np.int64(4)),
+    "tolerance as text": lambda: TotalVariation(tolerance="1"),
+    "weight of NaN": lambda: TotalVariation(np.float32(np.nan)),
     "half a width": lambda: LearnedStencil(Burgers(0.1), GRID, width=6.5),
     "width as float": lambda: LearnedStencil(Burgers(0.1), GRID, width=6.0),
     "no window": lambda: LearnedStencil(Burgers(0.1), GRID, window=0),

@@ -29,8 +29,9 @@ from stencilnet import (
     rollout,
 )
 from stencilnet.equations import DecayingWave
+from stencilnet.errors import holds
 from stencilnet.solver import ARS443, IFRK4, StableStep, compiling
-from stencilnet.solver.problem import holds, refused_under_vmap
+from stencilnet.solver.problem import refused_under_vmap
 
 NU = 0.3
 
@@ -80,12 +81,15 @@ def test_forcing_is_added_at_the_stage_times():
     grid = Grid.line(16)
     forcing = RandomForcing.sample(2, seed=1).on(grid)
 
-    def error(steps):
+    def end(steps):
         times = torch.tensor([0.0, 3.0])
         zero = torch.zeros(2, 16, dtype=torch.float64)
-        u = rollout(lambda u: 0 * u, zero, times, forcing, steps=steps)
-        fine = rollout(lambda u: 0 * u, zero, times, forcing, steps=2000)
-        return float((u[:, -1] - fine[:, -1]).abs().max())
+        return rollout(lambda u: 0 * u, zero, times, forcing, steps=steps)[:, -1]
+
+    fine = end(400)
+
+    def error(steps):
+        return float((end(steps) - fine).abs().max())
 
     assert observed_order(error, (4, 8, 16)) > 2.9
 
@@ -117,7 +121,7 @@ def test_flux_forms_conserve_momentum_under_forcing(kind):
     if kind == "learned":
         randomize(method, scale=0.02)
     forcing = RandomForcing.sample(3, wavenumbers=(0, 2, 3), seed=4)
-    times = torch.arange(101, dtype=torch.float64) * 0.1
+    times = torch.arange(51, dtype=torch.float64) * 0.1
     with torch.no_grad():
         u = rollout(
             method,
@@ -144,16 +148,16 @@ def test_flux_forms_conserve_momentum_under_forcing(kind):
 
 
 def test_gradients_through_a_rollout_are_exact():
-    grid = Grid.line(10)
+    grid = Grid.line(8)
     generator = torch.Generator().manual_seed(3)
     forcing = RandomForcing.sample(1, wavenumbers=(1, 2), seed=7)
     start = LearnedStencil(Burgers(0.1), grid, network=MLP(3))
     randomize(start, 5, 0.3)
     names = [name for name, _ in start.named_parameters()]
     weights = [value.detach().clone() for value in start.parameters()]
-    u0 = torch.randn(1, 10, generator=generator, dtype=torch.float64)
+    u0 = torch.randn(1, 8, generator=generator, dtype=torch.float64)
     viscosity = torch.tensor(0.1, dtype=torch.float64)
-    times = torch.tensor([0.0, 0.5])
+    times = torch.tensor([0.0, 0.2])
 
     def end(viscosity, u0, *weights):
         operator = LearnedStencil(Burgers(viscosity), grid, network=MLP(3))
@@ -163,7 +167,7 @@ def test_gradients_through_a_rollout_are_exact():
             u0,
             times,
             forcing.on(grid, averages=True),
-            steps=10,
+            steps=3,
         )[:, -1]
 
     inputs = [value.requires_grad_() for value in (viscosity, u0, *weights)]
@@ -291,7 +295,7 @@ def test_checkpoints_keep_a_graph_for_one_segment_only():
                 method,
                 u0,
                 torch.tensor([0.0, 1.0]),
-                steps=400,
+                steps=100,
                 checkpoint=checkpoint,
             )
         counts.append(sum(saved.tensor.numel() for saved in alive))
@@ -423,7 +427,6 @@ viscosity = logarithm.exp()
 waves = RandomForcing.sample(3, wavenumbers=(1, 2), seed=3).on(grid, averages=True)
 weno = Weno(Burgers(viscosity), grid)
 for method, forcing in (
-    (weno, waves),
     (weno, steady),
     (LearnedStencil(Burgers(viscosity), grid, network=MLP(4)), waves),
 ):
@@ -468,13 +471,14 @@ def test_each_sample_may_have_its_own_viscosity():
 
 @pytest.mark.parametrize("integrator", [ETDRK4, IFRK4, ARS443])
 def test_rollouts_take_exponential_and_implicit_explicit_integrators(integrator):
-    grid = Grid.line(64)
+    grid = Grid.line(32)
     forcing = RandomForcing.sample(2, wavenumbers=(1, 2), seed=5).on(grid)
     viscosity = torch.tensor(0.5, dtype=torch.float64, requires_grad=True)
     method = PseudoSpectral(Burgers(viscosity), grid)
     u0 = smooth_field(grid, samples=2)
     times = torch.tensor([0.0, 0.4, 1.0])
-    expected = rollout(method, u0, times, forcing, integrator=RK4, steps=400)
+    with torch.no_grad():
+        expected = rollout(method, u0, times, forcing, integrator=RK4, steps=100)
     settings = {"integrator": integrator, "steps": 40}
     u = rollout(method, u0, times, forcing, **settings)
     torch.testing.assert_close(u, expected, atol=2e-4, rtol=0)

@@ -33,9 +33,18 @@ from stencilnet.study.training import horizon_at, learning_rate
 from stencilnet.study.windows import Trajectories, window_loss
 
 
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """A run with its data, which no test changes."""
+    folder = tmp_path_factory.mktemp("data")
+    generated(folder, data={"averages": [16], "values": []})
+    return folder
+
+
 @pytest.fixture
-def run(tmp_path):
-    generated(tmp_path, data={"averages": [16], "values": []})
+def run(data, tmp_path):
+    """A copy of that run for one test."""
+    shutil.copytree(data, tmp_path, dirs_exist_ok=True)
     return tmp_path
 
 
@@ -136,17 +145,24 @@ class InterruptionError(Exception):
     """A training that ends before its time."""
 
 
+@pytest.fixture(scope="module")
+def whole(data, tmp_path_factory):
+    """What a training with backward windows ends at if nothing interrupts it."""
+    folder = tmp_path_factory.mktemp("whole")
+    shutil.copytree(data, folder, dirs_exist_ok=True)
+    return read_operator(train(small(training={"backward": 0.1}), folder))
+
+
 @pytest.mark.parametrize("moment", [1, 3, 4, 6])
-def test_a_resumed_training_ends_at_the_same_bits(run, moment):
+def test_a_resumed_training_ends_at_the_same_bits(run, whole, moment):
     config = small(training={"backward": 0.1})
-    whole = read_operator(train(config, run))
 
     def interrupt(done, _total, _note):
         if done == moment:
             raise InterruptionError
 
     with pytest.raises(InterruptionError):
-        train(config, run, overwrite=True, progress=interrupt)
+        train(config, run, progress=interrupt)
     resumed = read_operator(train(config, run, resume=True, overwrite=True))
     for name, values in whole.arrays.items():
         assert resumed.arrays[name].tobytes() == values.tobytes()
@@ -155,7 +171,7 @@ def test_a_resumed_training_ends_at_the_same_bits(run, moment):
 
 
 def test_a_killed_training_resumes_to_the_same_bits(run):
-    config = small(training={"iterations": 120, "checkpoint_every": 5})
+    config = small(training={"iterations": 50, "checkpoint_every": 2})
     (run / "small.json").write_text(config.model_dump_json())
     program = (
         "import sys, pathlib, torch; torch.set_num_threads(1);"

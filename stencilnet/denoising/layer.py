@@ -1,7 +1,6 @@
 """Denoising as a differentiable layer."""
 
 import abc
-import math
 from typing import Any
 
 import numpy as np
@@ -13,8 +12,9 @@ from torch.autograd.function import once_differentiable
 from stencilnet.denoising.choice import choose_weight
 from stencilnet.denoising.criteria import Criterion, checked_criterion
 from stencilnet.denoising.penalties import Penalty, checked_penalty
-from stencilnet.denoising.rows import as_rows, check_order, check_weight
+from stencilnet.denoising.rows import as_rows, check_weight, checked_order
 from stencilnet.denoising.solution import TOLERANCE, Solution, solve, warn_of_gap
+from stencilnet.errors import as_number, real_number
 
 
 class DenoisingLayer(nn.Module, abc.ABC):
@@ -45,8 +45,7 @@ class DenoisingLayer(nn.Module, abc.ABC):
         learn: bool = False,
     ) -> None:
         super().__init__()
-        check_order(order)
-        self.order = order
+        self.order = checked_order(order)
         self.penalty = checked_penalty(penalty)
         self.periodic = periodic
         self.learn = learn
@@ -58,8 +57,14 @@ class DenoisingLayer(nn.Module, abc.ABC):
                 f"{self.criterion} chooses the weight, which is then not learned: pass "
                 f"a number to start from, or drop learn=True."
             )
-        number = 1.0 if isinstance(weight, Criterion) else weight
-        start = torch.as_tensor(number, dtype=torch.float64).detach().clone()
+        given = 1.0 if isinstance(weight, Criterion) else weight
+        # torch reads no fractions and no decimals.
+        number = None if isinstance(given, Tensor) else as_number(given)
+        start = (
+            torch.as_tensor(given if number is None else number, dtype=torch.float64)
+            .detach()
+            .clone()
+        )
         check_weight(start.cpu().numpy())
         if learn and not bool((start > 0).all()):
             raise ValueError(
@@ -166,9 +171,7 @@ class TotalVariation(DenoisingLayer):
         super().__init__(
             weight, order=order, penalty=penalty, periodic=periodic, learn=learn
         )
-        if not 0 < tolerance < math.inf:
-            raise ValueError(f"The tolerance must be positive, not {tolerance}.")
-        self.tolerance = tolerance
+        self.tolerance = real_number("The tolerance", tolerance, positive=True)
 
     def _solve(self, x: Tensor, weights: Tensor) -> Tensor:
         result: Tensor = _Denoise.apply(  # type: ignore[no-untyped-call]

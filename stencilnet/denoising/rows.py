@@ -9,6 +9,7 @@ import numpy as np
 from stencilnet.denoising.inputs import read_missing, read_numbers, read_signals
 from stencilnet.denoising.kernels.banded import difference_coefficients
 from stencilnet.denoising.penalties import L2Squared, Penalty
+from stencilnet.errors import as_integer
 
 MISSING = 1e-13
 """Precision of a missing sample, in units of the median and of a small weight."""
@@ -163,7 +164,7 @@ def as_rows(
         ValueError: as `denoise_signals`.
     """
     x, holes = read_signals(x)
-    _check_layout(x, order, axis)
+    order = _check_layout(x, order, axis)
     values = np.moveaxis(x, axis, -1).astype(np.float64)
     gaps = _missing(holes, missing, x, axis)
     _check_finite(values, gaps, axis)
@@ -206,10 +207,16 @@ def check_weight(weight: np.ndarray) -> None:
         )
 
 
-def check_order(order: int) -> None:
-    """Raises unless differences of this order exist here."""
-    if not isinstance(order, int) or order not in (1, 2, 3):
+def checked_order(order: Any) -> int:
+    """An order of any type of whole number as an `int`.
+
+    Raises:
+        ValueError: if it is not 1, 2 or 3.
+    """
+    number = as_integer(order)
+    if number not in (1, 2, 3):
         raise ValueError(f"Differences must have order 1, 2 or 3, not {order!r}.")
+    return number
 
 
 def fill_linearly(values: np.ndarray, hole: np.ndarray) -> np.ndarray:
@@ -220,13 +227,14 @@ def fill_linearly(values: np.ndarray, hole: np.ndarray) -> np.ndarray:
     return filled
 
 
-def _check_layout(x: np.ndarray, order: int, axis: int) -> None:
+def _check_layout(x: np.ndarray, order: int, axis: int) -> int:
+    """The order, once signals and axis are known to fit it."""
     if not np.issubdtype(x.dtype, np.floating):
         raise TypeError(
             f"Signals must be floating-point, but these are {x.dtype}: convert them, "
             f"as in x.astype(float)."
         )
-    check_order(order)
+    order = checked_order(order)
     if x.ndim == 0 or not -x.ndim <= axis < x.ndim:
         raise ValueError(
             f"Signals of shape {x.shape} have no axis {axis}: name one that exists."
@@ -237,6 +245,7 @@ def _check_layout(x: np.ndarray, order: int, axis: int) -> None:
             f"Differences of order {order} need more than {order} samples, but the "
             f"signals have {points}: lengthen them or lower the order."
         )
+    return order
 
 
 def _missing(

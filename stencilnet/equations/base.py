@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from stencilnet.errors import as_number
+from stencilnet.errors import as_number, holds
 
 
 class Equation(abc.ABC):  # noqa: B024
@@ -164,6 +164,8 @@ def check_parameter(
         value: one number, or a tensor `(*sample, 1)`.
         least: the smallest number allowed; a positive one excludes zero only.
         advice: a remedy to append to the message.
+
+    Under `torch.func.vmap`, which hides values, only the shape is checked.
     """
     if isinstance(value, Tensor):
         if value.ndim and value.shape[-1] != 1:
@@ -171,8 +173,11 @@ def check_parameter(
                 f"A {name} is one number or has the shape (sample, 1), not "
                 f"{tuple(value.shape)}: add an axis, as in value[:, None]."
             )
-        # Meta tensors have no values to look at.
-        numbers = [] if value.is_meta else value.detach().flatten().tolist()
+        known = value.detach()
+        # Meta tensors have no values to look at, and torch.func.vmap hides them.
+        if known.is_meta or holds((known.isfinite() & (known >= least)).all()):
+            return
+        numbers = known.flatten().tolist()
     else:
         single = as_number(value)
         if single is None:

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from stencilnet.errors import holds
 from stencilnet.solver.adaptive import solve_adaptively
 from stencilnet.solver.base import Forcing, Integrator, Step
 from stencilnet.solver.checkpoint import run_segment
@@ -22,7 +23,6 @@ from stencilnet.solver.problem import (
     as_times,
     check_forcing,
     check_shape,
-    holds,
     refused_under_vmap,
 )
 from stencilnet.solver.runge_kutta import SSPRK3, DormandPrince54

@@ -6,14 +6,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
+
+from stencilnet.errors import hidden_by_vmap
 
 Numbers = Tensor | np.ndarray | Sequence[Any]
 """A tensor, an array, or a list of numbers, nested or not."""
-
-# How errors of torch.func.vmap begin where code asks for values.
-_VMAP = "vmap:"
 
 
 def as_times(times: Any) -> Float[Tensor, " time"]:
@@ -84,16 +83,6 @@ def check_shape(u: Tensor, u0: Tensor) -> None:
         )
 
 
-def holds(condition: Bool[Tensor, ""]) -> bool:
-    """Whether a condition holds; true under `vmap`, where nothing can be asked."""
-    try:
-        return bool(condition)
-    except RuntimeError as error:
-        if not str(error).startswith(_VMAP):
-            raise
-        return True
-
-
 @contextmanager
 def refused_under_vmap(subject: str, remedy: str) -> Iterator[None]:
     """A block that needs values, which `vmap` hides.
@@ -108,7 +97,7 @@ def refused_under_vmap(subject: str, remedy: str) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        if not str(error).startswith(_VMAP):
+        if not hidden_by_vmap(error):
             raise
         raise RuntimeError(
             f"{subject} depends on values, which torch.func.vmap hides: {remedy}."

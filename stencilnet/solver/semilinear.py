@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
+from stencilnet.errors import holds
 from stencilnet.solver.base import (
     Field,
     Forcing,
@@ -17,7 +18,6 @@ from stencilnet.solver.base import (
     Step,
     evaluate,
 )
-from stencilnet.solver.problem import holds
 from stencilnet.solver.stability import check_eigenvalues, last_stable
 
 # Schemes to cache: the steps of a rollout take a few values, which differ by rounding.

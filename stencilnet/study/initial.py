@@ -219,7 +219,10 @@ def initial_state_from_spec(
             f"{dict(spec)}."
         )
     if spec["name"] not in known:
-        raise unknown("initial state", spec["name"], known)
+        error = unknown("initial state", spec["name"], known)
+        raise ValueError(
+            f"{str(error).removesuffix('.')}; list one of your own as an extension."
+        )
     state = known[spec["name"]]
     parameters = {key: value for key, value in spec.items() if key != "name"}
     names = [field.name for field in dataclasses.fields(state)]  # type: ignore[arg-type]

@@ -12,7 +12,7 @@ from stencilnet.report import (
 )
 from stencilnet.report.comparison import leading_methods
 from stencilnet.report.style import COLOURS
-from stencilnet.storage import read_dataset
+from stencilnet.storage import read_dataset, write_dataset
 
 FIGURES = ("space-time", "error-against-time", "snapshots", "spectra")
 
@@ -149,7 +149,14 @@ def test_a_report_holds_tables_figures_and_data(make_comparison, tmp_path):
         for points in (16, 32)
     ]
     folder = tmp_path / "comparison"
-    paths = write_report(comparisons, folder)
+    # What an older report left there.
+    folder.mkdir()
+    write_dataset(comparisons[0], folder / "comparison-64.zarr")
+    (folder / "spectra-64.png").touch()
+    with pytest.raises(FileExistsError, match="--overwrite"):
+        write_report(comparisons, folder)
+    paths = write_report(comparisons, folder, overwrite=True)
+    assert not (folder / "spectra-64.png").exists()
     assert all(path.stat().st_size > 0 for path in paths)
     assert {path.name for path in paths} == {"table.csv", "table.md"} | {
         f"{figure}-{points}.{kind}"
@@ -160,10 +167,6 @@ def test_a_report_holds_tables_figures_and_data(make_comparison, tmp_path):
     assert (folder / "table.md").read_text() == markdown_table(comparisons)
     stored = read_dataset(folder / "comparison-32.zarr")
     assert markdown_table([stored]) == markdown_table(comparisons[1:])
-    with pytest.raises(FileExistsError, match="--overwrite"):
-        write_report(comparisons, folder)
-    write_report(comparisons[:1], folder, overwrite=True)
-    assert not (folder / "spectra-32.png").exists()
 
 
 def test_figures_survive_blow_ups(make_comparison, tmp_path):
