@@ -14,6 +14,7 @@ The operator is a store, or the name of a pretrained one; the one of `make demo`
 default.
 """
 
+from pathlib import Path
 from typing import Any
 
 from rich.progress import track
@@ -62,6 +63,9 @@ viscosity = problem.equation["viscosity"]
 duration = problem.duration / 10 if study.quick else problem.duration
 reference = base.reference.points
 finer = reference if reference == "auto" else 2 * reference
+# The best constant stencil of a training lies beside its operator.
+constant = Path(study.options["operator"]).with_name("constant.zarr").exists()
+opponents = [name for name in base.comparison.methods if name != "constant" or constant]
 
 
 def on(cells: int) -> list[str]:
@@ -104,6 +108,7 @@ common = [
     f"data.validation={2 if study.quick else 4}",
     f"data.test={2 if study.quick else 16}",
     f"problem.duration={duration}",
+    f"comparison.methods={opponents}",
     *on(points),
 ]
 splittings = {
