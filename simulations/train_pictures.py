@@ -10,6 +10,7 @@ cells start from that, too.
 Its numbers go to `runs/train_pictures/result.json`.
 """
 
+import time
 from dataclasses import dataclass, replace
 
 import torch
@@ -27,9 +28,11 @@ from stencilnet.solver import (
 )
 from stencilnet.study import (
     Script,
+    certify,
     generate,
     load_config,
     load_operator,
+    read_split,
     store_path,
 )
 from stencilnet.study.picture_training import (
@@ -44,7 +47,10 @@ from stencilnet.study.regimes import Regime
 
 @dataclass(frozen=True)
 class Plan:
-    """An operator: regimes as (problem, cells, step, splitting), and its recipe."""
+    """An operator: regimes as (problem, cells, step, splitting), and its recipe.
+
+    Grid, step and certificate of its store are those of the regime `home`.
+    """
 
     regimes: tuple[tuple[str, int, float, Splitting], ...]
     recipe: PictureRecipe
@@ -52,6 +58,7 @@ class Plan:
     hidden: tuple[int, ...] = (32, 32)
     window: int = 9
     forcing_window: int = 7
+    home: int = 0
 
 
 start = Plan(
@@ -81,6 +88,7 @@ general = Plan(
     ),
     PictureRecipe(updates=30_000, learning_rate=4e-3, horizons=(1, 1, 2, 2, 3)),
     start="burgers-start",
+    home=1,
 )
 tuned = PictureRecipe(updates=8_000, learning_rate=3e-3)
 plans = {
@@ -130,7 +138,7 @@ recipe = replace(plan.recipe, seed=seed, updates=200 if study.quick else updates
 
 # Data
 
-regimes = []
+regimes, splits = [], []
 for problem, points, step, splitting in plan.regimes:
     config = load_config(
         problem,
@@ -142,14 +150,15 @@ for problem, points, step, splitting in plan.regimes:
     regimes.append(
         Regime.of(config, run, points, step=step, integrator=ColeHopf(splitting))
     )
+    splits.append((config, run, points))
 
 # Run
 
-first = regimes[0]
+home = regimes[plan.home]
 if plan.start is None:
     picture = LearnedPicture(
-        first.equation,
-        first.learning.grid,
+        home.equation,
+        home.learning.grid,
         network=MLP(*plan.hidden),
         window=plan.window,
         forcing_window=plan.forcing_window,
@@ -158,10 +167,38 @@ if plan.start is None:
     )
 else:
     picture, _ = load_operator(study.folder / f"{plan.start}.zarr")
-    picture = picture.on(first.learning.grid, first.equation)
+    picture = picture.on(home.learning.grid, home.equation)
+begun = time.perf_counter()
 with bars(Console()) as bar:
     history = train_picture(picture, regimes, recipe, progress=bar("Training"))
-path = study.folder / f"{name}.zarr"
-save_picture(picture, path, regimes, recipe, history, overwrite=True)
+seconds = time.perf_counter() - begun
+
+# Store
+
+config, run, points = splits[plan.home]
+learning, validation = (
+    read_split(config, run, split, points, averages=True)
+    for split in ("training", "validation")
+)
+others = [regime for regime in regimes if regime is not home]
+path = study.folder / (f"{name}.zarr" if not seed else f"{name}-seed{seed}.zarr")
+save_picture(
+    picture,
+    path,
+    [home, *others],
+    recipe,
+    history,
+    attributes={
+        "config": config.model_dump_json(),
+        "data_hash": learning.attrs["content_hash"],
+        "start": plan.start,
+        "seconds": seconds,
+        "command": f"python simulations/train_pictures.py {name} --seed {seed}",
+    },
+    certificate=certify(
+        picture, validation, integrator=home.integrator, step=home.step
+    ),
+    overwrite=True,
+)
 errors = {regime: values[-1] for regime, values in history.errors.items()}
 study.write({"validation": errors, "untrained": history.untrained})

@@ -77,8 +77,8 @@ def test_the_metrics_of_a_comparison_are_columns(comparison):
     header, _, first, *_ = markdown_table([comparison]).splitlines()
     headings = [cell.strip() for cell in header.strip("|").split("|")]
     assert headings == [
-        "method", "points", "dt", "rel. L2", "spread", "worst", "MAE", "valid t",
-        "drift", "blow-ups",
+        "method", "points", "dt", "rel. L2", "spread", "worst", "floor", "MAE",
+        "valid t", "drift", "blow-ups",
     ]  # fmt: skip
     assert first.startswith("| learned | 16 | ")
     assert first.endswith(" | 0/2 |")

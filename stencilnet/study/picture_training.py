@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import xarray as xr
 from torch import Tensor, nn
 
 from stencilnet.discretizations import LearnedPicture, Picture, WenoParabola
@@ -181,9 +182,13 @@ def save_picture(
     history: PictureHistory,
     *,
     attributes: dict[str, Any] | None = None,
+    certificate: xr.Dataset | None = None,
     overwrite: bool = False,
 ) -> Path:
-    """Stores a trained picture with its recipe, regimes and history."""
+    """Stores a trained picture with its recipe, regimes and history.
+
+    Splitting and step of the first regime become its own, see `habits`.
+    """
     weights = {
         name: value.detach().cpu().numpy() for name, value in picture.weights().items()
     }
@@ -197,7 +202,9 @@ def save_picture(
         "untrained": history.untrained,
         **(attributes or {}),
     }
-    stored = StoredOperator(picture.spec(), weights, history.arrays(), described)
+    stored = StoredOperator(
+        picture.spec(), weights, history.arrays(), described, certificate
+    )
     return write_operator(stored, Path(path), overwrite=overwrite)
 
 
