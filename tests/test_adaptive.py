@@ -139,7 +139,7 @@ def test_decreasing_times_integrate_backward():
 
 @pytest.mark.parametrize("pair", [DormandPrince54, HEUN_EULER], ids=["DP54", "HE21"])
 def test_gradients_through_adaptive_steps_are_exact(pair):
-    grid = Grid.line(5)
+    grid = Grid.line(8)
     force = RandomForcing.sample(2, modes=2, wavenumbers=(1,), seed=3).on(grid)
     tolerance = 1e-10 if pair is DormandPrince54 else 1e-4
     solutions = []

@@ -145,7 +145,7 @@ def test_manufactured_solutions_stay_under_their_forcing(
         exact = wave.of(grid, float(times[-1]), averages=averages)
         return float((end - exact).abs().max())
 
-    found = observed_order(error, (20, 40), floor=1e-14)
+    found = observed_order(error, (40, 80), floor=1e-14)
     assert found == pytest.approx(integrator.order, abs=0.15)
 
 

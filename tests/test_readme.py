@@ -50,8 +50,6 @@ def test_commands_run_in_their_order(tmp_path, monkeypatch):
         arguments = shlex.split(command)
         if arguments[0] in ("generate", "train", "compare"):
             arguments += [*QUICK, "comparison.points=[32]"]
-        elif "--config" in arguments:
-            arguments += ["problem.duration=0.8"]
         monkeypatch.setattr(sys, "argv", ["stencilnet", *arguments])
         with pytest.raises(SystemExit) as caught:
             main()
