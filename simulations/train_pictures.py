@@ -2,8 +2,9 @@
 
 Generates the trajectories of P1 and P2 where they are missing, trains one operator by
 its name, and writes `runs/train_pictures/NAME.zarr` with its recipe and history.
-`burgers` serves all regimes and starts from `burgers-start`; the specialists of 32
-cells start from that, too.
+`burgers` serves all regimes; it continues `burgers-middle`, which continues
+`burgers-start`. The specialists continue `burgers-middle`, too. What a plan starts from
+is trained first.
 
     python simulations/train_pictures.py NAME [--quick] [--updates 20000]
 
@@ -90,35 +91,35 @@ general = Plan(
     start="burgers-start",
     home=1,
 )
+final = replace(
+    general,
+    recipe=PictureRecipe(updates=20_000, learning_rate=3e-3, horizons=(1, 2, 2, 3)),
+    start="burgers-middle",
+)
 tuned = PictureRecipe(updates=8_000, learning_rate=3e-3)
+late = replace(tuned, horizons=(1, 1, 2, 2, 3))
+
+
+def specialist(
+    problem: str, cells: int, step: float, splitting: Splitting, recipe: PictureRecipe
+) -> Plan:
+    """One problem on one grid, from what was trained on all."""
+    return Plan(((problem, cells, step, splitting),), recipe, start="burgers-middle")
+
+
 plans = {
     "burgers-start": start,
-    "burgers": general,
-    "burgers-p1-64": Plan(
-        (("p1", 64, 0.4, THREE_DRIFTS),), PictureRecipe(updates=13_500)
+    "burgers-middle": general,
+    "burgers": final,
+    "burgers-p1-64": specialist(
+        "p1", 64, 0.4, THREE_DRIFTS, replace(tuned, updates=13_500)
     ),
-    "burgers-p1-32": Plan(
-        (("p1", 32, 0.6, THREE_DRIFTS),), tuned, start="burgers-start"
+    "burgers-p1-32": specialist("p1", 32, 0.6, THREE_DRIFTS, tuned),
+    "burgers-p1-16": specialist("p1", 16, 0.8, FOUR_DRIFTS, late),
+    "burgers-p2-32": specialist(
+        "p2", 32, 2.0, FIVE_DRIFTS, replace(tuned, horizons=(1, 1, 1, 2, 3))
     ),
-    "burgers-p1-16": Plan(
-        (("p1", 16, 0.8, FOUR_DRIFTS),),
-        PictureRecipe(updates=6_000, horizons=(1, 1, 1, 2, 3)),
-        hidden=(64, 64),
-        window=13,
-        forcing_window=9,
-    ),
-    "burgers-p2-32": Plan(
-        (("p2", 32, 2.0, FIVE_DRIFTS),),
-        replace(tuned, horizons=(1, 1, 1, 2, 3)),
-        start="burgers-start",
-    ),
-    "burgers-p2-16": Plan(
-        (("p2", 16, 2.4, FOUR_LONG_DRIFTS),),
-        PictureRecipe(updates=6_000, horizons=(1, 1, 1, 2, 3)),
-        hidden=(64, 64),
-        window=13,
-        forcing_window=9,
-    ),
+    "burgers-p2-16": specialist("p2", 16, 2.4, FOUR_LONG_DRIFTS, late),
 }
 
 study = Script.parse(

@@ -165,7 +165,7 @@ def load_operator(
         FileNotFoundError: if there is nothing at `path`.
         ValueError: if it is no operator store, or its arrays do not fit its spec.
     """
-    path = _existing(local_path(path))
+    path = operator_path(path)
     stored = read_operator(path)
     kind: Any = (
         LearnedPicture if stored.spec.get("kind") == "picture" else LearnedStencil
@@ -185,8 +185,14 @@ def pretrained() -> list[str]:
     return sorted(path.stem for path in _PRETRAINED.glob("*.zarr"))
 
 
-def _existing(path: Path) -> Path:
-    """A path, or that of a pretrained operator."""
+def operator_path(path: Path | str) -> Path:
+    """A path, or that of the pretrained operator of this name.
+
+    Raises:
+        FileNotFoundError: if a bare name is neither.
+        TypeError, ValueError: if it is no local path.
+    """
+    path = local_path(path)
     if path.exists() or path.suffix or len(path.parts) != 1:
         return path
     if path.name not in pretrained():

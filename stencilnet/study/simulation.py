@@ -26,7 +26,7 @@ from stencilnet.study.comparison import stored_config
 from stencilnet.study.config import Config, Problem
 from stencilnet.study.following import follow, usual_integrator
 from stencilnet.study.initial import States
-from stencilnet.study.operators import habits, load_operator, moved
+from stencilnet.study.operators import habits, load_operator, moved, pretrained
 from stencilnet.study.problem import (
     equation_of,
     forcing_of,
@@ -77,7 +77,8 @@ def simulate(
     """Solves the problem of a config for forcings of a seed, in float64.
 
     Args:
-        method: path of an operator store, or the name of a classical method.
+        method: path of an operator store, or the name of a pretrained operator or of
+            a classical method.
         out: path of the trajectory store to write.
         config: the problem. An operator brings the one it was trained on; a classical
             method needs it.
@@ -190,8 +191,9 @@ def _setup(
 ) -> _Setup:
     """Method and problem of a simulation."""
     path = local_path(method)
-    if not path.exists():
+    if not path.exists() and method not in pretrained():
         return _classical_setup(method, config, points)
+    at_home = config is None and points is None
     if config is not None:
         extensions = (*config.extensions, *extensions)
     learned, stored = load_operator(path, extensions=extensions)
@@ -207,9 +209,12 @@ def _setup(
             f"The operator in {path} was learned at the spacing {spacing:.4g}: give a "
             f"domain that it divides, and no other number of points."
         )
-    return _Setup(
-        moved(learned, grid, equation_of(config)).double(), config, *habits(stored)
-    )
+    integrator, step = habits(stored)
+    if isinstance(learned, Picture) and not at_home:
+        # Elsewhere its own step may be far from the best.
+        step = None
+    method_there = moved(learned, grid, equation_of(config)).double()
+    return _Setup(method_there, config, integrator, step)
 
 
 def _classical_setup(method: str, config: Config | None, points: int | None) -> _Setup:

@@ -15,7 +15,7 @@ from stencilnet.storage import (
     schema_of,
 )
 from stencilnet.study.certificate import certify
-from stencilnet.study.operators import habits, load_operator, moved
+from stencilnet.study.operators import habits, load_operator, moved, operator_path
 
 
 def verify(
@@ -27,7 +27,7 @@ def verify(
     """Checks a store against its checksum and returns what it vouches for.
 
     Args:
-        store: of an operator or of trajectories.
+        store: of an operator or of trajectories, or the name of a pretrained operator.
         data: trajectories on which to certify an operator anew, with its own integrator
             and step, instead of returning the certificate that its training left.
         extensions: classes of your own that the store names, such as the equation.
@@ -41,7 +41,7 @@ def verify(
             operator has no certificate and no data are given; or if data are given for
             trajectories.
     """
-    store = local_path(store)
+    store = operator_path(store)
     data = None if data is None else local_path(data)
     # Of any version: reading it then says which one is needed.
     if schema_of(store).partition("/")[0] != OPERATOR_SCHEMA.partition("/")[0]:

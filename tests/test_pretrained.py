@@ -1,0 +1,109 @@
+"""The operators that come with the package."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from stencilnet import Burgers, Grid, RandomForcing, load_operator, rollout
+from stencilnet.discretizations import LearnedPicture
+from stencilnet.solver import ColeHopf
+from stencilnet.study import certify, generate, read_split, simulate, verify
+from stencilnet.study.config import validate_config
+from stencilnet.study.operators import habits, pretrained
+
+NAMES = pretrained()
+
+
+@pytest.fixture(scope="module")
+def validation(tmp_path_factory):
+    """The first two validation trajectories that an operator was measured on."""
+    runs = {}
+
+    def of(stored, points):
+        config = json.loads(stored.attributes["config"])
+        config["data"] |= {"training": 1, "validation": 2, "test": 1}
+        config = validate_config(config, "the stored config")
+        if config.name not in runs:
+            runs[config.name] = tmp_path_factory.mktemp(config.name)
+            generate(config, runs[config.name])
+        run = runs[config.name]
+        return read_split(config, run, "validation", points, averages=True)
+
+    return of
+
+
+def test_there_is_one_for_all_regimes_and_one_for_each_grid():
+    grids = [f"p1-{n}" for n in (64, 32, 16)] + [f"p2-{n}" for n in (32, 16)]
+    assert {"burgers", *(f"burgers-{grid}" for grid in grids)} <= set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_rolled_out_again_it_has_the_errors_of_its_certificate(name, validation):
+    operator, stored = load_operator(name)
+    data = validation(stored, operator.grid.shape[-1])
+    integrator, step = habits(stored)
+    again = certify(operator, data, integrator=integrator, step=step)
+    np.testing.assert_allclose(
+        again["relative_l2"], stored.certificate["relative_l2"][:2], rtol=1e-3
+    )
+    assert float(again["mean_drift"].max()) < 1e-12
+    assert float(again["stencil_residual"]) < 1e-11
+    assert float(again["boost_error"]) < 1e-7
+    assert float(again["mirror_error"]) < 1e-6
+    assert not again["blow_up"].any()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_store_says_where_it_comes_from(name):
+    _, stored = load_operator(name)
+    attributes = stored.attributes
+    assert attributes["command"].startswith("python simulations/train_pictures.py")
+    assert f" {name} " in attributes["command"]
+    assert attributes["data_hash"]
+    assert attributes["seconds"] < 3600
+    for regime in attributes["regimes"]:
+        trained = stored.history[f"validation {regime}"]
+        assert trained.min() < attributes["untrained"][regime] / 3
+
+
+def test_a_name_goes_wherever_a_store_goes(tmp_path):
+    certificate = verify("burgers-p1-64")
+    assert certificate["relative_l2"].mean() < 1e-3
+    path = simulate("burgers-p1-32", tmp_path / "out.zarr", duration=0.6)
+    assert path.exists()
+    with pytest.raises(FileNotFoundError, match="burgers-p1-64"):
+        load_operator("burgers-p1-46")
+
+
+def test_the_general_one_serves_other_grids_viscosities_and_means():
+    operator, stored = load_operator("burgers")
+    assert isinstance(operator, LearnedPicture)
+    assert len(stored.attributes["regimes"]) > 5
+    fine = Grid.line(512)
+    forcing = RandomForcing.sample(2, amplitude=0.3, wavenumbers=(2, 3), seed=5)
+    times = torch.tensor([0.0, 0.8, 1.6], dtype=torch.float64)
+
+    def solve(points, nu):
+        grid = Grid.line(points)
+        method = operator.on(grid, Burgers(nu))
+        k = torch.tensor(1.0, dtype=torch.float64)
+        damping = torch.sinc(k * grid.spacing[-1] / (2 * math.pi))
+        u0 = (0.7 + damping * grid.points().sin()).repeat(2, 1)
+        force = forcing.on(grid, averages=True)
+        return rollout(method, u0, times, force, integrator=ColeHopf(), steps=2)
+
+    with torch.no_grad():
+        for nu in (0.01, 0.03):
+            precise = solve(fine.shape[-1], nu)[:, -1]
+            for points, most in ((32, 0.02), (64, 0.003)):
+                ratio = fine.shape[-1] // points
+                # Cell i of the coarse grid covers whole cells but for the outer halves.
+                around = precise.roll(ratio // 2, -1).unflatten(-1, (points, ratio))
+                outer = precise[..., ratio // 2 :: ratio]
+                inner = precise.roll(ratio // 2, -1)[..., ::ratio]
+                mean = (around.sum(-1) + (outer - inner) / 2) / ratio
+                error = (solve(points, nu)[:, -1] - mean).norm() / mean.norm()
+                assert error < most
