@@ -2,12 +2,14 @@
 
 import json
 import math
+import sys
 
 import numpy as np
 import pytest
 import torch
 
 from stencilnet import Burgers, Grid, RandomForcing, load_operator, rollout
+from stencilnet.cli import main
 from stencilnet.discretizations import LearnedPicture
 from stencilnet.solver import ColeHopf
 from stencilnet.study import certify, generate, read_split, simulate, verify
@@ -67,6 +69,16 @@ def test_a_store_says_where_it_comes_from(name):
     for regime in attributes["regimes"]:
         trained = stored.history[f"validation {regime}"]
         assert trained.min() < attributes["untrained"][regime] / 3
+
+
+def test_the_command_shows_its_certificate(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["stencilnet", "verify", "burgers"])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    shown = capsys.readouterr().out
+    assert caught.value.code == 0
+    for row in ("largest moment residual", "mirror image of a step", "relative L2"):
+        assert row in shown
 
 
 def test_a_name_goes_wherever_a_store_goes(tmp_path):

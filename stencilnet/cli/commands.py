@@ -32,7 +32,10 @@ app = typer.Typer(
 """The command with its verbs."""
 
 ConfigArgument = Annotated[
-    str, typer.Argument(help="YAML file, or a built-in config: demo, p1, p2, kdv, ks.")
+    str,
+    typer.Argument(
+        help="YAML file, or a built-in config: demo, p1, p2, p2-stencil-net, kdv, ks."
+    ),
 ]
 OverridesArgument = Annotated[
     list[str] | None, typer.Argument(help="Overrides, as in training.batch=32.")
@@ -216,7 +219,9 @@ def compare(
     run: RunOption = None,
     operator: Annotated[
         Path | None,
-        typer.Option("--operator", help="Operator store (default: the run's)."),
+        typer.Option(
+            "--operator", help="Operator store or pretrained name (default: the run's)."
+        ),
     ] = None,
     overwrite: OverwriteOption = False,
     dry_run: DryRunOption = False,
@@ -252,7 +257,7 @@ def demo(
 @app.command()
 def verify(
     store: Annotated[
-        Path, typer.Argument(help="Store of an operator or trajectories.")
+        Path, typer.Argument(help="Store, or name of a pretrained operator.")
     ],
     data: Annotated[
         Path | None,
@@ -273,7 +278,7 @@ def verify(
     extensions = [stages.imported(name) for name in extension or []]
     vouched = stages.verify(store, data=data, extensions=extensions)
     output.print(f"{store} is whole.", highlight=False, soft_wrap=True, markup=False)
-    if "derivative" not in vouched.dims:
+    if "u" in vouched:
         if figure is not None:
             raise ValueError("Only a certificate is drawn: leave out --figure.")
         output.print(trajectories_table(vouched))

@@ -100,7 +100,8 @@ class Picture(Discretization):
 
     def scale(self, u: Tensor) -> Tensor:
         """`dx / 2 nu` in the precision of a state: `scale * u` are Peclet numbers."""
-        return (self.grid.spacing[-1] / 2) / torch.as_tensor(self.viscosity).to(u)
+        nu = torch.as_tensor(self.viscosity, dtype=u.dtype, device=u.device)
+        return (self.grid.spacing[-1] / 2) / nu
 
     def stable_step(
         self,
@@ -232,8 +233,8 @@ class TwoBranches(WenoParabola):
         scale = self.scale(u)
         left, right = self.pair(u, force)
         # Exponents are psi_L / 2 nu + start + tilt s, and likewise for the right one.
-        start = functional.softplus(scale * (right.mean - u))
-        tilt = functional.softplus(scale * (u - left.mean)) - start
+        start = _softplus(scale * (right.mean - u))
+        tilt = _softplus(scale * (u - left.mean)) - start
         shift = scale * (u - right.mean)
         exponents = []
         for branch, offset in ((left, start), (right, start + shift)):
@@ -301,6 +302,11 @@ class SubCellShocks(TwoBranches):
             )
             for line in lines
         )
+
+
+def _softplus(x: Tensor) -> Tensor:
+    """`log(1 + exp(x))` to rounding; torch's own drops the rest from `x = 20` on."""
+    return functional.softplus(x, threshold=40.0)
 
 
 def _integrals(

@@ -112,7 +112,8 @@ def kernel_matrix(
     positions, weights = (value.to(width.device) for value in gauss_legendre(nodes))
     cell = torch.arange(reach.cells, device=width.device) - reach.left
     offset = cell.unsqueeze(-1) - torch.arange(reach.block, device=width.device)
-    distance = positions.reshape(-1, 1, 1) + (offset + shift)
+    # In double precision before a number is added, or torch rounds to single.
+    distance = positions.reshape(-1, 1, 1) + offset.to(positions) + shift
     inside = (offset >= -reach.left) & (offset < reach.right)
     kernel = (-(distance**2) / width[..., None, None, None]).exp()
     weighted = weights.reshape(-1, 1, 1) * kernel

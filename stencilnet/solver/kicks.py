@@ -95,7 +95,9 @@ class Kicks:
 def _column(numbers: tuple[Number, ...], like: Tensor) -> Float[Tensor, " kick"]:
     """Scalars of a splitting as one tensor, differentiable where they are."""
     if any(isinstance(number, Tensor) for number in numbers):
-        return torch.stack([torch.as_tensor(number).to(like) for number in numbers])
+        return torch.stack(
+            [torch.as_tensor(number, dtype=like.dtype) for number in numbers]
+        ).to(like)
     return torch.tensor(numbers).to(like)
 
 

@@ -122,7 +122,9 @@ def _fastest_rate(
     shortest = k_max
     for order, coefficient in equation.linear().items():
         # Only even derivatives damp, with alternating signs.
-        size = float(torch.as_tensor(coefficient).max()) * (-1) ** (order // 2 + 1)
+        size = float(torch.as_tensor(coefficient, dtype=torch.float64).max()) * (
+            -1
+        ) ** (order // 2 + 1)
         if order % 2 == 0 and size > 0:
             shortest = min(shortest, (fastest / size) ** (1 / (order - 1)))
     return shortest * fastest + float(growth.abs().max())
