@@ -60,10 +60,8 @@ study = Script.parse(
         "generalization": {"type": Path, "default": Path("runs/generalization")},
     },
 )
-samples, repeats = (2, 2) if study.quick else (16, 10)
+samples, repeats, finest = (2, 2, 128) if study.quick else (16, 10, 1024)
 names = {"p1": "p1", "p2": "p2-stencil-net"}
-finest = 128 if study.quick else 1024
-# Grids of the methods that do not use integrability.
 usual = {"p1": (64, 128, 256, 512), "p2": (32, 64, 128, 256)}
 grids: dict[str, dict[str, tuple[int, ...]]] = {
     name: {
@@ -76,10 +74,9 @@ grids: dict[str, dict[str, tuple[int, ...]]] = {
     }
     for name, numbers in usual.items()
 }
-shares = (0.3, 0.6, 0.9)
 # Methods whose errors alone are measured, which saves an hour of compilation.
 untimed = ("weno_7", "teno_5", "eno_subcell", "dg7_split", "compact_6", "exact_weno")
-spectral_steps = {"p1": (0.0125, 0.025), "p2": (0.05, 0.1)}
+shares, spectral_steps = (0.3, 0.6, 0.9), {"p1": (0.0125, 0.025), "p2": (0.05, 0.1)}
 pictures = ("exact_parabola", "exact_weno", "exact_subcell")
 picture_grids = {"p1": (16, 32, 64, 128, 256), "p2": (16, 32, 64, 128)}
 Choices = tuple[tuple[Splitting, float], ...]

@@ -34,8 +34,8 @@ QUICK = [
 
 
 def test_there_are_examples_to_test():
-    assert len(PYTHON) == 5
-    assert len(COMMANDS) == 7
+    assert len(PYTHON) == 6
+    assert len(COMMANDS) == 8
 
 
 @pytest.mark.parametrize("example", PYTHON)
@@ -58,5 +58,13 @@ def test_commands_run_in_their_order(tmp_path, monkeypatch):
 
 def test_files_that_the_readme_names_exist():
     root = Path(__file__).parents[1]
-    for name in re.findall(r"\]\(([^):]+)\)|python (\S+\.py)", README):
+    for name in re.findall(r"\]\(([^):#]+)\)|python (\S+\.py)", README):
         assert (root / "".join(name)).exists(), name
+
+
+def test_sections_that_the_readme_refers_to_exist():
+    headings = re.findall(r"^#+ (.*)$", README, re.M)
+    known = {heading.lower().replace(" ", "-") for heading in headings}
+    anchors = re.findall(r"\]\(#([^)]+)\)", README)
+    assert anchors
+    assert set(anchors) <= known
