@@ -30,6 +30,7 @@ QUICK = [
     "training.iterations=6",
     "training.batch=4",
     "training.horizon=[1,2]",
+    "comparison.methods=[weno_z,spectral]",
 ]
 
 
