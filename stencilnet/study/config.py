@@ -299,7 +299,7 @@ def _text(source: str | Path) -> tuple[str, str]:
         try:
             return path.read_text(encoding="utf-8"), str(path)
         except UnicodeDecodeError:
-            raise ValueError(f"{path} is not text: give a config in YAML.") from None
+            raise ValueError(f"{path} is no text file: give one in YAML.") from None
     built_in = built_in_configs()
     if str(source) in built_in:
         return built_in[str(source)], f"config {source}"
