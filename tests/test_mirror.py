@@ -233,13 +233,13 @@ def test_side_conditions_hold_for_the_mean_of_both_stencils(form):
 @forms
 def test_a_rollout_under_the_mirrored_forcing_is_the_mirrored_rollout(form):
     operator = learned(form=form, seed=0)
-    randomize(operator.network, 1, 0.2)
+    randomize(operator.network, 1, 0.1)
     drawn = RandomForcing.sample(3, wavenumbers=(1, 2), amplitude=0.5, seed=5)
     u0 = 0.5 * smooth_field(GRID) + 0.3
-    times = torch.linspace(0, 2, 5, dtype=torch.float64)
+    times = torch.tensor([0.0, 0.4, 1.0], dtype=torch.float64)
     with torch.no_grad():
         u, other = (
-            rollout(operator, state, times, on, integrator=SSPRK3, steps=40)
+            rollout(operator, state, times, on, integrator=SSPRK3, steps=12)
             for state, on in (
                 (u0, drawn.on(GRID)),
                 (image(u0), mirrored_forcing(drawn).on(GRID)),
@@ -261,7 +261,7 @@ def test_the_form_for_compilers_computes_the_same(case, monkeypatch):
 
 COMPILED = """
 import torch
-from stencilnet import MLP, Burgers, Grid, LearnedStencil, UpwindFlux, rollout
+from stencilnet import MLP, Burgers, Grid, LearnedStencil, UpwindFlux
 
 grid = Grid.line(16)
 operator = LearnedStencil(
@@ -271,18 +271,19 @@ generator = torch.Generator().manual_seed(0)
 with torch.no_grad():
     for weight in operator.network.parameters():
         weight.normal_(std=0.3, generator=generator)
-u0, results = grid.points().sin() + 0.3, []
-for compiled in (False, True):
+u, results = grid.points().sin() + 0.3, []
+whole = {"backend": "aot_eager", "fullgraph": True}
+for call in (operator, torch.compile(operator, **whole)):
     operator.zero_grad()
-    u = rollout(operator, u0, torch.tensor([0.0, 0.2]), steps=4, compile=compiled)
-    u.square().sum().backward()
-    results.append([u.detach(), *(w.grad.clone() for w in operator.parameters())])
+    u_t = call(u)
+    u_t.square().sum().backward()
+    results.append([u_t.detach(), *(w.grad.clone() for w in operator.parameters())])
 for plain, other in zip(*results):
     torch.testing.assert_close(other, plain, atol=1e-12, rtol=1e-10)
 """
 
 
-def test_a_compiled_step_gives_the_same_values_and_gradients():
+def test_a_compiled_operator_gives_the_same_values_and_gradients():
     """In a process of its own: the compiler cannot read functions under type checks."""
     command = [sys.executable, "-c", COMPILED]
     subprocess.run(command, check=True, timeout=300)
