@@ -19,12 +19,17 @@ from stencilnet.discretizations.learned_spec import (
     spec_of_constraints,
     spec_of_network,
 )
+from stencilnet.discretizations.mirror import (
+    Choice,
+    choices_of,
+    mirror_of,
+    with_image,
+)
 from stencilnet.discretizations.networks import MLP
 from stencilnet.equations import CentralFlux, Equation, Form
 from stencilnet.errors import real_number, whole_number
 from stencilnet.grid import Grid
 from stencilnet.stencils import (
-    CoefficientLayer,
     Derivative,
     NullSpace,
     stencil_indices,
@@ -45,7 +50,7 @@ class LearnedStencil(StencilMethod):
     so in part, and an unconstrained one not at all. Untrained it is the classical
     scheme: the last layer of an `MLP` starts at zero, and the coefficient layer maps
     zero to the classical coefficients within the stencil, upwind for one-sided
-    derivatives.
+    derivatives. With `mirror` it commutes with `(x, u) -> (-x, -u)` for any weights.
 
     Args:
         equation: the equation to discretize.
@@ -59,6 +64,9 @@ class LearnedStencil(StencilMethod):
         width: points of each stencil, even for faces, odd for points; by default 6
             where a derivative is taken at faces or within cells, and 7 at points.
         window: points that the network reads; as many as the stencil by default.
+        mirror: whether stencils are averaged with their mirror images, see `Choice`,
+            at twice the evaluations of the network; None for wherever equation, form
+            and constraints allow it. The attribute is True or False.
         scale: typical size of the solution, such as its standard deviation.
         seed: fixes the initial weights of a network given as a value.
         dtype: of the weights, and of the fields that the operator takes.
@@ -66,8 +74,8 @@ class LearnedStencil(StencilMethod):
     Raises:
         ValueError: if a stencil has too few points for its conditions, the width has
             the wrong parity, a stencil does not fit the grid, a parameter is not
-            positive, a constraint names no derivative, or the network returns
-            another number of values.
+            positive, a constraint names no derivative, the network returns another
+            number of values, or `mirror` is true and not possible.
     """
 
     def __init__(
@@ -80,6 +88,7 @@ class LearnedStencil(StencilMethod):
         network: MLP | Constant | nn.Module = MLP(32, 32),  # noqa: B008
         width: int | None = None,
         window: int | None = None,
+        mirror: bool | None = False,
         scale: float = 1.0,
         seed: int = 0,
         dtype: torch.dtype = torch.float64,
@@ -108,6 +117,9 @@ class LearnedStencil(StencilMethod):
                     self.stencils[name], derivative, averages=self.averages
                 ),
             )
+        cells = self.stencils, self.windows
+        self._images = mirror_of(mirror, self.form, grid, cells, self._layers())
+        self.mirror = bool(self._images)
         self.network = self._network(network)
         self.to(dtype)
 
@@ -153,6 +165,7 @@ class LearnedStencil(StencilMethod):
             "constraint": self.constraint,
             "width": self.width,
             "window": self.window,
+            "mirror": self.mirror,
             "scale": self.scale,
             "seed": self.seed,
             **super().settings,
@@ -200,10 +213,9 @@ class LearnedStencil(StencilMethod):
     ) -> dict[str, Float[Tensor, "*batch x"]]:
         """The same by single fields, of which a compiler makes one vectorized loop."""
         supplied = {}
-        for name, (layer, raw) in self._raw(self._windows_of(u)).items():
+        for name, choice in self._choices(self._windows_of(u)).items():
             cells = shifted(u, self.stencils[name])
-            stencil = layer.planes(raw.unbind(-1))
-            terms = [c * cell for c, cell in zip(stencil, cells, strict=True)]
+            terms = [c * cell for c, cell in zip(choice.planes(), cells, strict=True)]
             supplied[name] = sum(terms[1:], terms[0]) * self._scales[name]
         return supplied
 
@@ -231,22 +243,19 @@ class LearnedStencil(StencilMethod):
         Args:
             values: in the cells of each distinct window in `windows`.
         """
-        return {name: layer(raw) for name, (layer, raw) in self._raw(values).items()}
+        choices = self._choices(values)
+        return {name: choice.stencils() for name, choice in choices.items()}
 
-    def _raw(
-        self, values: Mapping[tuple[int, ...], Tensor]
-    ) -> dict[str, tuple[CoefficientLayer, Tensor]]:
-        """For each derivative its layer, and the raw numbers for it."""
-        outputs = {
-            indices: self.network(window / self.scale)
-            for indices, window in values.items()
-        }
-        inputs, start = {}, 0
-        for name, layer in self._layers().items():
-            stop = start + layer.inputs
-            inputs[name] = layer, outputs[self.windows[name]][..., start:stop]
-            start = stop
-        return inputs
+    def _choices(self, values: Mapping[tuple[int, ...], Tensor]) -> dict[str, Choice]:
+        """What the network chooses for each derivative."""
+        outputs = {}
+        for indices, window in values.items():
+            scaled = window / self.scale
+            outputs[indices] = self.network(
+                with_image(scaled) if self.mirror else scaled
+            )
+        read = {name: outputs[indices] for name, indices in self.windows.items()}
+        return choices_of(read, self._layers(), self._images)
 
     def moment_residuals(self, u: Float[Tensor, "*batch x"]) -> dict[str, float]:
         """Largest violation of a moment condition over the field, per derivative."""
@@ -299,6 +308,7 @@ class LearnedStencil(StencilMethod):
             "window": self.window,
             "constraint": spec_of_constraints(self.constraint),
             "network": spec_of_network(self.network),
+            "mirror": self.mirror,
             "scale": float(self.scale),
             "seed": self.seed,
             "dtype": str(self.dtype).removeprefix("torch."),

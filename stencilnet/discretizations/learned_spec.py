@@ -23,6 +23,7 @@ _ENTRIES = {
     "window",
     "constraint",
     "network",
+    "mirror",
     "scale",
     "seed",
     "dtype",
@@ -43,6 +44,8 @@ def arguments_from_spec(
     Raises:
         ValueError: if the spec lacks an entry or has an unknown one.
     """
+    # Specs from before there was a mirror describe operators without.
+    spec = {"mirror": False, **spec}
     if set(spec) != _ENTRIES:
         raise ValueError(
             f"The spec of a learned stencil has the entries "
@@ -60,7 +63,7 @@ def arguments_from_spec(
         "constraint": constraints_from_spec(spec["constraint"], extensions),
         "network": network_from_spec(spec["network"]) if network is None else network,
         "dtype": _DTYPES[spec["dtype"]],
-        **{key: spec[key] for key in ("width", "window", "scale", "seed")},
+        **{key: spec[key] for key in ("width", "window", "mirror", "scale", "seed")},
     }
 
 

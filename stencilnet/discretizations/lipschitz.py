@@ -45,7 +45,7 @@ def lipschitz_bound(operator: LearnedStencil) -> float:
     """A bound of `local_lipschitz` for any states, NaN for a network of your own.
 
     The product of the constants of the network's layers: the package's coefficient
-    layers are non-expansive.
+    layers are non-expansive, and so is the mean of a stencil and its mirror image.
     """
     if not isinstance(operator.network, Perceptron):
         return math.nan

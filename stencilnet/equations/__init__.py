@@ -28,6 +28,11 @@ from stencilnet.equations.forms import (
 from stencilnet.equations.korteweg_de_vries import KortewegDeVries
 from stencilnet.equations.kuramoto_sivashinsky import KuramotoSivashinsky
 from stencilnet.equations.manufactured import Manufactured
+from stencilnet.equations.mirror import (
+    form_has_mirror_symmetry,
+    has_mirror_symmetry,
+    mirror_partners,
+)
 from stencilnet.errors import unknown
 
 __all__ = [
@@ -55,6 +60,9 @@ __all__ = [
     "divergence",
     "equation_from_spec",
     "form_from_name",
+    "form_has_mirror_symmetry",
+    "has_mirror_symmetry",
+    "mirror_partners",
 ]
 
 EQUATIONS: Mapping[str, type[Equation]] = MappingProxyType(

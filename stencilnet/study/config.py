@@ -144,6 +144,7 @@ class Operator(Section):
         width, window: points of a stencil, and those that the network reads.
         constraint: `{kind: ...}` for all derivatives, or one for each by its name.
         network: `{kind: mlp, hidden: [...]}`.
+        mirror: whether it commutes with `(x, u) -> (-x, -u)`; null for if possible.
     """
 
     form: str = "CentralFlux"
@@ -152,6 +153,7 @@ class Operator(Section):
     window: Count | None = None
     constraint: dict[str, Any] = {"kind": "null_space"}
     network: dict[str, Any] = {"kind": "mlp", "hidden": [32, 32]}
+    mirror: bool | None = None
 
 
 class Training(Section):
@@ -297,9 +299,7 @@ def _text(source: str | Path) -> tuple[str, str]:
         try:
             return path.read_text(encoding="utf-8"), str(path)
         except UnicodeDecodeError:
-            raise ValueError(
-                f"{path} is no text file: give a config in YAML."
-            ) from None
+            raise ValueError(f"{path} is no text file: give one in YAML.") from None
     built_in = built_in_configs()
     if str(source) in built_in:
         return built_in[str(source)], f"config {source}"

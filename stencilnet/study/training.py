@@ -74,6 +74,7 @@ def new_operator(config: Config, grid: Grid, scale: float) -> LearnedStencil:
         network=network_from_spec(operator.network),
         width=operator.width,
         window=operator.window,
+        mirror=operator.mirror,
         scale=scale,
         seed=config.training.seed,
         dtype=_DTYPES[config.training.dtype],

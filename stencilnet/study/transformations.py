@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from stencilnet.equations import Equation
+from stencilnet.equations import Equation, has_mirror_symmetry
 from stencilnet.forcing import RandomForcing
 from stencilnet.grid import Grid
 from stencilnet.study.initial import States
@@ -75,13 +75,7 @@ def check_symmetries(equation: Equation, *, mirrored: bool, boost: float) -> Non
     name = type(equation).__name__
     v = torch.linspace(-1.5, 2.0, 8, dtype=torch.float64)
     orders = equation.linear()
-    if mirrored and not (
-        all(order % 2 == 0 for order in orders)
-        and (not equation.has_flux or _equal(equation.flux(-v), equation.flux(v)))
-        and (
-            not equation.has_source or _equal(equation.source(-v), -equation.source(v))
-        )
-    ):
+    if mirrored and not has_mirror_symmetry(equation):
         raise ValueError(
             f"The mirror image of a solution of {name} is none: set problem.mirrored "
             f"to false."
