@@ -149,14 +149,15 @@ def train(
 def _constant(config: Config) -> Config:
     """The training of the best constant stencil.
 
-    It has a handful of parameters, which take fewer and longer steps.
+    It has a handful of parameters, which take fewer and longer steps. As a baseline it
+    may lean with a mean flow, whatever the operator does.
     """
     training = config.training
     iterations = math.ceil(training.iterations / 4)
     return config.model_copy(
         update={
             "operator": config.operator.model_copy(
-                update={"network": Constant().spec()}
+                update={"network": Constant().spec(), "mirror": False}
             ),
             "training": training.model_copy(
                 update={
