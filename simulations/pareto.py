@@ -334,16 +334,18 @@ drawn: dict[str, dict[str, dict[str, Any]]] = {}
 for name, by_group in cases.items():
     by_method: dict[str, list[Case]] = {}
     for case in (case for entries in by_group.values() for case in entries):
-        by_method.setdefault(case.method, []).append(case)
+        label = "specialists" if "burgers-" in case.method else case.method
+        by_method.setdefault(label, []).append(case)
     drawn[name.upper()] = {
         cost: {
             LABELS.get(label, label): [(of(c), c.error) for c in front(entries, of)]
             for label, entries in by_method.items()
+            if label not in untimed
         }
         for cost, of in costs.items()
     }
 study.write(
     result,
     tables={"table": Rows(columns, rows)},
-    figures={"fronts": fronts_figure(drawn, highlight=list(stores))},
+    figures={"fronts": fronts_figure(drawn, highlight=["burgers", "specialists"])},
 )

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from stencilnet.report.style import (
     WIDTH,
@@ -49,6 +50,7 @@ def fronts_figure(
                         label=name,
                         **styles[name] | bold,
                     )[0]
+            axis.xaxis.set_minor_formatter(NullFormatter())
             axis.set_xlabel(cost)
             axis.set_title(problem)
         row[0].set_ylabel("relative $L_2$ error")
