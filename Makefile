@@ -4,7 +4,7 @@ PYTHON ?= python3
 THREADS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
-SOURCES := $(shell find stencilnet configs -name '*.py' -o -name '*.yaml' -o -name py.typed)
+SOURCES := $(shell find stencilnet configs -name '*.py' -o -name '*.yaml' -o -path '*.zarr/zarr.json' -o -name py.typed)
 
 export OMP_NUM_THREADS := $(THREADS)
 export MKL_NUM_THREADS := $(THREADS)
