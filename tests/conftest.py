@@ -1,6 +1,7 @@
-"""Checks shapes and types at run time, and fixes the number of threads."""
+"""Checks shapes and types at run time, and fixes threads and compiler's cache."""
 
 import os
+import tempfile
 from pathlib import Path
 
 import hypothesis
@@ -12,6 +13,11 @@ from jaxtyping import install_import_hook
 with install_import_hook("stencilnet", "typecheck.checked"):
     import stencilnet
 
+# What torch compiled for one set of instructions it would take for another.
+capability = torch.backends.cpu.get_cpu_capability().replace(" ", "-")
+os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(
+    Path(tempfile.gettempdir()) / f"stencilnet-{os.getuid()}-{capability}"
+)
 torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
 # The same examples everywhere, and none judged by the speed of a machine.
 hypothesis.settings.register_profile("stencilnet", deadline=None, derandomize=True)
