@@ -14,7 +14,7 @@ of the learned operator, against the front of each group of opponents. Writes
 import json
 import math
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from operator import attrgetter
 from pathlib import Path
 from statistics import median
@@ -46,8 +46,9 @@ from stencilnet.study import Config, Script, generate, load_config, store_path
 from stencilnet.study.fronts import Case, advantage, front
 from stencilnet.study.operators import habits, load_operator, moved, pretrained
 from stencilnet.study.problem import equation_of
-from stencilnet.study.timing import Problem, measure
+from stencilnet.study.timing import measure
 from stencilnet.study.transformations import mirrored_forcing, mirrored_states
+from stencilnet.study.windows import Trajectories
 
 # Parameters
 
@@ -101,7 +102,9 @@ general: dict[str, dict[int, Choices]] = {
 groups = ("classical", "exact evolution", "learned")
 
 
-def problem_of(name: str, points: int, *, averages: bool) -> tuple[Config, Problem]:
+def problem_of(
+    name: str, points: int, *, averages: bool
+) -> tuple[Config, Trajectories]:
     """Test trajectories of a problem on a grid, generated where they are missing."""
     needed = {*picture_grids[name], *(n for ns in grids[name].values() for n in ns)}
     kept = sorted(n for n in needed if n <= finest)
@@ -119,7 +122,7 @@ def problem_of(name: str, points: int, *, averages: bool) -> tuple[Config, Probl
     path = store_path(run, "test", points, averages=averages)
     if not path.exists():
         generate(config, run, overwrite=True)
-    return config, Problem.of(read_trajectories(path))
+    return config, Trajectories.of(read_trajectories(path), torch.float64)
 
 
 # Run
@@ -155,15 +158,8 @@ def add(
         method, problem = prepared(name, label, points, path)
         own = step or share * method.stable_step(problem.u, integrator)
         timed = label not in untimed and path in (None, label)
-        return measure(
-            label,
-            method,
-            problem,
-            integrator=integrator,
-            step=own,
-            compile=timed,
-            repeats=repeats if timed else 0,
-        )
+        measured = partial(measure, label, method, problem, integrator=integrator)
+        return measured(step=own, compile=timed, repeats=repeats if timed else 0)
 
     if points <= finest:
         jobs.append((name, group, run))

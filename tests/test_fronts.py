@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from stencilnet.study.fronts import Case, cost_at, front
+from stencilnet.study.fronts import Case, advantage, cost_at, front
 
 
 def case(seconds, error, method="a", **settings):
@@ -44,3 +44,9 @@ def test_errors_that_are_out_of_reach():
     assert cost_at([], 0.5, seconds) == math.inf
     with pytest.raises(ValueError, match="must be positive, not 0"):
         cost_at(cases, 0, seconds)
+
+
+def test_an_advantage_is_a_ratio_of_costs_at_equal_error():
+    opponents = [case(c, c**-3.0, "b") for c in (1.0, 2.0, 8.0)]
+    assert advantage(case(0.5, 4.0**-3), opponents, seconds) == pytest.approx(8)
+    assert advantage(case(0.5, 1e-9), opponents, seconds) == math.inf

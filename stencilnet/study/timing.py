@@ -3,62 +3,22 @@
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from statistics import median
 
 import torch
-import xarray as xr
-from jaxtyping import Float
 from torch import Tensor
 
 from stencilnet.discretizations import Discretization, Picture
-from stencilnet.forcing import RandomForcing
-from stencilnet.grid import Grid
 from stencilnet.solver import Integrator, rollout, substeps_within
-from stencilnet.storage import forcing_of, grid_of, tensor_of
 from stencilnet.study.fronts import Case
-from stencilnet.study.metrics import relative_l2
-
-
-@dataclass(frozen=True)
-class Problem:
-    """Trajectories that methods are timed on.
-
-    Attributes:
-        u: in the kind that the method holds, in float64.
-        times: equidistant.
-        grid: of the trajectories.
-        forcing: on the clock of `times`.
-        averages: whether `u` holds cell averages.
-    """
-
-    u: Float[Tensor, "sample time x"]
-    times: Float[Tensor, " time"]
-    grid: Grid
-    forcing: RandomForcing
-    averages: bool
-
-    @classmethod
-    def of(cls, trajectories: xr.Dataset) -> "Problem":
-        """The problem of stored trajectories."""
-        return cls(
-            tensor_of(trajectories["u"], torch.float64),
-            tensor_of(trajectories["time"], torch.float64),
-            grid_of(trajectories),
-            forcing_of(trajectories).to(dtype=torch.float64),
-            bool(trajectories["u"].attrs["averages"]),
-        )
-
-    @property
-    def interval(self) -> float:
-        """Time between two states."""
-        return float(self.times[1] - self.times[0])
+from stencilnet.study.metrics import longest_interval, relative_l2
+from stencilnet.study.windows import Trajectories
 
 
 def measure(
     name: str,
     method: Discretization,
-    problem: Problem,
+    problem: Trajectories,
     *,
     integrator: Integrator,
     step: float,
@@ -76,16 +36,21 @@ def measure(
     Args:
         name: of the case.
         method: on the problem's grid.
-        problem: what to solve.
+        problem: what to solve, in float64 and in the kind that the method holds.
         integrator: of the method.
         step: in units of time.
         dtype: of the state.
         compile: whether to compile, where the integrator gains from it.
         repeats: timed runs; none for the error alone.
+
+    Raises:
+        ValueError: if there are fewer than two times, the step is not positive, or
+            steps of exact evolution do not meet the stored times.
     """
     worth = compile and integrator.compilable
     force = problem.forcing.to(dtype=dtype).on(problem.grid, averages=problem.averages)
-    stride, substeps = _meetings(method, problem.interval, step)
+    interval = longest_interval(problem.times)
+    stride, substeps = _meetings(method, interval, step)
     truth, times = problem.u[:, ::stride], problem.times[::stride]
     u0 = truth[:, 0].to(dtype)
 
@@ -113,16 +78,17 @@ def measure(
     stages = len(getattr(integrator, "b", ())) or 1
     splitting = getattr(integrator, "splitting", None)
     stages = stages if splitting is None else len(splitting.drifts)
-    taken = stride * problem.interval / substeps
+    taken = stride * interval / substeps
     points = problem.grid.shape[-1]
     return Case(name, points, points, taken, stages / taken, error, seconds)
 
 
 def _meetings(method: Discretization, interval: float, step: float) -> tuple[int, int]:
     """Stored intervals between two comparisons, and the steps that they take."""
+    substeps = substeps_within(interval, step)
     if not isinstance(method, Picture):
-        return 1, substeps_within(interval, step)
-    for count in range(1, 10):
+        return 1, substeps
+    for count in range(1, 10) if math.isfinite(step) else ():
         stride = round(count * step / interval)
         if stride and math.isclose(count * step, stride * interval, rel_tol=1e-9):
             return stride, count
