@@ -152,12 +152,12 @@ class LearnedPicture(TwoBranches):
             (layer.bound(numbers.mT).mT.to(part) * part).sum(0)
             for layer, numbers, part in zip(
                 self._coefficient_layers(),
-                raw.flatten(1).split(self._sizes),
-                free.split(self._sizes),
+                torch.split(raw.flatten(1), self._sizes),
+                torch.split(free, self._sizes),
                 strict=True,
             )
         ]
-        corrections = torch.stack(sums).unflatten(1, cells.shape[1:]).to(u)
+        corrections = torch.stack(sums).reshape(-1, *cells.shape[1:]).to(u)
         left, right = (Branch(*corrections[:, side]) for side in (0, 1))
         right = right.mirrored()
         return (
@@ -201,7 +201,7 @@ class LearnedPicture(TwoBranches):
         columns = inputs.flatten(1)
         planes = getattr(self.network, "planes", None)
         raw = self.network(columns.mT).mT if planes is None else planes(columns)
-        return raw.unflatten(1, inputs.shape[1:])
+        return raw.reshape(-1, *inputs.shape[1:])
 
     def moment_residual(
         self,
@@ -210,7 +210,7 @@ class LearnedPicture(TwoBranches):
     ) -> float:
         """Largest violation of a moment condition by any stencil over a field."""
         with torch.no_grad():
-            raw = self._raw(self._windows(u, force)[0]).split(self._sizes)
+            raw = torch.split(self._raw(self._windows(u, force)[0]), self._sizes)
             return max(
                 float(layer.residual(layer(numbers.movedim(0, -1))).max())
                 for layer, numbers in zip(self._coefficient_layers(), raw, strict=True)
