@@ -32,6 +32,7 @@ from rich.table import Table
 
 from stencilnet.errors import unknown
 from stencilnet.report.style import highlighted, labels
+from stencilnet.storage import TABLE_MARK
 
 SCREEN = 80  # columns of a terminal
 
@@ -212,7 +213,8 @@ def write_tables(comparisons: Sequence[xr.Dataset], folder: Path) -> list[str]:
         writer = csv.DictWriter(file, ["method", "points", *names, "samples"])
         writer.writeheader()
         writer.writerows(rows)
-    (folder / "table.md").write_text(markdown_table(comparisons), encoding="utf-8")
+    text = markdown_table(comparisons) + TABLE_MARK
+    (folder / "table.md").write_text(text, encoding="utf-8")
     return ["table.csv", "table.md"]
 
 

@@ -8,6 +8,9 @@ attributes:
     labels                      the list
     flag_values, flag_meanings  positions and labels, with underscores for blanks, as in
                                 the conventions for climate and forecast (CF) data
+
+A store that is one dataset, such as a comparison, has the attributes schema,
+content_hash, versions, git_commit and created beside its own.
 """
 
 import warnings
@@ -20,10 +23,40 @@ import xarray as xr
 import zarr
 from zarr.codecs import ZstdCodec
 
+from stencilnet.storage.atomic import new_store
+from stencilnet.storage.diagnosis import damaged
+from stencilnet.storage.paths import local_path
+from stencilnet.storage.provenance import (
+    check_hash,
+    check_schema,
+    content_hash,
+    contents,
+    open_attributes,
+    provenance,
+)
+
+DATASET_SCHEMA = "stencilnet.dataset/1"
+"""The schema of stores that are one dataset, other than trajectories."""
+
 COMPRESSOR = ZstdCodec(level=3, checksum=True)
 """Of every chunk; a bit that flips on disk is noticed."""
 
 _FLAGS = ("labels", "flag_values", "flag_meanings")
+
+
+def save_dataset(
+    dataset: xr.Dataset, path: Path | str, *, overwrite: bool = False
+) -> Path:
+    """Writes a dataset as a store that appears when complete.
+
+    Raises:
+        FileExistsError: if `path` exists and `overwrite` is false.
+        TypeError, ValueError: if `path` is not a local path.
+    """
+    path = local_path(path)
+    with new_store(path, kind="dataset", overwrite=overwrite) as partial:
+        write_dataset(dataset, partial)
+    return path
 
 
 def write_dataset(dataset: xr.Dataset, path: Path, *, group: str | None = None) -> None:
@@ -32,7 +65,7 @@ def write_dataset(dataset: xr.Dataset, path: Path, *, group: str | None = None) 
     Args:
         dataset: any, of numbers and labels.
         path: of the store.
-        group: within the store; its root by default.
+        group: within the store; its root by default, which then has schema and hash.
     """
     coded = encode_labels(dataset.drop_encoding())
     coded.to_zarr(
@@ -44,13 +77,40 @@ def write_dataset(dataset: xr.Dataset, path: Path, *, group: str | None = None) 
             str(name): {"compressors": (COMPRESSOR,)} for name in coded.variables
         },
     )
+    if group is None:
+        with xr.open_zarr(path, consolidated=False, chunks=None) as written:
+            digest = _hash(written)
+        described = {"schema": DATASET_SCHEMA, "content_hash": digest, **provenance()}
+        zarr.open_group(path, mode="r+").attrs.update(described)
     consolidate(path)
 
 
-def read_dataset(path: Path, *, group: str | None = None) -> xr.Dataset:
-    """The dataset that `write_dataset` wrote, in memory."""
-    with xr.open_zarr(path, group=group, consolidated=False, chunks=None) as opened:
-        return decode_labels(opened.load())
+def read_dataset(path: Path | str, *, group: str | None = None) -> xr.Dataset:
+    """The dataset that `write_dataset` wrote, in memory, after a check of its content.
+
+    Raises:
+        FileNotFoundError: if there is nothing at `path`.
+        TypeError, ValueError: if `path` is not a local path, or the store is not one
+            of a dataset, was changed after it was written, or is damaged.
+    """
+    path = local_path(path)
+    attributes = open_attributes(path)
+    if group is None:
+        check_schema(path, attributes, DATASET_SCHEMA)
+    try:
+        with xr.open_zarr(path, group=group, consolidated=False, chunks=None) as opened:
+            dataset = opened.load()
+    except (KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
+        raise damaged(path, error) from error
+    if group is None:
+        check_hash(path, attributes.get("content_hash"), _hash(dataset))
+    return decode_labels(dataset)
+
+
+def _hash(dataset: xr.Dataset) -> str:
+    arrays, attributes = contents(dataset)
+    attributes.pop("schema", None)
+    return content_hash(arrays, attributes)
 
 
 def consolidate(path: Path) -> None:

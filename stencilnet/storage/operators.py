@@ -33,6 +33,7 @@ from stencilnet.storage.datasets import (
     read_dataset,
     write_dataset,
 )
+from stencilnet.storage.diagnosis import damaged
 from stencilnet.storage.paths import local_path
 from stencilnet.storage.provenance import (
     CIRCUMSTANCES,
@@ -90,7 +91,7 @@ def write_operator(
     attributes = {**_lasting(attributes), "spec": spec}
     digest = _hash(arrays, attributes, stored.certificate)
     dimensions = _dimensions(arrays)
-    with new_store(path, overwrite=overwrite) as partial:
+    with new_store(path, kind="operator", overwrite=overwrite) as partial:
         group = zarr.open_group(partial, mode="w", zarr_format=3)
         for name, values in arrays.items():
             array = group.create_array(
@@ -140,9 +141,7 @@ def read_operator(path: Path | str) -> StoredOperator:
         if "certificate" in group:
             certificate = read_dataset(path, group="certificate")
     except (KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
-        raise ValueError(
-            f"{path} is damaged or half-written and cannot be read: make it again."
-        ) from error
+        raise damaged(path, error) from error
     actual = _hash(arrays, _lasting(attributes), certificate)
     check_hash(path, attributes.get("content_hash"), actual)
     spec = json.loads(attributes.pop("spec"))

@@ -16,6 +16,8 @@ import xarray as xr
 import zarr
 
 from stencilnet.errors import plain
+from stencilnet.storage.atomic import recover
+from stencilnet.storage.diagnosis import damaged
 from stencilnet.storage.paths import local_path
 
 CIRCUMSTANCES = ("versions", "git_commit", "created", "content_hash")
@@ -96,11 +98,15 @@ def open_attributes(path: str | os.PathLike[str]) -> dict[str, Any]:
         TypeError, ValueError: if `path` is not a local path, or no zarr group.
     """
     path = local_path(path)
-    if not path.exists():
+    recover(path)
+    if not os.path.lexists(path):
         raise FileNotFoundError(f"There is no store at {path}: make it first.")
     try:
         return dict(zarr.open_group(path, mode="r", use_consolidated=False).attrs)
     except Exception as error:
+        cause = damaged(path, error)
+        if not isinstance(cause, ValueError):
+            raise cause from error
         raise ValueError(
             f"{path} is not a readable zarr store: give a store that stencilnet wrote."
         ) from error

@@ -43,6 +43,7 @@ from stencilnet.storage.datasets import (
     decode_labels,
     encode_labels,
 )
+from stencilnet.storage.diagnosis import damaged
 from stencilnet.storage.paths import local_path
 from stencilnet.storage.provenance import (
     check_hash,
@@ -154,7 +155,7 @@ def write_in_blocks(
             labels that run over samples.
     """
     path = local_path(path)
-    with new_store(path, overwrite=overwrite) as partial:
+    with new_store(path, kind="trajectories", overwrite=overwrite) as partial:
         for number, block in enumerate(blocks):
             by_sample = [
                 str(name)
@@ -215,12 +216,12 @@ def open_trajectories(path: Path | str) -> Iterator[xr.Dataset]:
             path, engine="zarr", consolidated=False, chunks=None, cache=False
         )
     except (KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
-        raise _damaged(path) from error
+        raise damaged(path, error) from error
     with opened:
         try:
             actual = content_hash(*contents(opened))
         except (KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
-            raise _damaged(path) from error
+            raise damaged(path, error) from error
         expected, detail = attributes.get("content_hash"), ""
         if actual != expected and "u" in opened:
             detail = _not_finite(opened["u"])
@@ -251,12 +252,6 @@ def read_trajectories(path: Path | str, *, finite: bool = True) -> xr.Dataset:
             f"In {path}, {words}: remove these samples or make the store again."
         )
     return dataset
-
-
-def _damaged(path: Path) -> ValueError:
-    return ValueError(
-        f"{path} is damaged or half-written and cannot be read: make it again."
-    )
 
 
 def forcing_of(dataset: xr.Dataset) -> RandomForcing:

@@ -9,9 +9,11 @@ import xarray as xr
 from stencilnet.grid import Grid
 from stencilnet.progress import Progress, no_progress
 from stencilnet.storage import (
+    claimed,
     local_path,
     read_trajectories,
     refuse_existing,
+    sweep_below,
     trajectories,
     write_trajectories,
 )
@@ -87,12 +89,26 @@ def generate(
         The paths of the stores.
 
     Raises:
+        BlockingIOError: if another process generates or trains in the run.
         FileExistsError: if a store exists and `overwrite` is false.
         ValueError: if a grid does not divide the reference's, or if the solution is
             not finite, not resolved, or misses the tolerance of self-convergence.
     """
     run = local_path(run)
     grids = coarse_grids(config)
+    with claimed(run):
+        sweep_below(run)
+        return _generate(config, run, grids, overwrite, progress)
+
+
+def _generate(
+    config: Config,
+    run: Path,
+    grids: list[tuple[Grid, bool]],
+    overwrite: bool,
+    progress: Progress,
+) -> list[Path]:
+    """See `generate`."""
     targets = {
         (split, grid, averages): store_path(
             run, split, grid.shape[-1], averages=averages
@@ -101,7 +117,7 @@ def generate(
         for grid, averages in grids
     }
     for path in targets.values():
-        refuse_existing(path, overwrite=overwrite)
+        refuse_existing(path, overwrite=overwrite, kind="trajectories")
 
     forcings = {split: split_forcing(config, split) for split in SPLITS}
     problem = problem_of(config, *SPLITS)
