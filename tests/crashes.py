@@ -1,6 +1,6 @@
 """Kills processes that replace a folder; run as a program, it prints what was found.
 
-    python tests/crashes.py FOLDER MOMENTS
+    python tests/crashes.py PACKAGE FOLDER MOMENTS
 
 Each child replaces `FOLDER/a.zarr` and is killed, before or after each renaming, or at
 a random moment. Counted are the names that then led to no whole store, and the hidden
@@ -13,16 +13,24 @@ import random
 import signal
 import sys
 import time
+import types
 from pathlib import Path
 
-from stencilnet.storage import atomic, new_store, renaming
+if __name__ == "__main__":
+    # Only the modules that replace: what the package imports beside takes long.
+    package = Path(sys.argv[1])
+    for name in ("stencilnet", "stencilnet.storage"):
+        sys.modules[name] = types.ModuleType(name)
+        sys.modules[name].__path__ = [str(package.parent / name.replace(".", "/"))]
+
+from stencilnet.storage import atomic, renaming
 
 PARTS = 5
 
 
 def write(path: Path, value: int) -> None:
     """A store as far as its name is concerned, of several files with one value."""
-    with new_store(path, kind="dataset", overwrite=True) as partial:
+    with atomic.new_store(path, kind="dataset", overwrite=True) as partial:
         partial.mkdir()
         attributes = {"schema": "stencilnet.dataset/1", "value": value}
         (partial / "zarr.json").write_text(json.dumps({"attributes": attributes}))
@@ -75,7 +83,7 @@ def child(work) -> int:
 
 
 def main() -> None:
-    folder, moments = Path(sys.argv[1]), int(sys.argv[2])
+    folder, moments = Path(sys.argv[2]), int(sys.argv[3])
     path = folder / "a.zarr"
     write(path, 0)
     found = {"kills": 0, "lost": 0, "leftovers": 0, "ended": 0}

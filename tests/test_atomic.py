@@ -32,6 +32,8 @@ from stencilnet.storage import (
 )
 from stencilnet.storage.ownership import kind_of
 
+PACKAGE = str(Path(atomic.__file__).parents[1])
+
 
 def dataset(value):
     return xr.Dataset({"a": ("x", np.full(4, float(value)))}, attrs={"number": value})
@@ -39,15 +41,10 @@ def dataset(value):
 
 def test_a_killed_writer_leaves_every_name_whole_and_no_trace(tmp_path):
     done = subprocess.run(
-        [sys.executable, crashes.__file__, str(tmp_path), "10"],
+        [sys.executable, crashes.__file__, PACKAGE, str(tmp_path), "10"],
         capture_output=True,
         text=True,
         check=True,
-        env={
-            **os.environ,
-            "PYTHONPATH": str(Path(atomic.__file__).parents[2]),
-            "OMP_NUM_THREADS": "1",
-        },
     )
     found = json.loads(done.stdout)
     assert found["kills"] >= 10
@@ -281,13 +278,17 @@ def test_a_figure_that_cannot_be_drawn_leaves_neither_of_its_files(tmp_path):
 
 def test_a_signal_waits_for_the_end_of_what_must_not_be_cut_short():
     steps = []
-    with pytest.raises(KeyboardInterrupt):
-        with uninterrupted(), uninterrupted():
-            signal.raise_signal(signal.SIGINT)
-            steps.append("whole")
-        steps.append("after")
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            with uninterrupted(), uninterrupted():
+                signal.raise_signal(signal.SIGINT)
+                steps.append("whole")
+            steps.append("after")
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, former)
     assert steps == ["whole"]
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_commands_turn_signals_into_an_orderly_end():

@@ -6,6 +6,7 @@ from stencilnet.storage.atomic import (
     remove,
     sweep_below,
 )
+from stencilnet.storage.blocks import samples_in_block
 from stencilnet.storage.datasets import read_dataset, save_dataset, write_dataset
 from stencilnet.storage.interruption import STOPS, Interrupted, stop, uninterrupted
 from stencilnet.storage.locks import claimed
@@ -27,10 +28,12 @@ from stencilnet.storage.trajectories import (
     equidistant_times,
     forcing_of,
     grid_of,
-    open_trajectories,
-    read_trajectories,
     tensor_of,
     trajectories,
+)
+from stencilnet.storage.trajectory_stores import (
+    open_trajectories,
+    read_trajectories,
     write_in_blocks,
     write_trajectories,
 )
@@ -56,6 +59,7 @@ __all__ = [
     "read_trajectories",
     "refuse_existing",
     "remove",
+    "samples_in_block",
     "save_dataset",
     "schema_of",
     "stop",

@@ -16,13 +16,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from stencilnet.storage.diagnosis import located
-from stencilnet.storage.interruption import uninterrupted
+from stencilnet.storage.interruption import STOPS, uninterrupted
 from stencilnet.storage.locks import hold, seize
 from stencilnet.storage.ownership import refuse_foreign
 from stencilnet.storage.paths import local_path
 from stencilnet.storage.renaming import exchange, rename_new
 
-_REPLACED, _SUFFIX = "replaced", ".partial"
+_REPLACED, _IDENTITY, _SUFFIX = ".replaced", ".identity", ".partial"
 # As many files are flushed at a time; the disk writes them together.
 _FLUSHED = 16
 # Of a name, beside the token and the dots.
@@ -56,7 +56,11 @@ def refuse_existing(path: Path | str, *, overwrite: bool, kind: str) -> None:
 
 @contextlib.contextmanager
 def new_store(
-    path: Path | str, *, kind: str, overwrite: bool = False
+    path: Path | str,
+    *,
+    kind: str,
+    overwrite: bool = False,
+    identity: str | None = None,
 ) -> Iterator[Path]:
     """A temporary path beside `path`, renamed to it at the end of the block.
 
@@ -67,6 +71,9 @@ def new_store(
         path: the final name of the file or folder; behind a link, of what it leads to.
         kind: of the result, see `refuse_foreign`.
         overwrite: whether to replace an older one of that kind.
+        identity: of what is written, if it can be resumed. What a process wrote that
+            was stopped, or had no space left, is then given to the next one that
+            writes the same under this name.
 
     Raises:
         FileExistsError, TypeError, ValueError: as `refuse_existing`.
@@ -75,9 +82,9 @@ def new_store(
     refuse_existing(path, overwrite=overwrite, kind=kind)
     path = Path(os.path.realpath(path))
     path.parent.mkdir(parents=True, exist_ok=True)
-    sweep(path.parent)
+    sweep(path.parent, name=path.name, identity=identity)
     try:
-        with _staging(path) as folder:
+        with _staging(path, identity) as folder:
             staged = folder / path.name
             yield staged
             flush(staged)
@@ -89,24 +96,45 @@ def new_store(
 
 
 @contextlib.contextmanager
-def _staging(path: Path) -> Iterator[Path]:
+def _staging(path: Path, identity: str | None) -> Iterator[Path]:
     """A hidden folder beside `path`, locked, and removed at the end."""
+    folder, descriptor = _adopted(path, identity) or _created(path, identity)
+    stays = False
+    try:
+        yield folder
+    except (*STOPS, OSError):
+        stays = identity is not None
+        raise
+    finally:
+        with uninterrupted():
+            _give_back(folder)
+            if not stays:
+                remove(folder)
+            os.close(descriptor)
+
+
+def _created(path: Path, identity: str | None) -> tuple[Path, int]:
+    """A new hidden folder, and the descriptor of its lock."""
     while True:
-        token = uuid.uuid4().hex[:16]
-        folder = path.with_name(f".{path.name[:_LONGEST]}.{token}{_SUFFIX}")
+        folder = path.with_name(f"{_prefix(path.name)}{uuid.uuid4().hex[:16]}{_SUFFIX}")
         folder.mkdir()
         # Another process may take the folder, not locked yet, for abandoned.
         with contextlib.suppress(FileNotFoundError):
             descriptor = hold(folder)
             if descriptor is not None:
-                break
-    try:
-        yield folder
-    finally:
-        with uninterrupted():
-            _give_back(folder)
-            remove(folder)
-            os.close(descriptor)
+                if identity is not None:
+                    (folder / _IDENTITY).write_text(identity, encoding="utf-8")
+                return folder, descriptor
+
+
+def _adopted(path: Path, identity: str | None) -> tuple[Path, int] | None:
+    """The hidden folder of a process that stopped while it wrote the same."""
+    for folder in _partial(path.parent):
+        if identity is not None and _identity(folder, path.name) == identity:
+            descriptor = seize(folder)
+            if descriptor is not None:
+                return folder, descriptor
+    return None
 
 
 def take_name(staged: Path, path: Path, *, overwrite: bool) -> None:
@@ -160,9 +188,17 @@ def recover(path: Path) -> None:
         time.sleep(0.02)
 
 
-def sweep(folder: Path) -> None:
-    """Removes what processes that ended left half-written in a folder."""
+def sweep(folder: Path, *, name: str = "", identity: str | None = None) -> None:
+    """Removes what processes that ended left half-written in a folder.
+
+    Args:
+        folder: to look in, not below.
+        name: that is about to be written. What can be resumed under another name stays.
+        identity: of what is about to be written; what has it stays.
+    """
     for left in _partial(folder):
+        if (left / _IDENTITY).exists() and _identity(left, name) in ("", identity):
+            continue
         descriptor = seize(left)
         if descriptor is not None:
             _give_back(left)
@@ -215,10 +251,24 @@ def _partial(folder: Path) -> list[Path]:
     return sorted(folder.glob(f".*{_SUFFIX}"))
 
 
+def _prefix(name: str) -> str:
+    return f".{name[:_LONGEST]}."
+
+
+def _identity(folder: Path, name: str) -> str:
+    """Of what a hidden folder holds for a name; empty for another name, or none."""
+    with contextlib.suppress(OSError):
+        length = len(f"{_prefix(name)}{'0' * 16}{_SUFFIX}")
+        if len(folder.name) == length and folder.name.startswith(_prefix(name)):
+            return (folder / _IDENTITY).read_text(encoding="utf-8")
+    return ""
+
+
 def _give_back(folder: Path) -> None:
     """Ends a replacement that stopped between its two renames."""
     replaced = folder / _REPLACED
-    new = [path for path in folder.iterdir() if path.name != _REPLACED]
+    known = (_REPLACED, _IDENTITY)
+    new = [path for path in folder.iterdir() if path.name not in known]
     if replaced.exists() and len(new) == 1:
         with contextlib.suppress(FileExistsError):
             rename_new(new[0], folder.parent / new[0].name)

@@ -13,7 +13,6 @@ A store that is one dataset, such as a comparison, has the attributes schema,
 content_hash, versions, git_commit and created beside its own.
 """
 
-import warnings
 from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
@@ -21,25 +20,23 @@ from typing import Any
 import numpy as np
 import xarray as xr
 import zarr
-from zarr.codecs import ZstdCodec
 
 from stencilnet.storage.atomic import new_store
+from stencilnet.storage.codecs import COMPRESSOR, consolidate
 from stencilnet.storage.diagnosis import damaged
+from stencilnet.storage.guard import GuardedStore
+from stencilnet.storage.interruption import uninterrupted
 from stencilnet.storage.paths import local_path
 from stencilnet.storage.provenance import (
     check_hash,
-    check_schema,
     content_hash,
     contents,
-    open_attributes,
+    open_guarded,
     provenance,
 )
 
 DATASET_SCHEMA = "stencilnet.dataset/1"
 """The schema of stores that are one dataset, other than trajectories."""
-
-COMPRESSOR = ZstdCodec(level=3, checksum=True)
-"""Of every chunk; a bit that flips on disk is noticed."""
 
 _FLAGS = ("labels", "flag_values", "flag_meanings")
 
@@ -68,24 +65,21 @@ def write_dataset(dataset: xr.Dataset, path: Path, *, group: str | None = None) 
         group: within the store; its root by default, which then has schema and hash.
     """
     coded = encode_labels(dataset.drop_encoding())
-    coded.to_zarr(
-        path,
-        group=group,
-        zarr_format=3,
-        consolidated=False,
-        encoding={
-            str(name): {"compressors": (COMPRESSOR,)} for name in coded.variables
-        },
-    )
-    if group is None:
-        with xr.open_zarr(path, consolidated=False, chunks=None) as written:
-            digest = _hash(written)
-        described = {"schema": DATASET_SCHEMA, "content_hash": digest, **provenance()}
-        zarr.open_group(path, mode="r+").attrs.update(described)
-    consolidate(path)
+    encoding = {str(name): {"compressors": (COMPRESSOR,)} for name in coded.variables}
+    with uninterrupted():
+        coded.to_zarr(
+            path, group=group, zarr_format=3, consolidated=False, encoding=encoding
+        )
+        if group is None:
+            with xr.open_zarr(path, consolidated=False, chunks=None) as written:
+                digest = _hash(written)
+            zarr.open_group(path, mode="r+").attrs.update(
+                {"schema": DATASET_SCHEMA, "content_hash": digest, **provenance()}
+            )
+        consolidate(path)
 
 
-def read_dataset(path: Path | str, *, group: str | None = None) -> xr.Dataset:
+def read_dataset(path: Path | str) -> xr.Dataset:
     """The dataset that `write_dataset` wrote, in memory, after a check of its content.
 
     Raises:
@@ -94,35 +88,45 @@ def read_dataset(path: Path | str, *, group: str | None = None) -> xr.Dataset:
             of a dataset, was changed after it was written, or is damaged.
     """
     path = local_path(path)
-    attributes = open_attributes(path)
-    if group is None:
-        check_schema(path, attributes, DATASET_SCHEMA)
+    store, attributes = open_guarded(path, DATASET_SCHEMA)
     try:
-        with xr.open_zarr(path, group=group, consolidated=False, chunks=None) as opened:
-            dataset = opened.load()
+        dataset = open_variables(store).load()
+        check_hash(path, attributes.get("content_hash"), _hash(dataset))
+        return decode_labels(dataset)
     except (KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
         raise damaged(path, error) from error
-    if group is None:
-        check_hash(path, attributes.get("content_hash"), _hash(dataset))
-    return decode_labels(dataset)
+
+
+def read_group(store: GuardedStore, group: str) -> xr.Dataset:
+    """A dataset in a group of a store, in memory."""
+    return decode_labels(open_variables(store, group).load())
+
+
+def open_variables(store: GuardedStore, group: str | None = None) -> xr.Dataset:
+    """The variables of a group as they are stored, whose values are read when used.
+
+    Attributes that have a meaning to xarray, such as scales and units of time, change
+    no value.
+    """
+    dataset = xr.open_dataset(
+        store,
+        engine="zarr",
+        group=group,
+        consolidated=True,
+        chunks=None,
+        cache=False,
+        mask_and_scale=False,
+        decode_times=False,
+    )
+    for variable in dataset.variables.values():
+        variable.attrs.pop("_FillValue", None)
+    return dataset
 
 
 def _hash(dataset: xr.Dataset) -> str:
     arrays, attributes = contents(dataset)
     attributes.pop("schema", None)
     return content_hash(arrays, attributes)
-
-
-def consolidate(path: Path) -> None:
-    """Writes the consolidated metadata of every group of a store, root included."""
-    root = zarr.open_group(path, mode="r", use_consolidated=False)
-    names = [name for name, node in root.members(None) if isinstance(node, zarr.Group)]
-    with warnings.catch_warnings():
-        # They are an extension of format 3, without which xarray warns instead.
-        warnings.filterwarnings("ignore", "Consolidated metadata", UserWarning)
-        for name in sorted(names, key=len, reverse=True):
-            zarr.consolidate_metadata(path, path=name, zarr_format=3)
-        zarr.consolidate_metadata(path, zarr_format=3)
 
 
 def encode_labels(dataset: xr.Dataset) -> xr.Dataset:

@@ -27,26 +27,23 @@ import zarr
 
 from stencilnet.errors import plain
 from stencilnet.storage.atomic import new_store
-from stencilnet.storage.datasets import (
-    COMPRESSOR,
-    consolidate,
-    read_dataset,
-    write_dataset,
-)
+from stencilnet.storage.codecs import COMPRESSOR, consolidate
+from stencilnet.storage.datasets import read_group, write_dataset
 from stencilnet.storage.diagnosis import damaged
 from stencilnet.storage.paths import local_path
 from stencilnet.storage.provenance import (
     CIRCUMSTANCES,
     check_hash,
-    check_schema,
     content_hash,
     contents,
-    open_attributes,
+    open_guarded,
     provenance,
 )
 
-OPERATOR_SCHEMA = "stencilnet.operator/2"
-"""The schema of operator stores that this version writes and reads."""
+OPERATOR_SCHEMA = "stencilnet.operator/3"
+"""The schema of operator stores that this version writes."""
+
+_OLDER = ("stencilnet.operator/2",)
 
 
 @dataclass(frozen=True)
@@ -127,10 +124,9 @@ def read_operator(path: Path | str) -> StoredOperator:
             another schema, was changed after it was written, or is damaged.
     """
     path = local_path(path)
-    attributes = open_attributes(path)
-    check_schema(path, attributes, OPERATOR_SCHEMA)
+    store, attributes = open_guarded(path, OPERATOR_SCHEMA, *_OLDER)
     try:
-        group = zarr.open_group(path, mode="r", use_consolidated=False)
+        group = zarr.open_group(store, mode="r", use_consolidated=True)
         arrays = {
             f"{folder}/{name}": np.asarray(array[...])
             for folder, members in group.groups()
@@ -139,7 +135,7 @@ def read_operator(path: Path | str) -> StoredOperator:
         }
         certificate = None
         if "certificate" in group:
-            certificate = read_dataset(path, group="certificate")
+            certificate = read_group(store, "certificate")
     except (KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
         raise damaged(path, error) from error
     actual = _hash(arrays, _lasting(attributes), certificate)

@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-import zarr
 
 from stencilnet.errors import plain
 from stencilnet.storage.atomic import recover
 from stencilnet.storage.diagnosis import damaged
+from stencilnet.storage.guard import GuardedStore, read_regular
+from stencilnet.storage.metadata import MOST_METADATA, parse
 from stencilnet.storage.paths import local_path
 
 CIRCUMSTANCES = ("versions", "git_commit", "created", "content_hash")
@@ -102,14 +103,40 @@ def open_attributes(path: str | os.PathLike[str]) -> dict[str, Any]:
     if not os.path.lexists(path):
         raise FileNotFoundError(f"There is no store at {path}: make it first.")
     try:
-        return dict(zarr.open_group(path, mode="r", use_consolidated=False).attrs)
-    except Exception as error:
+        document = parse(read_regular(path / "zarr.json", MOST_METADATA))
+        attributes = document.get("attributes", {})
+        if document.get("node_type") != "group" or not isinstance(attributes, dict):
+            raise ValueError("it is no group")
+    except (OSError, ValueError) as error:
         cause = damaged(path, error)
         if not isinstance(cause, ValueError):
             raise cause from error
         raise ValueError(
             f"{path} is not a readable zarr store: give a store that stencilnet wrote."
         ) from error
+    return attributes
+
+
+def open_guarded(path: Path, *schemas: str) -> tuple[GuardedStore, dict[str, Any]]:
+    """A store whose content is checked as it is read, and its attributes.
+
+    Args:
+        path: of the store.
+        schemas: of which it has one.
+
+    Raises:
+        FileNotFoundError, TypeError, ValueError: as `open_attributes`, or if the store
+            has another schema or metadata that this package does not write.
+        OSError: if the system refuses to read it.
+    """
+    check_schema(path, open_attributes(path), *schemas)
+    try:
+        store = GuardedStore(path)
+    except (OSError, ValueError) as error:
+        raise damaged(path, error) from error
+    attributes = dict(store.metadata.groups[""])
+    check_schema(path, attributes, *schemas)
+    return store, attributes
 
 
 def schema_of(path: str | os.PathLike[str]) -> str:
@@ -121,17 +148,18 @@ def schema_of(path: str | os.PathLike[str]) -> str:
     return str(open_attributes(path).get("schema", ""))
 
 
-def check_schema(path: Path, attributes: Mapping[str, Any], schema: str) -> None:
-    """Raises unless a store has the schema `schema`.
+def check_schema(path: Path, attributes: Mapping[str, Any], *schemas: str) -> None:
+    """Raises unless a store has one of the schemas, the newest first.
 
     Raises:
         ValueError: with the schema that the store has.
     """
     actual = attributes.get("schema")
-    if actual != schema:
+    if actual not in schemas:
         raise ValueError(
-            f"{path} has the schema {actual!r} instead of {schema!r}: give a store of "
-            f"that kind, or generate and train it again with this version."
+            f"{path} has the schema {str(actual)[:80]!r} instead of {schemas[0]!r}: "
+            f"give a store of that kind, or generate and train it again with this "
+            f"version."
         )
 
 
@@ -154,8 +182,8 @@ def check_hash(
         raise ValueError(
             f"{path} was changed after it was written, or is damaged or half-written: "
             f"its content does not match its checksum"
-            f"{', and ' + detail if detail else ''}. Make it again"
-            f"{', or ' + remedy if remedy else ''}."
+            f"{', and ' + detail if detail else ''}. Restore a copy of it, or make it "
+            f"again{', or ' + remedy if remedy else ''}."
         )
 
 

@@ -29,6 +29,7 @@ from stencilnet.storage import (
     local_path,
     open_trajectories,
     refuse_existing,
+    samples_in_block,
     write_in_blocks,
 )
 
@@ -196,7 +197,12 @@ def denoise(
                 f"--overwrite."
             )
         blocks = _blocks(dataset, settings, progress)
-        return write_in_blocks(blocks, target, overwrite=overwrite or in_place)
+        return write_in_blocks(
+            blocks,
+            target,
+            samples=dataset.sizes["sample"],
+            overwrite=overwrite or in_place,
+        )
 
 
 def _weight_from_spec(spec: str | Mapping[str, Any]) -> Criterion:
@@ -217,7 +223,7 @@ def _blocks(
     }
     # Those of an earlier run may have other dimensions and other axes.
     bare = dataset.drop_vars(_RESULTS, errors="ignore")
-    chunk = dataset["u"].encoding["chunks"][0]
+    chunk = samples_in_block(dataset)
     for start in range(0, samples, chunk):
         block = bare.isel(sample=slice(start, start + chunk)).load()
         u = block["u"]
