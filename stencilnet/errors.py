@@ -200,6 +200,16 @@ def real_number(name: str, value: object, *, positive: bool = False) -> float:
     return number
 
 
+def shown(text: object) -> str:
+    """A text from elsewhere for a terminal: control characters stand as escapes."""
+    return "".join(
+        letter
+        if letter.isprintable() or letter == "\n"
+        else letter.encode("unicode_escape").decode("ascii")
+        for letter in str(text)
+    )
+
+
 def plain(value: Any) -> Any:
     """A value for JSON: numbers and bools of numpy or torch as those of Python."""
     if isinstance(value, dict):

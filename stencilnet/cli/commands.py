@@ -277,7 +277,7 @@ def verify(
             refuse_existing(path, overwrite=overwrite, kind="figure")
     extensions = [stages.imported(name) for name in extension or []]
     vouched = stages.verify(store, data=data, extensions=extensions)
-    output.print(f"{store} is whole.", highlight=False, soft_wrap=True, markup=False)
+    tell(f"{store} is whole.")
     if "u" in vouched:
         if figure is not None:
             raise ValueError("Only a certificate is drawn: leave out --figure.")

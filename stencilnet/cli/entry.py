@@ -6,7 +6,7 @@ import sys
 import warnings
 
 from stencilnet.cli.commands import app
-from stencilnet.cli.terminal import console, show_warning
+from stencilnet.cli.terminal import complain, show_warning
 from stencilnet.errors import in_words
 from stencilnet.storage import Interrupted, stop
 
@@ -25,11 +25,11 @@ def main() -> None:
         app()
     except Interrupted as interruption:
         sentence = str(interruption) or "Stopped: repeat the command to do it anew."
-        console.print(sentence, style="yellow", markup=False, highlight=False)
+        complain(sentence, "yellow")
         sys.exit(128 + interruption.number)
     except (ValueError, OSError, ArithmeticError, MemoryError, RuntimeError) as error:
         sentence = in_words(error)
         if sentence is None or os.environ.get("STENCILNET_TRACEBACK"):
             raise
-        console.print(f"Error: {sentence}", style="red", markup=False, highlight=False)
+        complain(f"Error: {sentence}", "red")
         sys.exit(2)

@@ -31,7 +31,7 @@ from rich.console import Group
 from rich.table import Table
 
 from stencilnet.errors import unknown
-from stencilnet.report.style import highlighted, labels
+from stencilnet.report.style import cell, highlighted, labels
 from stencilnet.storage import TABLE_MARK
 
 SCREEN = 80  # columns of a terminal
@@ -186,10 +186,10 @@ def comparison_table(comparisons: Sequence[xr.Dataset]) -> Group:
         table = Table(box=SIMPLE_HEAD, padding=0, show_edge=False)
         for index in shown:
             justify: Literal["left", "right"] = "right" if index else "left"
-            table.add_column(headings[index], justify=justify, no_wrap=True)
+            table.add_column(cell(headings[index]), justify=justify, no_wrap=True)
         for texts, strong in zip(cells, bold, strict=True):
             style = "bold" if strong else None
-            table.add_row(*(texts[index] for index in shown), style=style)
+            table.add_row(*(cell(texts[index]) for index in shown), style=style)
         tables.append(table)
     return Group(*tables)
 

@@ -13,9 +13,10 @@ import xarray as xr
 from matplotlib import rc_context, rcParams, rcParamsDefault
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from rich.markup import escape
 
 from stencilnet.discretizations import CLASSICAL, PICTURES
-from stencilnet.errors import unknown
+from stencilnet.errors import shown, unknown
 from stencilnet.storage import CREATOR, local_path, new_store
 
 LABELS = MappingProxyType(
@@ -140,6 +141,11 @@ def figure_paths(path: Path | str) -> list[Path]:
     """
     path = local_path(path)
     return [path.with_name(f"{path.name}.{kind}") for kind in ("png", "pdf")]
+
+
+def cell(text: object) -> str:
+    """A text from elsewhere for a table, with no markup and no control characters."""
+    return escape(shown(text))
 
 
 def labels(dataset: xr.Dataset, dimension: str) -> dict[str, str]:

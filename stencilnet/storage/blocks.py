@@ -10,7 +10,7 @@ that another process wrote are compared with it before they count.
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from stencilnet.storage.codecs import COMPRESSOR, consolidate
 from stencilnet.storage.diagnosis import DamagedError
 from stencilnet.storage.guard import GuardedStore
 from stencilnet.storage.interruption import uninterrupted
+from stencilnet.storage.provenance import CIRCUMSTANCES, described
 
 CHECKSUMS = "block_checksum"
 """The variable that holds the checksums of all blocks."""
@@ -92,8 +93,8 @@ class BlockWriter:
             self._table[number] = table.reshape(len(self.names), _DIGEST)
             self.missing = [other for other in self.missing if other != number]
 
-    def finish(self, attributes: Mapping[str, Any]) -> None:
-        """Consolidates the metadata and adds attributes and the hash of the whole.
+    def finish(self) -> None:
+        """Consolidates the metadata and adds provenance and the hash of the whole.
 
         Raises:
             ValueError: if a block is missing.
@@ -105,7 +106,7 @@ class BlockWriter:
             digest = whole_hash(GuardedStore(self.folder))
             path = self.folder / "zarr.json"
             document = json.loads(path.read_text())
-            document["attributes"] |= {**attributes, "content_hash": digest}
+            document["attributes"] |= described(digest)
             path.write_text(json.dumps(document, indent=2))
 
     def _create(self, template: xr.Dataset) -> None:
@@ -203,7 +204,7 @@ def whole_hash(store: GuardedStore) -> str:
     attributes = {
         key: value
         for key, value in store.metadata.groups[""].items()
-        if key not in ("versions", "git_commit", "created", "content_hash", "origin")
+        if key not in CIRCUMSTANCES
     }
     documents = {
         path: document for path, document in store.metadata.documents.items() if path

@@ -29,10 +29,11 @@ from stencilnet.storage.interruption import uninterrupted
 from stencilnet.storage.paths import local_path
 from stencilnet.storage.provenance import (
     check_hash,
+    check_origin,
     content_hash,
     contents,
+    described,
     open_guarded,
-    provenance,
 )
 
 DATASET_SCHEMA = "stencilnet.dataset/1"
@@ -74,7 +75,7 @@ def write_dataset(dataset: xr.Dataset, path: Path, *, group: str | None = None) 
             with xr.open_zarr(path, consolidated=False, chunks=None) as written:
                 digest = _hash(written)
             zarr.open_group(path, mode="r+").attrs.update(
-                {"schema": DATASET_SCHEMA, "content_hash": digest, **provenance()}
+                {"schema": DATASET_SCHEMA, **described(digest)}
             )
         consolidate(path)
 
@@ -92,6 +93,7 @@ def read_dataset(path: Path | str) -> xr.Dataset:
     try:
         dataset = open_variables(store).load()
         check_hash(path, attributes.get("content_hash"), _hash(dataset))
+        check_origin(path, attributes)
         return decode_labels(dataset)
     except (KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
         raise damaged(path, error) from error

@@ -34,11 +34,13 @@ from stencilnet.storage.paths import local_path
 from stencilnet.storage.provenance import (
     CIRCUMSTANCES,
     check_hash,
+    check_origin,
     content_hash,
     contents,
+    described,
     open_guarded,
-    provenance,
 )
+from stencilnet.storage.schemas import check_operator_attributes, check_weights
 
 OPERATOR_SCHEMA = "stencilnet.operator/3"
 """The schema of operator stores that this version writes."""
@@ -86,7 +88,12 @@ def write_operator(
             f"A spec and its attributes are plain values, but: {error}."
         ) from None
     attributes = {**_lasting(attributes), "spec": spec}
-    digest = _hash(arrays, attributes, stored.certificate)
+    certificate = stored.certificate
+    if certificate is not None:
+        weights = {name: np.asarray(values) for name, values in stored.arrays.items()}
+        named = operator_hash(json.loads(spec), weights)
+        certificate = certificate.assign_attrs(operator_hash=named)
+    digest = _hash(arrays, attributes, certificate)
     dimensions = _dimensions(arrays)
     with new_store(path, kind="operator", overwrite=overwrite) as partial:
         group = zarr.open_group(partial, mode="w", zarr_format=3)
@@ -100,15 +107,10 @@ def write_operator(
                 dimension_names=dimensions[name],
             )
             array[...] = values
-        if stored.certificate is not None:
-            write_dataset(stored.certificate, partial, group="certificate")
+        if certificate is not None:
+            write_dataset(certificate, partial, group="certificate")
         group.attrs.update(
-            {
-                "schema": OPERATOR_SCHEMA,
-                "content_hash": digest,
-                **attributes,
-                **provenance(),
-            }
+            {"schema": OPERATOR_SCHEMA, **attributes, **described(digest)}
         )
         consolidate(partial)
     return path
@@ -140,14 +142,40 @@ def read_operator(path: Path | str) -> StoredOperator:
         raise damaged(path, error) from error
     actual = _hash(arrays, _lasting(attributes), certificate)
     check_hash(path, attributes.get("content_hash"), actual)
+    check_origin(path, attributes)
+    check_operator_attributes(attributes, str(path))
+    weights = _folder(arrays, "arrays")
+    check_weights(weights, str(path))
     spec = json.loads(attributes.pop("spec"))
+    if attributes["schema"] == OPERATOR_SCHEMA and certificate is not None:
+        _check_bound(path, certificate, spec, weights)
     return StoredOperator(
         spec=spec,
-        arrays=_folder(arrays, "arrays"),
+        arrays=weights,
         history=_folder(arrays, "history"),
         attributes=attributes,
         certificate=certificate,
     )
+
+
+def operator_hash(spec: Mapping[str, Any], weights: Mapping[str, np.ndarray]) -> str:
+    """The hash of an operator alone, which its certificate names."""
+    return content_hash(weights, {"spec": spec})
+
+
+def _check_bound(
+    path: Path,
+    certificate: xr.Dataset,
+    spec: Mapping[str, Any],
+    weights: Mapping[str, np.ndarray],
+) -> None:
+    """Raises unless a certificate belongs to the spec and the weights beside it."""
+    if certificate.attrs.get("operator_hash") != operator_hash(spec, weights):
+        raise ValueError(
+            f"The certificate in {path} is of another operator than the one in it, so "
+            f"it vouches for nothing: certify this one with --data, and do not trust "
+            f"the store."
+        )
 
 
 def _dimensions(arrays: Mapping[str, np.ndarray]) -> dict[str, tuple[str, ...]]:

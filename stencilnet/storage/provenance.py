@@ -5,7 +5,6 @@ import importlib.metadata
 import json
 import math
 import os
-import subprocess
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,11 +16,12 @@ import xarray as xr
 from stencilnet.errors import plain
 from stencilnet.storage.atomic import recover
 from stencilnet.storage.diagnosis import damaged
+from stencilnet.storage.git import git_commit
 from stencilnet.storage.guard import GuardedStore, read_regular
 from stencilnet.storage.metadata import MOST_METADATA, parse
 from stencilnet.storage.paths import local_path
 
-CIRCUMSTANCES = ("versions", "git_commit", "created", "content_hash")
+CIRCUMSTANCES = ("versions", "git_commit", "created", "content_hash", "origin")
 """Attributes on the circumstances of writing, which the content hash leaves out."""
 
 _CHUNK_BYTES = 8 * 2**20
@@ -38,9 +38,43 @@ def provenance() -> dict[str, str]:
             versions[name] = "unknown"
     return {
         "versions": json.dumps(versions),
-        "git_commit": _git_commit(),
+        "git_commit": git_commit(),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def described(digest: str) -> dict[str, str]:
+    """The attributes on what a store holds and on the circumstances of its writing.
+
+    Args:
+        digest: the hash of its content.
+
+    Returns:
+        Those of `provenance`, `content_hash`, and the hash `origin` of all of them.
+    """
+    attributes = {**provenance(), "content_hash": digest}
+    return {**attributes, "origin": _origin(attributes)}
+
+
+def check_origin(path: Path, attributes: Mapping[str, Any]) -> None:
+    """Raises unless the circumstances of writing are those that were written.
+
+    A store of an older version has no hash of them.
+
+    Raises:
+        ValueError: if they were changed.
+    """
+    named = {key: attributes.get(key) for key in CIRCUMSTANCES if key != "origin"}
+    if attributes.get("origin") not in (None, _origin(named)):
+        raise ValueError(
+            f"{path} was changed after it was written: its versions, commit or date "
+            f"do not match their checksum. Restore a copy of it, or make it again."
+        )
+
+
+def _origin(attributes: Mapping[str, Any]) -> str:
+    text = json.dumps(dict(attributes), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def contents(dataset: xr.Dataset) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -185,14 +219,3 @@ def check_hash(
             f"{', and ' + detail if detail else ''}. Restore a copy of it, or make it "
             f"again{', or ' + remedy if remedy else ''}."
         )
-
-
-def _git_commit() -> str:
-    """The commit that is checked out in the working folder, empty outside of git."""
-    try:
-        answer = subprocess.run(
-            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False
-        )
-    except OSError:
-        return ""
-    return answer.stdout.strip() if answer.returncode == 0 else ""

@@ -21,10 +21,14 @@ from stencilnet.storage.guard import GuardedStore
 from stencilnet.storage.paths import local_path
 from stencilnet.storage.provenance import (
     check_hash,
+    check_origin,
     content_hash,
     contents,
     open_guarded,
-    provenance,
+)
+from stencilnet.storage.schemas import (
+    check_trajectories,
+    check_trajectory_attributes,
 )
 from stencilnet.storage.trajectories import TRAJECTORIES_SCHEMA
 
@@ -85,12 +89,14 @@ def write_in_blocks(
         for number, block in enumerate(blocks):
             block = _prepared(block, alone=block.sizes["sample"] == samples)
             if writer is None:
+                check_trajectory_attributes(block.attrs, f"These data for {path}")
+                check_trajectories(block, f"These data for {path}")
                 size = block.sizes["sample"]
                 writer = BlockWriter(partial, block, samples=samples, block=size)
             writer.write(number, block)
         if writer is None:
             raise ValueError("There are no trajectories to write: give some samples.")
-        writer.finish(provenance())
+        writer.finish()
     return path
 
 
@@ -170,12 +176,15 @@ def _opened(path: Path) -> Iterator[tuple[GuardedStore, xr.Dataset]]:
                 check_hash(path, expected, whole_hash(store), remedy=_REMEDY)
                 pin_checksums(store)
                 dataset = open_variables(store).drop_vars(CHECKSUMS)
+            check_origin(path, attributes)
         except _UNREADABLE as error:
             if store.is_replaced() and attempt < _ATTEMPTS - 1:
                 continue
             raise damaged(path, error, remedy=_REMEDY) from error
         break
     with dataset:
+        check_trajectory_attributes(attributes, str(path))
+        check_trajectories(dataset, str(path))
         yield store, dataset
 
 

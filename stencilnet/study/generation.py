@@ -3,6 +3,7 @@
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import xarray as xr
 
@@ -174,7 +175,7 @@ def read_split(
     """
     path = store_path(run, split, points, averages=averages)
     dataset = read_trajectories(path)
-    stored = json.loads(dataset.attrs["config"])
+    stored = _config_of(dataset, path)
     asked = json.loads(config.model_dump_json())
     keys = [
         *((part, key) for part in _DECIDE_DATA for key in asked[part] or ["modes"]),
@@ -192,6 +193,19 @@ def read_split(
                 f"config says {value}: generate it again, or choose another --run."
             )
     return dataset
+
+
+def _config_of(dataset: xr.Dataset, path: Path) -> dict[str, Any]:
+    """The config in a store, with a section for all that decides what data are."""
+    config = json.loads(str(dataset.attrs.get("config", "{}")))
+    for section in (*_DECIDE_DATA, "data"):
+        absent = section == "forcing" and config.get(section, 0) is None
+        if not absent and not isinstance(config.get(section), dict):
+            raise ValueError(
+                f"{path} does not state its config, with a section {section!r}: "
+                f"generate it again, or choose another --run."
+            )
+    return dict(config)
 
 
 def _coarsest_reference(config: Config) -> Grid:
