@@ -123,7 +123,7 @@ def denoise(
     drawn = target.with_name(f"{target.stem}-denoised") if figure is None else figure
     drawn = _without_suffix(drawn)
     for path in figure_paths(drawn):
-        refuse_existing(path, overwrite=overwrite)
+        refuse_existing(path, overwrite=overwrite, kind="figure")
     with bar("Denoising") as progress:
         path = stages.denoise(
             store,
@@ -157,7 +157,7 @@ def train(
     """Train a learned stencil through the solver on a run's trajectories."""
     study, folder = _study(config, overrides, run, dry_run)
     for path in stages.training_figure_paths(folder / "operator.zarr"):
-        refuse_existing(path, overwrite=overwrite)
+        refuse_existing(path, overwrite=overwrite, kind="figure")
     with bar("Training") as progress:
         path = stages.train(
             study, folder, resume=resume, overwrite=overwrite, progress=progress
@@ -228,7 +228,7 @@ def compare(
 ) -> None:
     """Compare learned and classical methods on a run's test trajectories."""
     study, folder = _study(config, overrides, run, dry_run)
-    refuse_existing(folder / "comparison", overwrite=overwrite)
+    refuse_existing(folder / "comparison", overwrite=overwrite, kind="report")
     with bar("Comparing") as progress:
         comparisons = stages.compare_study(
             study, folder, operator=operator, progress=progress
@@ -274,10 +274,10 @@ def verify(
     if figure is not None:
         figure = _without_suffix(figure)
         for path in figure_paths(figure):
-            refuse_existing(path, overwrite=overwrite)
+            refuse_existing(path, overwrite=overwrite, kind="figure")
     extensions = [stages.imported(name) for name in extension or []]
     vouched = stages.verify(store, data=data, extensions=extensions)
-    output.print(f"{store} is whole.", highlight=False, soft_wrap=True, markup=False)
+    tell(f"{store} is whole.")
     if "u" in vouched:
         if figure is not None:
             raise ValueError("Only a certificate is drawn: leave out --figure.")

@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
+from stencilnet.errors import shown
 from stencilnet.progress import Progress, bars
 
 console = Console(stderr=True)
@@ -21,7 +22,17 @@ def bar(stage: str) -> Iterator[Progress]:
 
 def say(paths: list[Path]) -> None:
     for path in paths:
-        output.print(f"wrote {path}", highlight=False, soft_wrap=True, markup=False)
+        tell(f"wrote {path}")
+
+
+def tell(text: str) -> None:
+    """A line of a result."""
+    output.print(shown(text), highlight=False, soft_wrap=True, markup=False)
+
+
+def complain(text: str, colour: str) -> None:
+    """A sentence on what went wrong."""
+    console.print(shown(text), style=colour, markup=False, highlight=False)
 
 
 def show_warning(
@@ -33,4 +44,4 @@ def show_warning(
 ) -> None:
     """A warning in one sentence, without the line of code it came from."""
     label = "Warning" if category is UserWarning else category.__name__
-    console.print(f"{label}: {message}", style="yellow", markup=False, highlight=False)
+    complain(f"{label}: {message}", "yellow")

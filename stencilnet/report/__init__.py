@@ -15,7 +15,7 @@ from stencilnet.report.comparison import (
     write_report,
 )
 from stencilnet.report.denoising import denoising_figure, denoising_table
-from stencilnet.report.results import write_json
+from stencilnet.report.results import write_json, write_table
 from stencilnet.report.rows import Rows
 from stencilnet.report.style import (
     LABELS,
@@ -56,4 +56,5 @@ __all__ = [
     "trajectories_table",
     "write_json",
     "write_report",
+    "write_table",
 ]
