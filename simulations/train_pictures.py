@@ -55,8 +55,7 @@ from stencilnet.study.regimes import Regime
 class Plan:
     """An operator: regimes as (problem, cells, step, splitting), and its recipe.
 
-    Grid, step and certificate of its store are those of the regime `home`. Coarse grids
-    need more trajectories: they overfit those that are enough for fine ones.
+    Grid, step and certificate of its store are those of the regime `home`.
     """
 
     regimes: tuple[tuple[str, int, float, Splitting], ...]
@@ -64,7 +63,6 @@ class Plan:
     start: str | None = None
     hidden: tuple[int, ...] = (32, 32)
     home: int = 0
-    trajectories: int = 64
 
 
 start = Plan(
@@ -108,7 +106,7 @@ plans = {
     "burgers-middle": general,
     "burgers-late": late,
     "burgers": replace(
-        late, recipe=Polish(100, horizons=(2,), cells=8192), start="burgers-late"
+        late, recipe=Polish(200, horizons=(2,), cells=8192), start="burgers-late"
     ),
 }
 for name, regime, first, polish in (
@@ -126,25 +124,25 @@ for name, regime, first, polish in (
             "hidden": (16, 16),
             "recipe": PictureRecipe(updates=9_000, horizons=(1, 1, 1, 2, 3)),
         },
-        {"recipe": Polish(200, horizons=(1, 2))},
+        {"recipe": Polish(120, (1, 2), cells=16_384)},
     ),
     (
         "burgers-p1-32",
         ("p1", 32, 0.6, THREE_DRIFTS),
         {"start": "burgers-middle", "recipe": tuned},
-        {"recipe": Polish(80, cells=16_384), "trajectories": 512},
+        {"recipe": Polish(80, cells=16_384)},
     ),
     (
         "burgers-p1-16",
         ("p1", 16, 0.8, FOUR_DRIFTS),
         {"start": "burgers-middle", "recipe": longer},
-        {"recipe": Polish(80, (2, 3), cells=16_384), "trajectories": 512},
+        {"recipe": Polish(80, (2, 3), cells=16_384)},
     ),
     (
         "burgers-p2-16",
         ("p2", 16, 2.4, FOUR_LONG_DRIFTS),
         {"start": "burgers-middle", "recipe": longer},
-        {"recipe": Polish(80, (1, 2), cells=16_384), "trajectories": 512},
+        {"recipe": Polish(80, (1, 2), cells=16_384)},
     ),
 ):
     begin = Plan((regime,), **first)  # type: ignore[arg-type]
@@ -175,15 +173,13 @@ else:
 
 regimes, splits = [], []
 for problem, points, step, splitting in plan.regimes:
+    # Coarse grids overfit trajectories that are enough for fine ones.
+    many, averages = (512, [16, 32]) if points < 64 else (64, [64, 128, 256])
     config = load_config(
         problem,
-        [
-            f"data.training={plan.trajectories}",
-            "data.averages=[16, 32, 64, 128, 256]",
-            "data.values=[]",
-        ],
+        [f"data.training={many}", f"data.averages={averages}", "data.values=[]"],
     )
-    run = study.folder / f"{problem}-{plan.trajectories}"
+    run = study.folder / f"{problem}-{many}"
     if not store_path(run, "training", points, averages=True).exists():
         generate(config, run, overwrite=True)
     regimes.append(
