@@ -3,8 +3,9 @@
 Generates the trajectories of P1 and P2 where they are missing, trains one operator by
 its name, and writes `runs/train_pictures/NAME.zarr` with its recipe and history.
 `burgers` serves all regimes; it polishes `burgers-late`, which continues
-`burgers-middle`, which continues `burgers-start`. A specialist `NAME` polishes
-`NAME-start`. What a plan starts from is trained first.
+`burgers-middle`, which continues `burgers-start`. The specialists continue
+`burgers-middle`, too, and on coarse grids polish what comes out of that, `NAME-start`.
+What a plan starts from is trained first.
 
     python simulations/train_pictures.py NAME [--quick] [--updates 20000]
 
@@ -101,6 +102,15 @@ late = replace(
 )
 tuned = PictureRecipe(updates=8_000, learning_rate=3e-3)
 longer = replace(tuned, horizons=(1, 1, 2, 2, 3))
+
+
+def specialist(
+    problem: str, cells: int, step: float, splitting: Splitting, recipe: PictureRecipe
+) -> Plan:
+    """One problem on one grid, from what was trained on all."""
+    return Plan(((problem, cells, step, splitting),), recipe, start="burgers-middle")
+
+
 plans = {
     "burgers-start": start,
     "burgers-middle": general,
@@ -109,45 +119,22 @@ plans = {
         late, recipe=Polish(200, horizons=(2,), cells=8192), start="burgers-late"
     ),
 }
-for name, regime, first, polish in (
-    # Small networks are as good on fine grids, and twice as fast.
-    (
-        "burgers-p1-64",
-        ("p1", 64, 0.6, FOUR_DRIFTS),
-        {"hidden": (16, 16), "recipe": PictureRecipe(updates=9_000)},
-        {"recipe": Polish(200)},
+plans |= {
+    "burgers-p1-64": specialist(
+        "p1", 64, 0.4, THREE_DRIFTS, replace(tuned, updates=13_500)
     ),
-    (
-        "burgers-p2-32",
-        ("p2", 32, 2.0, FIVE_DRIFTS),
-        {
-            "hidden": (16, 16),
-            "recipe": PictureRecipe(updates=9_000, horizons=(1, 1, 1, 2, 3)),
-        },
-        {"recipe": Polish(120, (1, 2), cells=16_384)},
+    "burgers-p2-32": specialist(
+        "p2", 32, 2.0, FIVE_DRIFTS, replace(tuned, horizons=(1, 1, 1, 2, 3))
     ),
-    (
-        "burgers-p1-32",
-        ("p1", 32, 0.6, THREE_DRIFTS),
-        {"start": "burgers-middle", "recipe": tuned},
-        {"recipe": Polish(80, cells=16_384)},
-    ),
-    (
-        "burgers-p1-16",
-        ("p1", 16, 0.8, FOUR_DRIFTS),
-        {"start": "burgers-middle", "recipe": longer},
-        {"recipe": Polish(80, (2, 3), cells=16_384)},
-    ),
-    (
-        "burgers-p2-16",
-        ("p2", 16, 2.4, FOUR_LONG_DRIFTS),
-        {"start": "burgers-middle", "recipe": longer},
-        {"recipe": Polish(80, (1, 2), cells=16_384)},
-    ),
+}
+for name, begin, horizons in (
+    ("burgers-p1-32", specialist("p1", 32, 0.6, THREE_DRIFTS, tuned), (2, 4)),
+    ("burgers-p1-16", specialist("p1", 16, 0.8, FOUR_DRIFTS, longer), (2, 3)),
+    ("burgers-p2-16", specialist("p2", 16, 2.4, FOUR_LONG_DRIFTS, longer), (1, 2)),
 ):
-    begin = Plan((regime,), **first)  # type: ignore[arg-type]
     plans[f"{name}-start"] = begin
-    plans[name] = replace(begin, start=f"{name}-start", **polish)  # type: ignore[arg-type]
+    recipe = Polish(80, horizons, cells=16_384)
+    plans[name] = replace(begin, recipe=recipe, start=f"{name}-start")
 
 study = Script.parse(
     __file__,
