@@ -127,13 +127,24 @@ plans |= {
         "p2", 32, 2.0, FIVE_DRIFTS, replace(tuned, horizons=(1, 1, 1, 2, 3))
     ),
 }
-for name, begin, horizons in (
-    ("burgers-p1-32", specialist("p1", 32, 0.6, THREE_DRIFTS, tuned), (2, 4)),
-    ("burgers-p1-16", specialist("p1", 16, 0.8, FOUR_DRIFTS, longer), (2, 3)),
-    ("burgers-p2-16", specialist("p2", 16, 2.4, FOUR_LONG_DRIFTS, longer), (1, 2)),
+for name, begin, recipe in (
+    (
+        "burgers-p1-32",
+        specialist("p1", 32, 0.6, THREE_DRIFTS, tuned),
+        Polish(80, (2, 4), cells=16_384),
+    ),
+    (
+        "burgers-p1-16",
+        specialist("p1", 16, 0.8, FOUR_DRIFTS, longer),
+        replace(tuned, horizons=(2, 3, 4, 6)),
+    ),
+    (
+        "burgers-p2-16",
+        specialist("p2", 16, 2.4, FOUR_LONG_DRIFTS, longer),
+        Polish(80, (1, 2), cells=16_384),
+    ),
 ):
     plans[f"{name}-start"] = begin
-    recipe = Polish(80, horizons, cells=16_384)
     plans[name] = replace(begin, recipe=recipe, start=f"{name}-start")
 
 study = Script.parse(
