@@ -15,13 +15,14 @@ from stencilnet.report.comparison import (
     write_report,
 )
 from stencilnet.report.denoising import denoising_figure, denoising_table
-from stencilnet.report.results import write_json
+from stencilnet.report.results import json_text, write_json, write_text
 from stencilnet.report.rows import Rows
 from stencilnet.report.style import (
     LABELS,
     STYLE,
     WIDTH,
     figure_paths,
+    labels,
     line_styles,
     package_style,
     save,
@@ -43,6 +44,8 @@ __all__ = [
     "denoising_table",
     "error_against_time",
     "figure_paths",
+    "json_text",
+    "labels",
     "line_styles",
     "markdown_table",
     "modified_wavenumbers",
@@ -56,4 +59,5 @@ __all__ = [
     "trajectories_table",
     "write_json",
     "write_report",
+    "write_text",
 ]

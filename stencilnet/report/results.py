@@ -1,4 +1,4 @@
-"""Headline figures of a study, as JSON."""
+"""Results as text: headline figures as JSON, tables and pages."""
 
 import json
 from pathlib import Path
@@ -17,10 +17,23 @@ def write_json(
     Raises:
         FileExistsError: if the file exists and `overwrite` is false.
     """
+    return write_text(json_text(values), path, overwrite=overwrite)
+
+
+def json_text(values: Any) -> str:
+    """Plain values as JSON; numbers that are not finite become null."""
+    return json.dumps(_finite_only(values), indent=2, allow_nan=False) + "\n"
+
+
+def write_text(text: str, path: Path | str, *, overwrite: bool = False) -> Path:
+    """Writes a text file, which appears when it is complete.
+
+    Raises:
+        FileExistsError: if the file exists and `overwrite` is false.
+    """
     path = local_path(path)
     with new_store(path, overwrite=overwrite) as partial:
-        text = json.dumps(_finite_only(values), indent=2, allow_nan=False)
-        partial.write_text(text + "\n", encoding="utf-8")
+        partial.write_text(text, encoding="utf-8")
     return path
 
 

@@ -10,7 +10,7 @@ from stencilnet.storage.paths import local_path
 
 # Contents of folders, and suffixes of files, that this package writes.
 _MARKS = ("zarr.json", "comparison-*.zarr")
-_FILES = (".json", ".pdf", ".png")
+_FILES = (".csv", ".html", ".json", ".md", ".pdf", ".png", ".tex")
 
 
 def refuse_existing(path: Path | str, *, overwrite: bool) -> None:

@@ -146,6 +146,7 @@ def compare_study(
     config: Config,
     run: Path | str,
     *,
+    data: Path | str | None = None,
     operator: Path | str | None = None,
     progress: Progress = no_progress,
 ) -> list[xr.Dataset]:
@@ -154,6 +155,7 @@ def compare_study(
     Args:
         config: the study; its section comparison names methods and grids.
         run: folder with the test trajectories that `generate` wrote.
+        data: folder of another run whose test trajectories to take instead.
         operator: store of the learned operator, the run's own by default. It may have
             been trained elsewhere: equation and domain follow the test trajectories.
         progress: told about the methods.
@@ -167,6 +169,7 @@ def compare_study(
             among those of the comparison.
     """
     run = local_path(run)
+    source = run if data is None else local_path(data)
     comparison = config.comparison
     trained = _trained(config, run, operator)
     own = 1 / trained["learned"][0].grid.spacing[-1]
@@ -191,15 +194,15 @@ def compare_study(
                     steps[name] = step
         # Cell averages come first where methods hold both.
         kinds = sorted({method.averages for method in methods.values()}, reverse=True)
-        data = [
-            read_split(config, run, "test", points, averages=averages)
+        tests = [
+            read_split(config, source, "test", points, averages=averages)
             for averages in kinds
         ]
         results.append(
             compare(
                 methods,
-                data[0],
-                values=data[1] if len(data) > 1 else None,
+                tests[0],
+                values=tests[1] if len(tests) > 1 else None,
                 integrators=integrators,
                 steps=steps,
                 safety=comparison.safety,

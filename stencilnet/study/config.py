@@ -85,7 +85,13 @@ class Problem(Section):
 
 
 class Forcing(Section):
-    """Draws of the forcing, see `RandomForcing.sample`."""
+    """Draws of the forcing, see `RandomForcing.sample`.
+
+    Attributes:
+        modes: travelling waves in each sum.
+        amplitude, frequency: largest ones, of uniform draws.
+        wavenumbers: whole waves per period, drawn with equal chance.
+    """
 
     modes: Count = 20
     amplitude: NonNegative = 0.1
@@ -141,7 +147,8 @@ class Operator(Section):
     Attributes:
         form: a name in `FORMS`.
         points: of the grid that it learns on.
-        width, window: points of a stencil, and those that the network reads.
+        width: points of a stencil; null for 6 at faces and 7 at points.
+        window: points that the network reads; null for as many as the stencil.
         constraint: `{kind: ...}` for all derivatives, or one for each by its name.
         network: `{kind: mlp, hidden: [...]}`.
         mirror: whether it commutes with `(x, u) -> (-x, -u)`; null for if possible.
@@ -218,9 +225,16 @@ class Config(Section):
     """A study. Section by section what is solved, kept, learned and compared.
 
     Attributes:
+        name: of the study and of its folder in `runs/`.
+        problem: what is solved.
         extensions: classes of your own that the sections name, as `module:Class`:
             equations, forms, constraints, initial states, discretizations.
         forcing: null for none.
+        reference: how accurately the data are solved for.
+        data: what is kept.
+        operator: what learns.
+        training: how it learns.
+        comparison: what it is compared with.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
