@@ -22,7 +22,7 @@ from stencilnet.progress import bars, shown
 from stencilnet.report import Rows
 from stencilnet.storage import read_operator, write_dataset
 from stencilnet.study import Config, config_keys, config_text, plan_sweep, tabulate
-from stencilnet.study.config import validate_config
+from stencilnet.study.loading import validate_config
 
 SWEEP = (
     "training.seed=[0,1]",
@@ -44,6 +44,10 @@ def say(patch, *words):
     ):
         main()
     return end.value.code, out.getvalue(), err.getvalue()
+
+
+def rows_of(path):
+    return list(csv.DictReader(path.read_text().splitlines()))
 
 
 @pytest.fixture(scope="module")
@@ -194,7 +198,7 @@ def test_a_sweep_shares_its_data_and_tabulates_the_seeds(swept):
     errors = [
         float(row["relative_l2"])
         for run in runs
-        for row in csv.DictReader((root / run / "comparison/table.csv").open())
+        for row in rows_of(root / run / "comparison/table.csv")
         if row["method"] == "learned"
     ]
     rows = {row["method"]: row for row in tabulate([root]).records()}
@@ -242,7 +246,7 @@ def test_a_sweep_keeps_what_every_run_needs(monkeypatch, tmp_path):
 def test_losses_are_a_table_while_a_training_runs(swept):
     folder = swept[0] / "runs/small-sweep/seed-1"
     history = read_operator(folder / "operator.zarr").history
-    rows = list(csv.DictReader((folder / "losses.csv").open()))
+    rows = rows_of(folder / "losses.csv")
     assert [int(row["update"]) for row in rows] == [1, 2]
     assert [float(row["loss"]) for row in rows] == pytest.approx(history["loss"], 1e-5)
     assert rows[0]["validation_relative_l2"] == ""

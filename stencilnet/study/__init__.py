@@ -2,7 +2,7 @@
 
 from stencilnet.study.certificate import certify
 from stencilnet.study.comparison import compare, compare_study
-from stencilnet.study.config import Config, load_config
+from stencilnet.study.config import Config
 from stencilnet.study.costs import Costs, costs
 from stencilnet.study.demonstration import DemoResult, demo
 from stencilnet.study.denoising import denoise
@@ -12,6 +12,7 @@ from stencilnet.study.filters import compare_denoisers
 from stencilnet.study.generation import generate, read_split, store_path
 from stencilnet.study.initial import INITIAL_STATES, InitialState
 from stencilnet.study.keys import Key, config_keys, config_text
+from stencilnet.study.loading import load_config
 from stencilnet.study.metrics import METRICS, Metric, mean_drift, relative_l2
 from stencilnet.study.operators import load_operator, save_operator
 from stencilnet.study.outline import check_study, outline

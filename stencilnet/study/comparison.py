@@ -24,10 +24,11 @@ from stencilnet.storage import (
     local_path,
     tensor_of,
 )
-from stencilnet.study.config import Config, validate_config
+from stencilnet.study.config import Config
 from stencilnet.study.following import follow, usual_integrator
 from stencilnet.study.generation import read_split
 from stencilnet.study.kinds import in_kind
+from stencilnet.study.loading import validate_config
 from stencilnet.study.metrics import METRICS, Rollout, measured, relative_l2
 from stencilnet.study.operators import habits, load_operator, moved
 from stencilnet.study.problem import equation_of, integrator_of, method_of
