@@ -47,7 +47,7 @@ with package_style():
     for (name, u), mark in zip(methods.items(), "os", strict=True):
         left.plot(x, u[-1], mark, ms=4, label=name)
         right.semilogy(x, (u - truth)[-1].abs(), f"{mark}-", ms=3, lw=0.8)
-    left.set(xlabel="$x$", ylabel="$u$", title="32 cells, $t = 10$")
+    left.set(xlabel="$x$", ylabel="$u$", title="averages of 32 cells, $t = 10$")
     right.set(xlabel="$x$", title="error of each cell")
     left.legend()
     figure.savefig("shock.png", dpi=160)
