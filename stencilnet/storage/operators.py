@@ -25,6 +25,7 @@ import numpy as np
 import xarray as xr
 import zarr
 
+from stencilnet.display import Displayed
 from stencilnet.errors import plain
 from stencilnet.storage.atomic import new_store
 from stencilnet.storage.datasets import (
@@ -44,12 +45,14 @@ from stencilnet.storage.provenance import (
     provenance,
 )
 
+_SHOWN = ("kind", "equation", "form", "grid", "constraint", "network", "scale")
+
 OPERATOR_SCHEMA = "stencilnet.operator/2"
 """The schema of operator stores that this version writes and reads."""
 
 
-@dataclass(frozen=True)
-class StoredOperator:
+@dataclass(frozen=True, repr=False)
+class StoredOperator(Displayed):
     """Content of an operator store.
 
     Attributes:
@@ -65,6 +68,19 @@ class StoredOperator:
     history: Mapping[str, np.ndarray] = field(default_factory=dict)
     attributes: Mapping[str, Any] = field(default_factory=dict)
     certificate: xr.Dataset | None = None
+
+    def _parts(self) -> dict[str, object]:
+        spec, history = self.spec, self.history
+        shown = {name: spec[name] for name in _SHOWN if name in spec}
+        return {
+            **shown,
+            "numbers": sum(values.size for values in self.arrays.values()),
+            "certificate": "none" if self.certificate is None else "measured",
+            "history": {
+                name: values[-1] for name, values in history.items() if values.size
+            },
+            "attributes": sorted(self.attributes),
+        }
 
 
 def write_operator(

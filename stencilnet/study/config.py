@@ -1,8 +1,10 @@
 """Configs of studies: their sections, keys and checks."""
 
+import html
 import math
 from typing import Annotated, Any, Literal
 
+import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -12,6 +14,7 @@ from pydantic import (
     model_validator,
 )
 
+from stencilnet.display import LIMIT
 from stencilnet.study.extensions import Extension
 
 
@@ -239,3 +242,12 @@ class Config(Section):
     operator: Operator = Operator()
     training: Training = Training()
     comparison: Comparison = Comparison()
+
+    def __repr__(self) -> str:
+        """What differs from the defaults, as YAML."""
+        values = self.model_dump(mode="json", exclude_defaults=True)
+        text = yaml.safe_dump(values, sort_keys=False, default_flow_style=None)
+        return f"Config:\n{text}"[:LIMIT]
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(repr(self))}</pre>"[:LIMIT]

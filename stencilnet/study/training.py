@@ -16,7 +16,7 @@ from stencilnet.discretizations import (
 )
 from stencilnet.equations import form_from_name
 from stencilnet.grid import Grid
-from stencilnet.progress import Progress, no_progress
+from stencilnet.progress import Progress, no_progress, shown
 from stencilnet.solver import Integrator, rollout
 from stencilnet.storage import (
     StoredOperator,
@@ -100,7 +100,7 @@ def train(
     data: Path | str | None = None,
     resume: bool = False,
     overwrite: bool = False,
-    progress: Progress = no_progress,
+    progress: Progress | bool = no_progress,
 ) -> Path:
     """Trains a learned stencil on the trajectories of a run and stores the best.
 
@@ -123,7 +123,7 @@ def train(
         data: folder of the run whose trajectories to learn from, this one by default.
         resume: whether to continue from the last checkpoint, if there is one.
         overwrite: whether to replace an operator and older checkpoints.
-        progress: told about the updates.
+        progress: told about the updates; True for a display.
 
     Returns:
         The path of the operator's store.
@@ -143,11 +143,12 @@ def train(
     check_training(config)
     source = run if data is None else local_path(data)
     arguments = (config, run, source, resume, overwrite)
-    if CONSTANT in config.comparison.methods and (
-        overwrite or not (run / f"{CONSTANT}.zarr").exists()
-    ):
-        _train(constant_training(config), *arguments[1:], progress, name=CONSTANT)
-    return _train(*arguments, progress, operator=operator)
+    with shown(progress, "Training") as told:
+        if CONSTANT in config.comparison.methods and (
+            overwrite or not (run / f"{CONSTANT}.zarr").exists()
+        ):
+            _train(constant_training(config), *arguments[1:], told, name=CONSTANT)
+        return _train(*arguments, told, operator=operator)
 
 
 def constant_training(config: Config) -> Config:
