@@ -39,6 +39,7 @@ EXAMPLES: dict[Callable[..., None], tuple[str, ...]] = {
         "sweep demo training.seed=[0,1,2] operator.network.hidden=[[16],[32],[64]]",
         "sweep p2 operator.points=[16,32] --jobs 4 --run runs/sizes",
     ),
+    series.report: ("report runs/demo", "report runs/p2 --out p2.html"),
     series.table: (
         "table runs/demo-sweep",
         "table runs/p1 runs/p2 --out table.tex",

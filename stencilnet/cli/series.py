@@ -45,6 +45,29 @@ def sweep(
     work.sweep(config, settings, run, data=data, jobs=jobs, dry_run=dry_run)
 
 
+def report(
+    run: Annotated[
+        Path, typer.Argument(help="Folder of a run, or of a comparison within.")
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Page to write (default: RUN/report.html)."),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a page that exists.")
+    ] = False,
+    quiet: QuietOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a run as one HTML page, which opens offline.
+
+    Figures zoom and tell values; a slider plays reference and methods in time.
+    """
+    from stencilnet.cli import work
+
+    work.report(run, out, overwrite=overwrite)
+
+
 def table(
     runs: Annotated[
         list[Path],

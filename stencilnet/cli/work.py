@@ -200,6 +200,10 @@ def sweep(
         raise ValueError(f"{len(failures)} of {len(plan.runs)} runs failed: {told}")
 
 
+def report(run: Path, out: Path | None, *, overwrite: bool) -> None:
+    answer.wrote([stages.run_page(run, out, overwrite=overwrite)])
+
+
 def table(
     runs: Sequence[Path], *, metric: str, out: Path | None, overwrite: bool
 ) -> None:

@@ -15,6 +15,7 @@ from stencilnet.report.comparison import (
     write_report,
 )
 from stencilnet.report.denoising import denoising_figure, denoising_table
+from stencilnet.report.page import report_page
 from stencilnet.report.results import json_text, write_json, write_text
 from stencilnet.report.rows import Rows
 from stencilnet.report.style import (
@@ -50,6 +51,7 @@ __all__ = [
     "markdown_table",
     "modified_wavenumbers",
     "package_style",
+    "report_page",
     "save",
     "snapshots",
     "space_time",

@@ -16,6 +16,7 @@ from stencilnet.study.loading import load_config
 from stencilnet.study.metrics import METRICS, Metric, mean_drift, relative_l2
 from stencilnet.study.operators import load_operator, save_operator
 from stencilnet.study.outline import check_study, outline
+from stencilnet.study.pages import run_page
 from stencilnet.study.problem import equation_of, forcing_of, problem_of, states_of
 from stencilnet.study.reference import InitialValueProblem, onto, reference_solution
 from stencilnet.study.script import Script
@@ -61,6 +62,7 @@ __all__ = [
     "read_split",
     "reference_solution",
     "relative_l2",
+    "run_page",
     "run_sweep",
     "save_operator",
     "save_training_figures",
