@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from stencilnet.denoising import TotalVariation, search_weight
 from stencilnet.denoising.examples import noisy_cosines, noisy_levels
 from stencilnet.report import WIDTH, Rows, package_style
-from stencilnet.storage import new_store, write_dataset
+from stencilnet.storage import save_dataset
 from stencilnet.study import Script
 
 # Parameters
@@ -190,9 +190,7 @@ history = xr.Dataset(
     },
     attrs={"batch": batch, "learning_rate": learning_rate},
 )
-study.folder.mkdir(parents=True, exist_ok=True)
-with new_store(study.folder / "losses.zarr", overwrite=True) as partial:
-    write_dataset(history, partial)
+save_dataset(history, study.folder / "losses.zarr", overwrite=True)
 
 # Tables
 

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from stencilnet.forcing import RandomForcing
 from stencilnet.report import WIDTH, Rows, package_style
 from stencilnet.stencils import CoefficientLayer, Constraint, Projection, Soft
-from stencilnet.storage import new_store, write_dataset
+from stencilnet.storage import save_dataset
 from stencilnet.study import Script
 
 # Parameters
@@ -214,9 +214,7 @@ losses_of = xr.Dataset(
     },
     attrs={"batch_size": batch_size, "learning_rate": learning_rate},
 )
-study.folder.mkdir(parents=True, exist_ok=True)
-with new_store(study.folder / "losses.zarr", overwrite=True) as partial:
-    write_dataset(losses_of, partial)
+save_dataset(losses_of, study.folder / "losses.zarr", overwrite=True)
 
 # Tables
 

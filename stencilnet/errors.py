@@ -1,12 +1,49 @@
 """Checks of arguments, and the words that errors of the package share."""
 
 import difflib
+import errno
 import math
 import numbers
 import operator
 from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
+
+# Texts of the allocators of torch and numpy, whose errors have no class of their own.
+_NO_MEMORY = (
+    "not enough memory",
+    "DefaultCPUAllocator",
+    "std::bad_alloc",
+    "bad allocation",
+    "Unable to allocate",
+    "array is too big",
+    "Maximum allowed dimension exceeded",
+    "Storage size calculation overflowed",
+    "CUDA out of memory",
+)
+_REFUSALS = {
+    (errno.ENOSPC, errno.EDQUOT): (
+        "The disk is full, so {} was not written; what stood there before is whole: "
+        "make space and repeat the command."
+    ),
+    (errno.EACCES, errno.EPERM): (
+        "There is no permission for {}, which may well be whole: change the "
+        "permissions, or choose another place."
+    ),
+    (errno.EROFS,): "{} is on a disk that is read-only: choose another place.",
+    (errno.ENOENT,): "{} does not exist: name a file or folder that does.",
+    (errno.ENOTDIR,): "In the path {} a file stands for a folder: name a folder.",
+    (errno.EISDIR,): "{} is a folder: name a file.",
+    (errno.ENAMETOOLONG,): "The name {} is too long: choose a shorter one.",
+    (errno.ELOOP,): "{} is a link where none may be, or one that leads to itself.",
+    (errno.EMFILE, errno.ENFILE): (
+        "Too many files are open to read or write {}: close programs, or raise the "
+        "limit with ulimit -n."
+    ),
+    (errno.EIO, errno.ESTALE): (
+        "The disk fails at {}: check it, and copy what can still be read first."
+    ),
+}
 
 
 def unknown(kind: str, name: object, known: Iterable[str]) -> ValueError:
@@ -31,8 +68,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 def in_words(error: Exception) -> str | None:
     """One sentence for a user's mistake; none for a fault of the program."""
-    # torch reports a lack of memory as a RuntimeError.
-    if isinstance(error, MemoryError) or "not enough memory" in str(error):
+    if out_of_memory(error):
         return (
             "Not enough memory for this: lower the number of samples, modes, points or "
             "states."
@@ -42,8 +78,42 @@ def in_words(error: Exception) -> str | None:
             f"A number is beyond what the machine computes with ({error}): look for an "
             f"amplitude, a length or a size that is far off."
         )
+    if isinstance(error, OSError) and error.errno is not None:
+        return _of_system(error)
     known = isinstance(error, ValueError | OSError | FloatingPointError)
     return str(error) if known else None
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error, or what caused it, is a lack of memory.
+
+    Python and numpy raise a MemoryError, the system an OSError with the number ENOMEM,
+    torch an OutOfMemoryError, or a RuntimeError where the processor's memory ends.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        kinds = {kind.__name__ for kind in type(cause).__mro__}
+        if kinds & {"MemoryError", "OutOfMemoryError"}:
+            return True
+        if isinstance(cause, OSError) and cause.errno == errno.ENOMEM:
+            return True
+        text = str(cause)
+        if isinstance(cause, RuntimeError | ValueError) and any(
+            words in text for words in _NO_MEMORY
+        ):
+            return True
+        cause = cause.__cause__
+    return False
+
+
+def _of_system(error: OSError) -> str:
+    """What the system refused, where, and what to do about it."""
+    place = error.filename if error.filename2 is None else error.filename2
+    name = "a file" if place is None else str(place)
+    for causes, sentence in _REFUSALS.items():
+        if error.errno in causes:
+            return sentence.format(name)
+    return f"The system refuses {name}: {error.strerror}."
 
 
 def holds(condition: Any) -> bool:
@@ -128,6 +198,16 @@ def real_number(name: str, value: object, *, positive: bool = False) -> float:
         needed = "must be positive and finite" if positive else "must be finite"
         raise ValueError(f"{name} {needed}, not {value!r}.")
     return number
+
+
+def shown(text: object) -> str:
+    """A text from elsewhere for a terminal: control characters stand as escapes."""
+    return "".join(
+        letter
+        if letter.isprintable() or letter == "\n"
+        else letter.encode("unicode_escape").decode("ascii")
+        for letter in str(text)
+    )
 
 
 def plain(value: Any) -> Any:

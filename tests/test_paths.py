@@ -62,8 +62,10 @@ TAKERS = {
     ),
     "load_operator": load_operator,
     "read_operator": read_operator,
-    "new_store": lambda path: entered(new_store(path)),
-    "refuse_existing": lambda path: refuse_existing(path, overwrite=False),
+    "new_store": lambda path: entered(new_store(path, kind="result")),
+    "refuse_existing": lambda path: refuse_existing(
+        path, overwrite=False, kind="result"
+    ),
     "schema_of": schema_of,
     "load_config": load_config,
     "generate": lambda path: generate(small(), path),

@@ -9,9 +9,13 @@ import torch
 from stencilnet import MLP, Burgers, Grid, RandomForcing, rollout
 from stencilnet.discretizations import LearnedPicture, WenoParabola
 from stencilnet.solver import THREE_DRIFTS, ColeHopf
+from stencilnet.storage import read_operator
 from stencilnet.study.operators import load_operator, save_operator
+from stencilnet.study.picture_polish import polish_picture
 from stencilnet.study.picture_training import (
+    PictureHistory,
     PictureRecipe,
+    Polish,
     save_picture,
     train_picture,
 )
@@ -71,6 +75,35 @@ def test_training_lowers_the_error_on_unseen_forcings(regime):
     assert math.isclose(
         history.untrained["small"], regime.error(picture()), rel_tol=1e-6
     )
+
+
+def test_polishing_goes_on_where_training_ends(regime, tmp_path):
+    learned = picture()
+    learned.float()
+    history = train_picture(learned, [regime], RECIPE)
+    before = regime.error(learned)
+    path = save_picture(learned, tmp_path / "a.zarr", [regime], RECIPE, history)
+    recipe = Polish(12, horizons=(1, 2), cells=256, validate_every=4)
+    past = PictureHistory.of(read_operator(path))
+    assert past.untrained == history.untrained and past.errors == history.errors
+    after = polish_picture(learned, [regime], recipe, history=past)
+    assert learned.dtype == torch.float32
+    error = regime.error(learned)
+    assert error < 0.9 * before
+    assert math.isclose(error, min(after.errors["small"]), rel_tol=1e-4)
+    assert after.update[3:] == [64, 68, 72, 76, 80, 84]
+
+
+def test_a_polish_that_cannot_help_changes_nothing(regime):
+    # One cell of one window says nothing about the rest.
+    learned = picture()
+    polish_picture(learned, [regime], Polish(40, (1,), cells=1024, validate_every=20))
+    weights, error = learned.weights(), regime.error(learned)
+    kept = {name: value.clone() for name, value in weights.items()}
+    polish_picture(learned, [regime], Polish(30, (1,), cells=1, validate_every=30))
+    if regime.error(learned) == error:
+        assert all(torch.equal(learned.weights()[n], kept[n]) for n in kept)
+    assert regime.error(learned) <= error
 
 
 def test_training_again_gives_the_same_weights(regime):
@@ -140,3 +173,14 @@ class TestRefusals:
     def test_recipes_that_cannot_be(self, settings):
         with pytest.raises(ValueError, match=r"positive|in \[0, 1\)"):
             PictureRecipe(**settings)
+
+    @pytest.mark.parametrize(
+        "settings", [{"iterations": 0}, {"cells": -1}, {"horizons": ()}]
+    )
+    def test_polishes_that_cannot_be(self, settings):
+        with pytest.raises(ValueError, match="positive"):
+            Polish(**settings)
+
+    def test_nothing_to_polish_on(self):
+        with pytest.raises(ValueError, match="at least one regime"):
+            polish_picture(picture(), [])

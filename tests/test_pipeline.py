@@ -99,7 +99,8 @@ def test_the_demo_leaves_its_result(home, monkeypatch, capsys):
     assert call(monkeypatch, *demo, "--overwrite") == 0
     assert "wrote runs/small/result.json" in capsys.readouterr().out
     result = json.loads((home / "runs/small/result.json").read_text())
-    assert set(result) == {"seconds", "learned_rel_l2", "weno_z_rel_l2", "blow_ups"}
+    measured = {"seconds", "learned_rel_l2", "weno_z_rel_l2", "blow_ups"}
+    assert set(result) == {*measured, "schema"}
     assert result["seconds"] > 0
     with (home / "runs/small/comparison/table.csv").open() as table:
         errors = {row["method"]: row["relative_l2"] for row in csv.DictReader(table)}

@@ -74,6 +74,7 @@ def test_what_a_study_leaves_can_be_read_back(monkeypatch, tmp_path, capsys):
     assert [path.name for path in paths] == names
     assert sorted((tmp_path / "new").iterdir()) == sorted(paths)
     result = json.loads(paths[-1].read_text())
+    assert result.pop("schema").startswith("stencilnet.result/")
     assert result == {"error": 1 / 3, "none": None}
     _, first, _ = csv.reader(paths[1].read_text().splitlines())
     assert first == ["a", repr(1 / 3)]

@@ -23,6 +23,7 @@ from stencilnet import (
     save_operator,
     write_trajectories,
 )
+from stencilnet.report import write_json
 from stencilnet.stencils import Bounds, Soft
 from stencilnet.storage import (
     StoredOperator,
@@ -133,7 +134,10 @@ def test_nothing_is_overwritten_unasked(dataset, operator, tmp_path):
 
 def test_a_writer_that_fails_leaves_nothing(tmp_path):
     path = tmp_path / "a"
-    with pytest.raises(RuntimeError, match="half-way"), new_store(path) as partial:
+    with (
+        pytest.raises(RuntimeError, match="half-way"),
+        new_store(path, kind="report") as partial,
+    ):
         partial.mkdir()
         (partial / "half").write_text("half")
         raise RuntimeError("half-way")
@@ -141,12 +145,15 @@ def test_a_writer_that_fails_leaves_nothing(tmp_path):
 
 
 def test_a_writer_that_fails_keeps_what_was_there(tmp_path):
-    path = tmp_path / "a.json"
-    path.write_text("old")
-    with pytest.raises(RuntimeError), new_store(path, overwrite=True) as partial:
+    path = write_json({"a": 1}, tmp_path / "a.json")
+    old = path.read_text()
+    with (
+        pytest.raises(RuntimeError),
+        new_store(path, kind="result", overwrite=True) as partial,
+    ):
         partial.write_text("new")
         raise RuntimeError("half-way")
-    assert path.read_text() == "old"
+    assert path.read_text() == old
 
 
 def test_what_is_no_result_is_not_replaced(dataset, tmp_path):

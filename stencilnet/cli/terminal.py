@@ -6,6 +6,8 @@ from typing import Any
 
 from rich.console import Console, RenderableType
 
+from stencilnet.errors import shown
+
 console = Console(stderr=True)
 output = Console()
 
@@ -30,6 +32,8 @@ class Answer:
     def show(self, renderable: RenderableType, **values: Any) -> None:
         """Shows text or a table; `values` say the same in JSON."""
         self.values.update(values)
+        if isinstance(renderable, str):
+            renderable = shown(renderable)
         if not (self.as_json or self.quiet):
             output.print(renderable, highlight=False, soft_wrap=True, markup=False)
 
@@ -42,7 +46,7 @@ class Answer:
     def fail(self, sentence: str) -> None:
         """Tells a mistake."""
         self.values["error"] = sentence
-        console.print(f"Error: {sentence}", style="red", markup=False, highlight=False)
+        complain(f"Error: {sentence}", "red")
 
     def finish(self) -> None:
         """Prints the JSON object, if that was asked for."""
@@ -55,6 +59,11 @@ class Answer:
 answer = Answer()
 
 
+def complain(text: str, colour: str) -> None:
+    """A sentence on what went wrong."""
+    console.print(shown(text), style=colour, markup=False, highlight=False)
+
+
 def show_warning(
     message: Warning | str,
     category: type[Warning],
@@ -64,4 +73,4 @@ def show_warning(
 ) -> None:
     """A warning in one sentence, without the line of code it came from."""
     label = "Warning" if category is UserWarning else category.__name__
-    console.print(f"{label}: {message}", style="yellow", markup=False, highlight=False)
+    complain(f"{label}: {message}", "yellow")

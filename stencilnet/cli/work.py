@@ -1,5 +1,6 @@
 """What the commands do, with the arguments that `commands` and its kin declare."""
 
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,9 +23,14 @@ from stencilnet.report import (
     summarize,
     trajectories_table,
     write_report,
-    write_text,
+    write_table,
 )
-from stencilnet.storage import local_path, refuse_existing
+from stencilnet.storage import local_path, refuse_existing, stop
+
+# What runs from here on ends in order when it is asked to stop.
+for _number in (signal.SIGINT, signal.SIGTERM):
+    if signal.getsignal(_number) != signal.SIG_IGN:
+        signal.signal(_number, stop)
 
 
 def generate(
@@ -54,7 +60,7 @@ def denoise(
     drawn = target.with_name(f"{target.stem}-denoised") if figure is None else figure
     drawn = _without_suffix(drawn)
     for path in figure_paths(drawn):
-        refuse_existing(path, overwrite=overwrite)
+        refuse_existing(path, overwrite=overwrite, kind="figure")
     with _bar("Denoising") as progress:
         path = stages.denoise(
             store,
@@ -82,7 +88,7 @@ def train(
 ) -> None:
     study, folder = _study(config, overrides, run, dry_run)
     for path in stages.training_figure_paths(folder / "operator.zarr"):
-        refuse_existing(path, overwrite=overwrite)
+        refuse_existing(path, overwrite=overwrite, kind="figure")
     with _bar("Training") as progress:
         path = stages.train(
             study,
@@ -123,7 +129,7 @@ def compare(
     dry_run: bool,
 ) -> None:
     study, folder = _study(config, overrides, run, dry_run)
-    refuse_existing(folder / "comparison", overwrite=overwrite)
+    refuse_existing(folder / "comparison", overwrite=overwrite, kind="report")
     with _bar("Comparing") as progress:
         comparisons = stages.compare_study(
             study, folder, data=data, operator=operator, progress=progress
@@ -159,7 +165,7 @@ def verify(
     if figure is not None:
         figure = _without_suffix(figure)
         for path in figure_paths(figure):
-            refuse_existing(path, overwrite=overwrite)
+            refuse_existing(path, overwrite=overwrite, kind="figure")
     classes = [stages.imported(name) for name in extensions]
     vouched = stages.verify(store, data=data, extensions=classes)
     answer.show(f"{store} is whole.", store=str(store), whole=True)
@@ -210,7 +216,7 @@ def table(
     rows = stages.tabulate(runs, metric=metric)
     answer.show(rows.markdown(), table=rows.records())
     if out is not None:
-        answer.wrote([write_text(rows.text(out.suffix), out, overwrite=overwrite)])
+        answer.wrote([write_table(rows.text(out.suffix), out, overwrite=overwrite)])
 
 
 def show_config(config: str, overrides: list[str] | None) -> None:
@@ -227,7 +233,7 @@ def show_schema() -> None:
 def new_config(path: Path, like: str) -> None:
     study = stages.load_config(like)
     text = stages.config_text(study, comments=True)
-    answer.wrote([write_text(text, path)])
+    answer.wrote([write_table(text, path)])
 
 
 def explain_keys(key: str | None) -> None:

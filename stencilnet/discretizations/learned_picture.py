@@ -8,13 +8,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from stencilnet.discretizations.base import patches
+from stencilnet.discretizations.base import shifted
 from stencilnet.discretizations.constant import Constant
 from stencilnet.discretizations.networks import MLP, network_from_spec
 from stencilnet.discretizations.pictures import Branch, TwoBranches
 from stencilnet.equations import Equation, equation_from_spec
 from stencilnet.grid import Grid
-from stencilnet.stencils import CoefficientLayer, NullSpace
+from stencilnet.stencils import CoefficientLayer, NullSpace, in_full_precision
 
 _SPEC = {
     "kind",
@@ -98,12 +98,16 @@ class LearnedPicture(TwoBranches):
         self.order, self.window, self.seed = order, window, seed
         self.forcing_window = forcing_window
         self.layers = nn.ModuleList(_layers(window, order))
+        layers = self._coefficient_layers()
+        self._sizes = [layer.inputs for layer in layers]
+        spaces = [layer.conditions.null_space for layer in layers]
+        self.register_constant("null_spaces", torch.cat(spaces))
         self.network = self._network(network)
         self.to(dtype)
 
     def _network(self, network: MLP | Constant | nn.Module) -> nn.Module:
         inputs = self.window - 1 + self.forcing_window
-        outputs = sum(layer.inputs for layer in self._coefficient_layers())
+        outputs = sum(self._sizes)
         if isinstance(network, MLP | Constant):
             return network.build(inputs, outputs, seed=self.seed)
         weights = next(network.parameters(), torch.empty(0))
@@ -138,58 +142,66 @@ class LearnedPicture(TwoBranches):
         self, u: Float[Tensor, "*batch x"], force: Float[Tensor, "*batch x"] | None
     ) -> tuple[Branch, Branch]:
         base = self.parabola(u)
-        differences = patches(u, _around(self.window)) - u.unsqueeze(-1)
-        inputs = self._inputs(u, differences, force)
-        # The mirror image: reversed in space and sign, each group of inputs for itself.
-        seen = self.window - 1
-        groups = inputs[..., :seen], inputs[..., seen:]
-        image = torch.cat([-group.flip(-1) for group in groups], dim=-1)
-        cells = torch.stack([differences, -differences.flip(-1)])
-        corrections = self._corrections(torch.stack([inputs, image]), cells)
-        left, right = (
-            Branch(*(value[side].to(u) for value in corrections)) for side in (0, 1)
-        )
+        inputs, cells = self._windows(u, force)
+        raw = self._raw(inputs)
+        # `layer(raw) . cells` without the coefficients: first the null spaces meet the
+        # cells, all at once.
+        basis = self.get_constant("null_spaces", cells)
+        free = in_full_precision(torch.matmul, basis, cells.flatten(1))
+        sums = [
+            (layer.bound(numbers.mT).mT.to(part) * part).sum(0)
+            for layer, numbers, part in zip(
+                self._coefficient_layers(),
+                torch.split(raw.flatten(1), self._sizes),
+                torch.split(free, self._sizes),
+                strict=True,
+            )
+        ]
+        corrections = torch.stack(sums).reshape(-1, *cells.shape[1:]).to(u)
+        left, right = (Branch(*corrections[:, side]) for side in (0, 1))
         right = right.mirrored()
         return (
             Branch(*(a + b for a, b in zip(base, left, strict=True))),
             Branch(*(a + b for a, b in zip(base, right, strict=True))),
         )
 
-    def _inputs(
-        self, u: Tensor, differences: Tensor, force: Tensor | None
-    ) -> Float[Tensor, "*batch x inputs"]:
-        """What the network reads, without dimension."""
+    def _windows(
+        self, u: Tensor, force: Tensor | None
+    ) -> tuple[
+        Float[Tensor, "input side *batch x"], Float[Tensor, "window side *batch x"]
+    ]:
+        """What the network reads, and the cells that stencils multiply, without `u_i`.
+
+        Along `side`, first the windows and then their mirror images, reversed in space
+        and sign.
+        """
         scale = self.scale(u)
+        cells = [value - u for value in shifted(u, _around(self.window))]
         middle = self.window // 2
-        neighbours = [differences[..., :middle], differences[..., middle + 1 :]]
-        peclet = torch.cat(neighbours, dim=-1) * scale.unsqueeze(-1)
-        forces = u.new_zeros(*u.shape, self.forcing_window)
+        peclet = torch.stack(cells[:middle] + cells[middle + 1 :]) * scale
+        neighbours = peclet.to(self.dtype).asinh()
+        forces = neighbours.new_zeros(self.forcing_window, *u.shape)
         if force is not None and self.forcing_window:
-            strength = (self.grid.spacing[-1] * scale**2 * force).expand_as(u)
-            forces = patches(strength, _around(self.forcing_window))
-        return torch.cat([peclet, forces], dim=-1).to(self.dtype).asinh()
+            strength = (self.grid.spacing[-1] * scale**2 * force).to(self.dtype)
+            around = shifted(
+                strength.expand_as(u).asinh(), _around(self.forcing_window)
+            )
+            forces = torch.stack(around)
+        images = [-group.flip(0) for group in (neighbours, forces)]
+        inputs = torch.stack(
+            [torch.cat([neighbours, forces]), torch.cat(images)], dim=1
+        )
+        values = torch.stack(cells).to(self.dtype)
+        return inputs, torch.stack([values, -values.flip(0)], dim=1)
 
-    def _corrections(
-        self,
-        inputs: Float[Tensor, "*batch inputs"],
-        differences: Float[Tensor, "*batch window"],
-    ) -> list[Float[Tensor, "*batch"]]:
-        """What the stencils add to mean, slope and curvature of the left branch."""
-        cells = differences.to(inputs)
-        return [
-            (coefficients * cells).sum(-1) for coefficients in self._stencils(inputs)
-        ]
-
-    def _stencils(
-        self, inputs: Float[Tensor, "*batch inputs"]
-    ) -> list[Float[Tensor, "*batch window"]]:
-        """Corrections of the coefficients, whose moments are zero."""
-        layers = self._coefficient_layers()
-        raw = self.network(inputs).split([layer.inputs for layer in layers], dim=-1)
-        return [
-            layer(numbers) - layer.get_constant("reference", numbers)
-            for layer, numbers in zip(layers, raw, strict=True)
-        ]
+    def _raw(
+        self, inputs: Float[Tensor, "input *batch"]
+    ) -> Float[Tensor, "output *batch"]:
+        """Raw numbers of all stencils, from one plane per input."""
+        columns = inputs.flatten(1)
+        planes = getattr(self.network, "planes", None)
+        raw = self.network(columns.mT).mT if planes is None else planes(columns)
+        return raw.reshape(-1, *inputs.shape[1:])
 
     def moment_residual(
         self,
@@ -198,18 +210,10 @@ class LearnedPicture(TwoBranches):
     ) -> float:
         """Largest violation of a moment condition by any stencil over a field."""
         with torch.no_grad():
-            differences = patches(u, _around(self.window)) - u.unsqueeze(-1)
-            inputs = self._inputs(u, differences, force)
-            stencils = self._stencils(inputs)
+            raw = torch.split(self._raw(self._windows(u, force)[0]), self._sizes)
             return max(
-                float(
-                    layer.residual(
-                        stencil + layer.get_constant("reference", stencil)
-                    ).max()
-                )
-                for layer, stencil in zip(
-                    self._coefficient_layers(), stencils, strict=True
-                )
+                float(layer.residual(layer(numbers.movedim(0, -1))).max())
+                for layer, numbers in zip(self._coefficient_layers(), raw, strict=True)
             )
 
     def on(self, grid: Grid, equation: Equation | None = None) -> "LearnedPicture":

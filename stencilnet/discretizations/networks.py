@@ -7,7 +7,8 @@ from itertools import pairwise
 from typing import Any
 
 import torch
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from stencilnet.discretizations.constant import Constant
 
@@ -39,6 +40,21 @@ class Perceptron(nn.Sequential):
         nn.init.zeros_(last.bias)
         super().__init__(*modules, last)
         self.hidden = tuple(hidden)
+
+    def planes(
+        self, inputs: Float[Tensor, "input point"]
+    ) -> Float[Tensor, "output point"]:
+        """`forward` with one row per input and output, and one column per point.
+
+        Where fields come as planes, it saves copies into rows and back.
+        """
+        values = inputs
+        for module in self:
+            if isinstance(module, nn.Linear):
+                values = torch.addmm(module.bias.unsqueeze(-1), module.weight, values)
+            else:
+                values = module(values)
+        return values
 
     def spec(self) -> dict[str, Any]:
         """The value that builds it, as plain values."""

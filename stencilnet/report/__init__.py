@@ -16,7 +16,12 @@ from stencilnet.report.comparison import (
 )
 from stencilnet.report.denoising import denoising_figure, denoising_table
 from stencilnet.report.page import report_page
-from stencilnet.report.results import json_text, write_json, write_text
+from stencilnet.report.results import (
+    json_text,
+    write_json,
+    write_page,
+    write_table,
+)
 from stencilnet.report.rows import Rows
 from stencilnet.report.style import (
     LABELS,
@@ -60,6 +65,7 @@ __all__ = [
     "training_figure",
     "trajectories_table",
     "write_json",
+    "write_page",
     "write_report",
-    "write_text",
+    "write_table",
 ]

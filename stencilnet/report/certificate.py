@@ -36,6 +36,7 @@ from stencilnet.report.style import (
     WIDTH,
     accent,
     band_handle,
+    cell,
     legend_below,
     letter_panels,
     line_styles,
@@ -97,7 +98,7 @@ def certificate_table(certificate: xr.Dataset) -> Group:
     table = Table(box=SIMPLE_HEAD, padding=0, show_edge=False)
     table.add_column("")
     for heading in (*names, "all"):
-        table.add_column(heading, justify="right", no_wrap=True)
+        table.add_column(cell(heading), justify="right", no_wrap=True)
     for label, each, each_format, whole, whole_format in _ROWS:
         cells = [""] * len(names)
         if each in certificate and names:
@@ -112,7 +113,8 @@ def certificate_table(certificate: xr.Dataset) -> Group:
             table.add_row(label, *cells, total)
     for label, text in _of_rollouts(certificate).items():
         table.add_row(label, *[""] * len(names), text)
-    return Group(_title(certificate), "", table)
+    title = "\n".join(map(cell, _title(certificate).split("\n")))
+    return Group(title, "", table)
 
 
 def _whole(certificate: xr.Dataset, name: str) -> float:

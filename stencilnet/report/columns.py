@@ -31,7 +31,8 @@ from rich.console import Group
 from rich.table import Table
 
 from stencilnet.errors import unknown
-from stencilnet.report.style import highlighted, labels
+from stencilnet.report.style import cell, highlighted, labels
+from stencilnet.storage import TABLE_MARK
 
 SCREEN = 80  # columns of a terminal
 
@@ -185,10 +186,10 @@ def comparison_table(comparisons: Sequence[xr.Dataset]) -> Group:
         table = Table(box=SIMPLE_HEAD, padding=0, show_edge=False)
         for index in shown:
             justify: Literal["left", "right"] = "right" if index else "left"
-            table.add_column(headings[index], justify=justify, no_wrap=True)
+            table.add_column(cell(headings[index]), justify=justify, no_wrap=True)
         for texts, strong in zip(cells, bold, strict=True):
             style = "bold" if strong else None
-            table.add_row(*(texts[index] for index in shown), style=style)
+            table.add_row(*(cell(texts[index]) for index in shown), style=style)
         tables.append(table)
     return Group(*tables)
 
@@ -212,7 +213,8 @@ def write_tables(comparisons: Sequence[xr.Dataset], folder: Path) -> list[str]:
         writer = csv.DictWriter(file, ["method", "points", *names, "samples"])
         writer.writeheader()
         writer.writerows(rows)
-    (folder / "table.md").write_text(markdown_table(comparisons), encoding="utf-8")
+    text = markdown_table(comparisons) + TABLE_MARK
+    (folder / "table.md").write_text(text, encoding="utf-8")
     return ["table.csv", "table.md"]
 
 

@@ -35,7 +35,7 @@ from stencilnet.report.style import (
     save,
     thin,
 )
-from stencilnet.storage import local_path, new_store, write_dataset
+from stencilnet.storage import local_path, mark_report, new_store, write_dataset
 
 _SHOWN = 3  # methods in a figure that has a panel or a band for each
 
@@ -257,10 +257,11 @@ def write_report(
         The paths of tables and figures.
 
     Raises:
-        FileExistsError: if the folder exists and `overwrite` is false.
+        FileExistsError: if the folder exists and `overwrite` is false, or if something
+            in it is not of such a report.
     """
     folder = local_path(folder)
-    with new_store(folder, overwrite=overwrite) as partial:
+    with new_store(folder, kind="report", overwrite=overwrite) as partial:
         partial.mkdir()
         names = write_tables(comparisons, partial)
         for comparison in comparisons:
@@ -269,6 +270,7 @@ def write_report(
             for name, figure in comparison_figures(comparison).items():
                 paths = save(figure, partial / f"{name}-{points}")
                 names += [path.name for path in paths]
+        mark_report(partial)
     return [folder / name for name in names]
 
 

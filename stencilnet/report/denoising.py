@@ -38,7 +38,7 @@ def denoising_table(compared: xr.Dataset) -> Table:
     table.caption, table.caption_justify = winners(compared), "left"
     table.add_column("filter", no_wrap=True)
     for quantity in compared["quantity"].values:
-        table.add_column(str(quantity), justify="right")
+        table.add_column(cell(quantity), justify="right")
     table.add_column("SNR gain", justify="right", no_wrap=True)
     table.add_column("setting")
     bold = highlighted(compared, "filter", "total_variation")

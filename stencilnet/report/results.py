@@ -6,7 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from stencilnet.storage import local_path, new_store
+from stencilnet.storage import (
+    LATEX_MARK,
+    RESULT_SCHEMA,
+    TABLE_MARK,
+    local_path,
+    new_store,
+)
 
 
 def write_json(
@@ -14,10 +20,17 @@ def write_json(
 ) -> Path:
     """Writes plain values; numbers that are not finite become null.
 
+    The key "schema" marks the file as a result of this package.
+
     Raises:
-        FileExistsError: if the file exists and `overwrite` is false.
+        FileExistsError: if the file exists and `overwrite` is false, or if it is no
+            such result.
     """
-    return write_text(json_text(values), path, overwrite=overwrite)
+    path = local_path(path)
+    with new_store(path, kind="result", overwrite=overwrite) as partial:
+        text = json_text({**values, "schema": RESULT_SCHEMA})
+        partial.write_text(text, encoding="utf-8")
+    return path
 
 
 def json_text(values: Any) -> str:
@@ -25,15 +38,31 @@ def json_text(values: Any) -> str:
     return json.dumps(_finite_only(values), indent=2, allow_nan=False) + "\n"
 
 
-def write_text(text: str, path: Path | str, *, overwrite: bool = False) -> Path:
-    """Writes a text file, which appears when it is complete.
+def write_page(text: str, path: Path | str, *, overwrite: bool = False) -> Path:
+    """Writes a page of HTML, which names the package as its generator.
 
     Raises:
-        FileExistsError: if the file exists and `overwrite` is false.
+        FileExistsError: if the file exists and `overwrite` is false, or if it is no
+            page of this package.
     """
     path = local_path(path)
-    with new_store(path, overwrite=overwrite) as partial:
+    with new_store(path, kind="page", overwrite=overwrite) as partial:
         partial.write_text(text, encoding="utf-8")
+    return path
+
+
+def write_table(text: str, path: Path | str, *, overwrite: bool = False) -> Path:
+    """Writes a table: Markdown or LaTeX with a mark, or any other text.
+
+    Raises:
+        FileExistsError: if the file exists and `overwrite` is false, or if it is no
+            table of this package.
+    """
+    path = local_path(path)
+    marks = {".md": TABLE_MARK, ".tex": LATEX_MARK}
+    mark = marks.get(path.suffix, "")
+    with new_store(path, kind="table", overwrite=overwrite) as partial:
+        partial.write_text(text + mark, encoding="utf-8")
     return path
 
 

@@ -1,7 +1,7 @@
 """Style of figures: labels, colours, sizes, and writing them to files."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import cycle
 from pathlib import Path
 from string import ascii_lowercase
@@ -13,10 +13,11 @@ import xarray as xr
 from matplotlib import rc_context, rcParams, rcParamsDefault
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from rich.markup import escape
 
 from stencilnet.discretizations import CLASSICAL, PICTURES
-from stencilnet.errors import unknown
-from stencilnet.storage import local_path, new_store
+from stencilnet.errors import shown, unknown
+from stencilnet.storage import CREATOR, local_path, new_store
 
 LABELS = MappingProxyType(
     {
@@ -67,6 +68,14 @@ PALETTE = ("#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#D55E00")
 _LINES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)))
 ACCENT = "#D55E00"
 GREY = "#999999"
+# Metadata that tell the package's figures from others. A fixed date keeps the same
+# figure the same file.
+_MARKS: Mapping[str, Mapping[str, str | None]] = MappingProxyType(
+    {
+        "png": {"Software": CREATOR},
+        "pdf": {"Creator": CREATOR, "CreationDate": None},
+    }
+)
 
 STYLE: Mapping[str, Any] = MappingProxyType(
     {
@@ -110,15 +119,17 @@ def save(figure: Figure, path: Path | str) -> list[Path]:
         path: without a suffix.
 
     Returns:
-        The two files, which are replaced if they exist.
+        The two files. Older ones that the package drew are replaced, both or none.
+
+    Raises:
+        FileExistsError: if one of them exists and the package did not draw it.
     """
-    with package_style():
+    with package_style(), ExitStack() as partials:
         for file in figure_paths(path):
             kind = file.suffix.removeprefix(".")
-            # A fixed date keeps the same figure the same file.
-            metadata = {"CreationDate": None} if kind == "pdf" else None
-            with new_store(file, overwrite=True) as partial:
-                figure.savefig(partial, format=kind, metadata=metadata)
+            store = new_store(file, kind="figure", overwrite=True)
+            partial = partials.enter_context(store)
+            figure.savefig(partial, format=kind, metadata=_MARKS[kind])
     return figure_paths(path)
 
 
@@ -130,6 +141,11 @@ def figure_paths(path: Path | str) -> list[Path]:
     """
     path = local_path(path)
     return [path.with_name(f"{path.name}.{kind}") for kind in ("png", "pdf")]
+
+
+def cell(text: object) -> str:
+    """A text from elsewhere for a table, with no markup and no control characters."""
+    return escape(shown(text))
 
 
 def labels(dataset: xr.Dataset, dimension: str) -> dict[str, str]:

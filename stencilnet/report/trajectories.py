@@ -4,6 +4,8 @@ import xarray as xr
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from stencilnet.report.style import cell
+
 
 def trajectories_table(dataset: xr.Dataset) -> Table:
     """Sizes, range and attributes of a store, for a terminal of 80 columns.
@@ -28,5 +30,5 @@ def trajectories_table(dataset: xr.Dataset) -> Table:
     }
     table = Table(box=SIMPLE_HEAD, padding=0, show_edge=False, show_header=False)
     for name, text in rows.items():
-        table.add_row(name, text)
+        table.add_row(cell(name), cell(text))
     return table

@@ -1,12 +1,27 @@
 """Trajectories, learned operators and other datasets in zarr stores."""
 
-from stencilnet.storage.atomic import new_store, refuse_existing, remove
-from stencilnet.storage.datasets import read_dataset, write_dataset
+from stencilnet.storage.atomic import (
+    new_store,
+    refuse_existing,
+    remove,
+    sweep_below,
+)
+from stencilnet.storage.blocks import samples_in_block
+from stencilnet.storage.datasets import read_dataset, save_dataset, write_dataset
+from stencilnet.storage.interruption import STOPS, Interrupted, stop, uninterrupted
+from stencilnet.storage.locks import claimed
 from stencilnet.storage.operators import (
     OPERATOR_SCHEMA,
     StoredOperator,
     read_operator,
     write_operator,
+)
+from stencilnet.storage.ownership import (
+    CREATOR,
+    LATEX_MARK,
+    RESULT_SCHEMA,
+    TABLE_MARK,
+    mark_report,
 )
 from stencilnet.storage.paths import local_path
 from stencilnet.storage.provenance import schema_of
@@ -14,21 +29,31 @@ from stencilnet.storage.trajectories import (
     equidistant_times,
     forcing_of,
     grid_of,
-    open_trajectories,
-    read_trajectories,
     tensor_of,
     trajectories,
+)
+from stencilnet.storage.trajectory_stores import (
+    open_trajectories,
+    read_trajectories,
     write_in_blocks,
     write_trajectories,
 )
 
 __all__ = [
+    "CREATOR",
+    "LATEX_MARK",
     "OPERATOR_SCHEMA",
+    "RESULT_SCHEMA",
+    "STOPS",
+    "TABLE_MARK",
+    "Interrupted",
     "StoredOperator",
+    "claimed",
     "equidistant_times",
     "forcing_of",
     "grid_of",
     "local_path",
+    "mark_report",
     "new_store",
     "open_trajectories",
     "read_dataset",
@@ -36,9 +61,14 @@ __all__ = [
     "read_trajectories",
     "refuse_existing",
     "remove",
+    "samples_in_block",
+    "save_dataset",
     "schema_of",
+    "stop",
+    "sweep_below",
     "tensor_of",
     "trajectories",
+    "uninterrupted",
     "write_dataset",
     "write_in_blocks",
     "write_operator",

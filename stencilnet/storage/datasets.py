@@ -8,9 +8,11 @@ attributes:
     labels                      the list
     flag_values, flag_meanings  positions and labels, with underscores for blanks, as in
                                 the conventions for climate and forecast (CF) data
+
+A store that is one dataset, such as a comparison, has the attributes schema,
+content_hash, versions, git_commit and created beside its own.
 """
 
-import warnings
 from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
@@ -18,12 +20,41 @@ from typing import Any
 import numpy as np
 import xarray as xr
 import zarr
-from zarr.codecs import ZstdCodec
 
-COMPRESSOR = ZstdCodec(level=3, checksum=True)
-"""Of every chunk; a bit that flips on disk is noticed."""
+from stencilnet.storage.atomic import new_store
+from stencilnet.storage.codecs import COMPRESSOR, consolidate
+from stencilnet.storage.diagnosis import damaged
+from stencilnet.storage.guard import GuardedStore
+from stencilnet.storage.interruption import uninterrupted
+from stencilnet.storage.paths import local_path
+from stencilnet.storage.provenance import (
+    check_hash,
+    check_origin,
+    content_hash,
+    contents,
+    described,
+    open_guarded,
+)
+
+DATASET_SCHEMA = "stencilnet.dataset/1"
+"""The schema of stores that are one dataset, other than trajectories."""
 
 _FLAGS = ("labels", "flag_values", "flag_meanings")
+
+
+def save_dataset(
+    dataset: xr.Dataset, path: Path | str, *, overwrite: bool = False
+) -> Path:
+    """Writes a dataset as a store that appears when complete.
+
+    Raises:
+        FileExistsError: if `path` exists and `overwrite` is false.
+        TypeError, ValueError: if `path` is not a local path.
+    """
+    path = local_path(path)
+    with new_store(path, kind="dataset", overwrite=overwrite) as partial:
+        write_dataset(dataset, partial)
+    return path
 
 
 def write_dataset(dataset: xr.Dataset, path: Path, *, group: str | None = None) -> None:
@@ -32,37 +63,72 @@ def write_dataset(dataset: xr.Dataset, path: Path, *, group: str | None = None) 
     Args:
         dataset: any, of numbers and labels.
         path: of the store.
-        group: within the store; its root by default.
+        group: within the store; its root by default, which then has schema and hash.
     """
     coded = encode_labels(dataset.drop_encoding())
-    coded.to_zarr(
-        path,
+    encoding = {str(name): {"compressors": (COMPRESSOR,)} for name in coded.variables}
+    with uninterrupted():
+        coded.to_zarr(
+            path, group=group, zarr_format=3, consolidated=False, encoding=encoding
+        )
+        if group is None:
+            with xr.open_zarr(path, consolidated=False, chunks=None) as written:
+                digest = _hash(written)
+            zarr.open_group(path, mode="r+").attrs.update(
+                {"schema": DATASET_SCHEMA, **described(digest)}
+            )
+        consolidate(path)
+
+
+def read_dataset(path: Path | str) -> xr.Dataset:
+    """The dataset that `write_dataset` wrote, in memory, after a check of its content.
+
+    Raises:
+        FileNotFoundError: if there is nothing at `path`.
+        TypeError, ValueError: if `path` is not a local path, or the store is not one
+            of a dataset, was changed after it was written, or is damaged.
+    """
+    path = local_path(path)
+    store, attributes = open_guarded(path, DATASET_SCHEMA)
+    try:
+        dataset = open_variables(store).load()
+        check_hash(path, attributes.get("content_hash"), _hash(dataset))
+        check_origin(path, attributes)
+        return decode_labels(dataset)
+    except (KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
+        raise damaged(path, error) from error
+
+
+def read_group(store: GuardedStore, group: str) -> xr.Dataset:
+    """A dataset in a group of a store, in memory."""
+    return decode_labels(open_variables(store, group).load())
+
+
+def open_variables(store: GuardedStore, group: str | None = None) -> xr.Dataset:
+    """The variables of a group as they are stored, whose values are read when used.
+
+    Attributes that have a meaning to xarray, such as scales and units of time, change
+    no value.
+    """
+    dataset = xr.open_dataset(
+        store,
+        engine="zarr",
         group=group,
-        zarr_format=3,
-        consolidated=False,
-        encoding={
-            str(name): {"compressors": (COMPRESSOR,)} for name in coded.variables
-        },
+        consolidated=True,
+        chunks=None,
+        cache=False,
+        mask_and_scale=False,
+        decode_times=False,
     )
-    consolidate(path)
+    for variable in dataset.variables.values():
+        variable.attrs.pop("_FillValue", None)
+    return dataset
 
 
-def read_dataset(path: Path, *, group: str | None = None) -> xr.Dataset:
-    """The dataset that `write_dataset` wrote, in memory."""
-    with xr.open_zarr(path, group=group, consolidated=False, chunks=None) as opened:
-        return decode_labels(opened.load())
-
-
-def consolidate(path: Path) -> None:
-    """Writes the consolidated metadata of every group of a store, root included."""
-    root = zarr.open_group(path, mode="r", use_consolidated=False)
-    names = [name for name, node in root.members(None) if isinstance(node, zarr.Group)]
-    with warnings.catch_warnings():
-        # They are an extension of format 3, without which xarray warns instead.
-        warnings.filterwarnings("ignore", "Consolidated metadata", UserWarning)
-        for name in sorted(names, key=len, reverse=True):
-            zarr.consolidate_metadata(path, path=name, zarr_format=3)
-        zarr.consolidate_metadata(path, zarr_format=3)
+def _hash(dataset: xr.Dataset) -> str:
+    arrays, attributes = contents(dataset)
+    attributes.pop("schema", None)
+    return content_hash(arrays, attributes)
 
 
 def encode_labels(dataset: xr.Dataset) -> xr.Dataset:

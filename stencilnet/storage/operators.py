@@ -28,27 +28,27 @@ import zarr
 from stencilnet.display import Displayed
 from stencilnet.errors import plain
 from stencilnet.storage.atomic import new_store
-from stencilnet.storage.datasets import (
-    COMPRESSOR,
-    consolidate,
-    read_dataset,
-    write_dataset,
-)
+from stencilnet.storage.codecs import COMPRESSOR, consolidate
+from stencilnet.storage.datasets import read_group, write_dataset
+from stencilnet.storage.diagnosis import damaged
 from stencilnet.storage.paths import local_path
 from stencilnet.storage.provenance import (
     CIRCUMSTANCES,
     check_hash,
-    check_schema,
+    check_origin,
     content_hash,
     contents,
-    open_attributes,
-    provenance,
+    described,
+    open_guarded,
 )
+from stencilnet.storage.schemas import check_operator_attributes, check_weights
 
 _SHOWN = ("kind", "equation", "form", "grid", "constraint", "network", "scale")
 
-OPERATOR_SCHEMA = "stencilnet.operator/2"
-"""The schema of operator stores that this version writes and reads."""
+OPERATOR_SCHEMA = "stencilnet.operator/3"
+"""The schema of operator stores that this version writes."""
+
+_OLDER = ("stencilnet.operator/2",)
 
 
 @dataclass(frozen=True, repr=False)
@@ -104,9 +104,14 @@ def write_operator(
             f"A spec and its attributes are plain values, but: {error}."
         ) from None
     attributes = {**_lasting(attributes), "spec": spec}
-    digest = _hash(arrays, attributes, stored.certificate)
+    certificate = stored.certificate
+    if certificate is not None:
+        weights = {name: np.asarray(values) for name, values in stored.arrays.items()}
+        named = operator_hash(json.loads(spec), weights)
+        certificate = certificate.assign_attrs(operator_hash=named)
+    digest = _hash(arrays, attributes, certificate)
     dimensions = _dimensions(arrays)
-    with new_store(path, overwrite=overwrite) as partial:
+    with new_store(path, kind="operator", overwrite=overwrite) as partial:
         group = zarr.open_group(partial, mode="w", zarr_format=3)
         for name, values in arrays.items():
             array = group.create_array(
@@ -118,15 +123,10 @@ def write_operator(
                 dimension_names=dimensions[name],
             )
             array[...] = values
-        if stored.certificate is not None:
-            write_dataset(stored.certificate, partial, group="certificate")
+        if certificate is not None:
+            write_dataset(certificate, partial, group="certificate")
         group.attrs.update(
-            {
-                "schema": OPERATOR_SCHEMA,
-                "content_hash": digest,
-                **attributes,
-                **provenance(),
-            }
+            {"schema": OPERATOR_SCHEMA, **attributes, **described(digest)}
         )
         consolidate(partial)
     return path
@@ -142,10 +142,9 @@ def read_operator(path: Path | str) -> StoredOperator:
             another schema, was changed after it was written, or is damaged.
     """
     path = local_path(path)
-    attributes = open_attributes(path)
-    check_schema(path, attributes, OPERATOR_SCHEMA)
+    store, attributes = open_guarded(path, OPERATOR_SCHEMA, *_OLDER)
     try:
-        group = zarr.open_group(path, mode="r", use_consolidated=False)
+        group = zarr.open_group(store, mode="r", use_consolidated=True)
         arrays = {
             f"{folder}/{name}": np.asarray(array[...])
             for folder, members in group.groups()
@@ -154,21 +153,45 @@ def read_operator(path: Path | str) -> StoredOperator:
         }
         certificate = None
         if "certificate" in group:
-            certificate = read_dataset(path, group="certificate")
+            certificate = read_group(store, "certificate")
     except (KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
-        raise ValueError(
-            f"{path} is damaged or half-written and cannot be read: make it again."
-        ) from error
+        raise damaged(path, error) from error
     actual = _hash(arrays, _lasting(attributes), certificate)
     check_hash(path, attributes.get("content_hash"), actual)
+    check_origin(path, attributes)
+    check_operator_attributes(attributes, str(path))
+    weights = _folder(arrays, "arrays")
+    check_weights(weights, str(path))
     spec = json.loads(attributes.pop("spec"))
+    if attributes["schema"] == OPERATOR_SCHEMA and certificate is not None:
+        _check_bound(path, certificate, spec, weights)
     return StoredOperator(
         spec=spec,
-        arrays=_folder(arrays, "arrays"),
+        arrays=weights,
         history=_folder(arrays, "history"),
         attributes=attributes,
         certificate=certificate,
     )
+
+
+def operator_hash(spec: Mapping[str, Any], weights: Mapping[str, np.ndarray]) -> str:
+    """The hash of an operator alone, which its certificate names."""
+    return content_hash(weights, {"spec": spec})
+
+
+def _check_bound(
+    path: Path,
+    certificate: xr.Dataset,
+    spec: Mapping[str, Any],
+    weights: Mapping[str, np.ndarray],
+) -> None:
+    """Raises unless a certificate belongs to the spec and the weights beside it."""
+    if certificate.attrs.get("operator_hash") != operator_hash(spec, weights):
+        raise ValueError(
+            f"The certificate in {path} is of another operator than the one in it, so "
+            f"it vouches for nothing: certify this one with --data, and do not trust "
+            f"the store."
+        )
 
 
 def _dimensions(arrays: Mapping[str, np.ndarray]) -> dict[str, tuple[str, ...]]:

@@ -5,7 +5,6 @@ import importlib.metadata
 import json
 import math
 import os
-import subprocess
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,12 +12,16 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-import zarr
 
 from stencilnet.errors import plain
+from stencilnet.storage.atomic import recover
+from stencilnet.storage.diagnosis import damaged
+from stencilnet.storage.git import git_commit
+from stencilnet.storage.guard import GuardedStore, read_regular
+from stencilnet.storage.metadata import MOST_METADATA, parse
 from stencilnet.storage.paths import local_path
 
-CIRCUMSTANCES = ("versions", "git_commit", "created", "content_hash")
+CIRCUMSTANCES = ("versions", "git_commit", "created", "content_hash", "origin")
 """Attributes on the circumstances of writing, which the content hash leaves out."""
 
 _CHUNK_BYTES = 8 * 2**20
@@ -35,9 +38,43 @@ def provenance() -> dict[str, str]:
             versions[name] = "unknown"
     return {
         "versions": json.dumps(versions),
-        "git_commit": _git_commit(),
+        "git_commit": git_commit(),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def described(digest: str) -> dict[str, str]:
+    """The attributes on what a store holds and on the circumstances of its writing.
+
+    Args:
+        digest: the hash of its content.
+
+    Returns:
+        Those of `provenance`, `content_hash`, and the hash `origin` of all of them.
+    """
+    attributes = {**provenance(), "content_hash": digest}
+    return {**attributes, "origin": _origin(attributes)}
+
+
+def check_origin(path: Path, attributes: Mapping[str, Any]) -> None:
+    """Raises unless the circumstances of writing are those that were written.
+
+    A store of an older version has no hash of them.
+
+    Raises:
+        ValueError: if they were changed.
+    """
+    named = {key: attributes.get(key) for key in CIRCUMSTANCES if key != "origin"}
+    if attributes.get("origin") not in (None, _origin(named)):
+        raise ValueError(
+            f"{path} was changed after it was written: its versions, commit or date "
+            f"do not match their checksum. Restore a copy of it, or make it again."
+        )
+
+
+def _origin(attributes: Mapping[str, Any]) -> str:
+    text = json.dumps(dict(attributes), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def contents(dataset: xr.Dataset) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -96,14 +133,44 @@ def open_attributes(path: str | os.PathLike[str]) -> dict[str, Any]:
         TypeError, ValueError: if `path` is not a local path, or no zarr group.
     """
     path = local_path(path)
-    if not path.exists():
+    recover(path)
+    if not os.path.lexists(path):
         raise FileNotFoundError(f"There is no store at {path}: make it first.")
     try:
-        return dict(zarr.open_group(path, mode="r", use_consolidated=False).attrs)
-    except Exception as error:
+        document = parse(read_regular(path / "zarr.json", MOST_METADATA))
+        attributes = document.get("attributes", {})
+        if document.get("node_type") != "group" or not isinstance(attributes, dict):
+            raise ValueError("it is no group")
+    except (OSError, ValueError) as error:
+        cause = damaged(path, error)
+        if not isinstance(cause, ValueError):
+            raise cause from error
         raise ValueError(
             f"{path} is not a readable zarr store: give a store that stencilnet wrote."
         ) from error
+    return attributes
+
+
+def open_guarded(path: Path, *schemas: str) -> tuple[GuardedStore, dict[str, Any]]:
+    """A store whose content is checked as it is read, and its attributes.
+
+    Args:
+        path: of the store.
+        schemas: of which it has one.
+
+    Raises:
+        FileNotFoundError, TypeError, ValueError: as `open_attributes`, or if the store
+            has another schema or metadata that this package does not write.
+        OSError: if the system refuses to read it.
+    """
+    check_schema(path, open_attributes(path), *schemas)
+    try:
+        store = GuardedStore(path)
+    except (OSError, ValueError) as error:
+        raise damaged(path, error) from error
+    attributes = dict(store.metadata.groups[""])
+    check_schema(path, attributes, *schemas)
+    return store, attributes
 
 
 def schema_of(path: str | os.PathLike[str]) -> str:
@@ -115,17 +182,18 @@ def schema_of(path: str | os.PathLike[str]) -> str:
     return str(open_attributes(path).get("schema", ""))
 
 
-def check_schema(path: Path, attributes: Mapping[str, Any], schema: str) -> None:
-    """Raises unless a store has the schema `schema`.
+def check_schema(path: Path, attributes: Mapping[str, Any], *schemas: str) -> None:
+    """Raises unless a store has one of the schemas, the newest first.
 
     Raises:
         ValueError: with the schema that the store has.
     """
     actual = attributes.get("schema")
-    if actual != schema:
+    if actual not in schemas:
         raise ValueError(
-            f"{path} has the schema {actual!r} instead of {schema!r}: give a store of "
-            f"that kind, or generate and train it again with this version."
+            f"{path} has the schema {str(actual)[:80]!r} instead of {schemas[0]!r}: "
+            f"give a store of that kind, or generate and train it again with this "
+            f"version."
         )
 
 
@@ -148,17 +216,6 @@ def check_hash(
         raise ValueError(
             f"{path} was changed after it was written, or is damaged or half-written: "
             f"its content does not match its checksum"
-            f"{', and ' + detail if detail else ''}. Make it again"
-            f"{', or ' + remedy if remedy else ''}."
+            f"{', and ' + detail if detail else ''}. Restore a copy of it, or make it "
+            f"again{', or ' + remedy if remedy else ''}."
         )
-
-
-def _git_commit() -> str:
-    """The commit that is checked out in the working folder, empty outside of git."""
-    try:
-        answer = subprocess.run(
-            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False
-        )
-    except OSError:
-        return ""
-    return answer.stdout.strip() if answer.returncode == 0 else ""

@@ -10,7 +10,7 @@ import xarray as xr
 
 from stencilnet.progress import Progress, bars, no_progress
 from stencilnet.report import summarize, write_json, write_report
-from stencilnet.storage import local_path
+from stencilnet.storage import claimed, local_path
 from stencilnet.study.comparison import check_comparison, compare_study
 from stencilnet.study.config import Config
 from stencilnet.study.figures import save_training_figures
@@ -64,11 +64,14 @@ def demo(
         with bars() if progress else nullcontext(_silent) as each:
             return demo(config, run, overwrite=overwrite, progress=each)
     begin = time.perf_counter()
-    generate(config, run, overwrite=overwrite, progress=progress("Generating"))
-    operator = train(config, run, overwrite=overwrite, progress=progress("Training"))
-    comparisons = compare_study(config, run, progress=progress("Comparing"))
-    paths = write_report(comparisons, run / "comparison", overwrite=overwrite)
-    paths += save_training_figures(operator)
+    with claimed(run):
+        generate(config, run, overwrite=overwrite, progress=progress("Generating"))
+        operator = train(
+            config, run, overwrite=overwrite, progress=progress("Training")
+        )
+        comparisons = compare_study(config, run, progress=progress("Comparing"))
+        paths = write_report(comparisons, run / "comparison", overwrite=overwrite)
+        paths += save_training_figures(operator)
     own = {
         row["method"]: row
         for row in summarize(comparisons)

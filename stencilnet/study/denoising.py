@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -24,9 +25,11 @@ from stencilnet.denoising import (
 from stencilnet.errors import as_number, unknown, whole_number
 from stencilnet.progress import Progress, no_progress, shown
 from stencilnet.storage import (
+    claimed,
     local_path,
     open_trajectories,
     refuse_existing,
+    samples_in_block,
     write_in_blocks,
 )
 
@@ -178,10 +181,12 @@ def denoise(
     )
     in_place = target.resolve() == store.resolve()
     if not in_place:
-        refuse_existing(target, overwrite=overwrite)
+        refuse_existing(target, overwrite=overwrite, kind="trajectories")
     if store.resolve() in target.resolve().parents:
         raise ValueError(f"{target} lies within {store}: choose a place outside.")
-    with open_trajectories(store) as dataset:
+    # A new store has no other user yet.
+    alone = claimed(target) if target.is_dir() else nullcontext()
+    with alone, open_trajectories(store) as dataset:
         if "u" not in dataset:
             raise ValueError(f"{store} holds no u: give a store of trajectories.")
         added = ["u_denoised"] if noise is None else ["u_noisy", "u_denoised"]
@@ -192,8 +197,12 @@ def denoise(
                 f"--overwrite."
             )
         with shown(progress, "Denoising") as told:
-            blocks = _blocks(dataset, settings, told)
-            return write_in_blocks(blocks, target, overwrite=overwrite or in_place)
+            return write_in_blocks(
+                _blocks(dataset, settings, told),
+                target,
+                samples=dataset.sizes["sample"],
+                overwrite=overwrite or in_place,
+            )
 
 
 def _weight_from_spec(spec: str | Mapping[str, Any]) -> Criterion:
@@ -210,11 +219,11 @@ def _blocks(
     samples = dataset.sizes["sample"]
     attributes = {
         _ATTRIBUTE: json.dumps(_with_former_noise(settings, dataset).spec()),
-        "parent": str(dataset.attrs["content_hash"]),
+        "parent": _parent(dataset),
     }
     # Those of an earlier run may have other dimensions and other axes.
     bare = dataset.drop_vars(_RESULTS, errors="ignore")
-    chunk = dataset["u"].encoding["chunks"][0]
+    chunk = samples_in_block(dataset)
     for start in range(0, samples, chunk):
         block = bare.isel(sample=slice(start, start + chunk)).load()
         u = block["u"]
@@ -245,6 +254,16 @@ def _blocks(
         block["denoising_weight"] = (("sample", "axis"), np.array(weights))
         block["denoising_sigma"] = (("sample", "axis"), np.array(sigmas))
         yield block.assign_attrs(attributes)
+
+
+def _parent(dataset: xr.Dataset) -> str:
+    """The hash of the trajectories before they were denoised.
+
+    A store that was denoised in place names it: repeated, the stage ends at the same
+    bits.
+    """
+    denoised = "u_denoised" in dataset and _ATTRIBUTE in dataset.attrs
+    return str(dataset.attrs["parent" if denoised else "content_hash"])
 
 
 def _with_former_noise(settings: Denoising, dataset: xr.Dataset) -> Denoising:

@@ -3,15 +3,18 @@
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import xarray as xr
 
 from stencilnet.grid import Grid
 from stencilnet.progress import Progress, no_progress, shown
 from stencilnet.storage import (
+    claimed,
     local_path,
     read_trajectories,
     refuse_existing,
+    sweep_below,
     trajectories,
     write_trajectories,
 )
@@ -87,12 +90,26 @@ def generate(
         The paths of the stores.
 
     Raises:
+        BlockingIOError: if another process generates or trains in the run.
         FileExistsError: if a store exists and `overwrite` is false.
         ValueError: if a grid does not divide the reference's, or if the solution is
             not finite, not resolved, or misses the tolerance of self-convergence.
     """
     run = local_path(run)
     grids = coarse_grids(config)
+    with claimed(run):
+        sweep_below(run)
+        return _generate(config, run, grids, overwrite, progress)
+
+
+def _generate(
+    config: Config,
+    run: Path,
+    grids: list[tuple[Grid, bool]],
+    overwrite: bool,
+    progress: Progress,
+) -> list[Path]:
+    """See `generate`."""
     targets = {
         (split, grid, averages): store_path(
             run, split, grid.shape[-1], averages=averages
@@ -101,7 +118,7 @@ def generate(
         for grid, averages in grids
     }
     for path in targets.values():
-        refuse_existing(path, overwrite=overwrite)
+        refuse_existing(path, overwrite=overwrite, kind="trajectories")
 
     forcings = {split: split_forcing(config, split) for split in SPLITS}
     problem = problem_of(config, *SPLITS)
@@ -159,7 +176,7 @@ def read_split(
     """
     path = store_path(run, split, points, averages=averages)
     dataset = read_trajectories(path)
-    stored = json.loads(dataset.attrs["config"])
+    stored = _config_of(dataset, path)
     asked = json.loads(config.model_dump_json())
     keys = [
         *((part, key) for part in _DECIDE_DATA for key in asked[part] or ["modes"]),
@@ -177,6 +194,19 @@ def read_split(
                 f"config says {value}: generate it again, or choose another --run."
             )
     return dataset
+
+
+def _config_of(dataset: xr.Dataset, path: Path) -> dict[str, Any]:
+    """The config in a store, with a section for all that decides what data are."""
+    config = json.loads(str(dataset.attrs.get("config", "{}")))
+    for section in (*_DECIDE_DATA, "data"):
+        absent = section == "forcing" and config.get(section, 0) is None
+        if not absent and not isinstance(config.get(section), dict):
+            raise ValueError(
+                f"{path} does not state its config, with a section {section!r}: "
+                f"generate it again, or choose another --run."
+            )
+    return dict(config)
 
 
 def _coarsest_reference(config: Config) -> Grid:

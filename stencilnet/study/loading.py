@@ -5,12 +5,12 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from stencilnet.errors import nearest
 from stencilnet.storage import local_path
 from stencilnet.study.config import Config
+from stencilnet.study.yaml_text import parse_yaml
 
 
 def load_config(source: str | Path, overrides: Iterable[str] = ()) -> Config:
@@ -29,11 +29,9 @@ def load_config(source: str | Path, overrides: Iterable[str] = ()) -> Config:
     """
     text, label = _text(source)
     try:
-        values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        where = getattr(error, "problem_mark", None)
-        line = f" in line {where.line + 1}" if where else ""
-        raise ValueError(f"{label} is not valid YAML{line}: fix the syntax.") from None
+        values = parse_yaml(text)
+    except ValueError as error:
+        raise ValueError(f"{label} cannot be used, {error}.") from None
     if not isinstance(values, dict):
         raise ValueError(f"{label} holds no keys: start from a config in configs/.")
     for override in overrides:
@@ -102,9 +100,11 @@ def _override(values: dict[str, Any], override: str) -> None:
             raise ValueError(f"Override {override!r}: {section!r} is no section.")
         place = inner
     try:
-        place[last] = yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise ValueError(f"Override {override!r}: the value is not YAML.") from None
+        place[last] = parse_yaml(text)
+    except ValueError as error:
+        raise ValueError(
+            f"Override {override!r}: the value is not YAML that can be used, {error}."
+        ) from None
 
 
 def _sentence(detail: Any) -> str:

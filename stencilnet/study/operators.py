@@ -22,6 +22,7 @@ from stencilnet.storage import (
     read_operator,
     write_operator,
 )
+from stencilnet.study.spec_sizes import check_sizes
 
 Operator = LearnedStencil | LearnedPicture
 """What can be learned and stored."""
@@ -170,7 +171,14 @@ def load_operator(
     kind: Any = (
         LearnedPicture if stored.spec.get("kind") == "picture" else LearnedStencil
     )
-    operator = kind.from_spec(stored.spec, network=network, extensions=extensions)
+    check_sizes(stored.spec, path)
+    try:
+        operator = kind.from_spec(stored.spec, network=network, extensions=extensions)
+    except (ArithmeticError, AttributeError, LookupError, TypeError) as error:
+        raise ValueError(
+            f"{path} has a spec that describes no operator ({type(error).__name__}: "
+            f"{error}): give a store that stencilnet wrote."
+        ) from error
     set_weights(operator, stored, path)
     return operator, stored
 
@@ -217,7 +225,13 @@ def habits(stored: StoredOperator) -> tuple[Integrator, float | None]:
     integrator = INTEGRATORS[name]
     splitting = stored.attributes.get("splitting")
     if isinstance(integrator, ColeHopf) and isinstance(splitting, Mapping):
-        integrator = ColeHopf(Splitting.from_spec(splitting))
+        try:
+            integrator = ColeHopf(Splitting.from_spec(splitting))
+        except (LookupError, TypeError) as error:
+            raise ValueError(
+                f"The operator names a splitting that is none ({error}): train it "
+                f"again."
+            ) from error
     step = stored.attributes.get("step")
     return integrator, None if step is None else float(step)
 

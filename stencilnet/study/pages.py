@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from stencilnet.report import report_page, write_text
+from stencilnet.report import report_page, write_page
 from stencilnet.storage import local_path, read_dataset, read_operator
 
 
@@ -57,4 +57,4 @@ def run_page(
         certificate=stored.certificate if stored else None,
         history=stored.history if stored else None,
     )
-    return write_text(text, out or run / "report.html", overwrite=overwrite)
+    return write_page(text, out or run / "report.html", overwrite=overwrite)

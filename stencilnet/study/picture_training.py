@@ -73,6 +73,39 @@ class PictureRecipe:
         return self.horizons[update * len(self.horizons) // self.updates]
 
 
+@dataclass(frozen=True)
+class Polish:
+    """How a picture is polished: by BFGS, on windows that stay the same.
+
+    Attributes:
+        iterations: in each phase.
+        horizons: steps of the windows, one phase each.
+        cells: of all windows of a regime together.
+        validate_every: iterations between two validations.
+        seed: of the windows.
+
+    Raises:
+        ValueError: if a number is not positive.
+    """
+
+    iterations: int = 150
+    horizons: tuple[int, ...] = (2, 4)
+    cells: int = 32_768
+    validate_every: int = 25
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("iterations", "cells", "validate_every"):
+            if not getattr(self, name) > 0:
+                raise ValueError(
+                    f"`{name}` must be positive, not {getattr(self, name)}."
+                )
+        if not self.horizons or min(self.horizons) < 1:
+            raise ValueError(
+                f"`horizons` must be positive numbers of steps, not {self.horizons}."
+            )
+
+
 @dataclass
 class PictureHistory:
     """What a training recorded.
@@ -87,11 +120,29 @@ class PictureHistory:
     update: list[int] = field(default_factory=list)
     errors: dict[str, list[float]] = field(default_factory=dict)
 
+    @classmethod
+    def of(cls, stored: StoredOperator) -> "PictureHistory":
+        """The history that `save_picture` stored."""
+        mark = "validation "
+        return cls(
+            dict(stored.attributes["untrained"]),
+            stored.history["update"].tolist(),
+            {
+                name.removeprefix(mark): values.tolist()
+                for name, values in stored.history.items()
+                if name.startswith(mark)
+            },
+        )
+
     def record(self, update: int, errors: dict[str, float]) -> float:
-        """Adds a validation; returns the mean logarithm of the gain, low is good."""
+        """Adds a validation and returns its score."""
         self.update.append(update)
         for name, error in errors.items():
             self.errors.setdefault(name, []).append(error)
+        return self.score(errors)
+
+    def score(self, errors: dict[str, float]) -> float:
+        """Mean logarithm of the ratios to the errors before training; low is good."""
         return float(
             np.mean([math.log(errors[name] / self.untrained[name]) for name in errors])
         )
@@ -134,12 +185,12 @@ def train_picture(
     """
     if not regimes:
         raise ValueError("There is nothing to learn from: give at least one regime.")
-    models = [_shared(picture, regime) for regime in regimes]
+    models = [shared(picture, regime) for regime in regimes]
     classical = [
         WenoParabola(regime.equation, regime.learning.grid) for regime in regimes
     ]
     units = [_units(*pair, recipe) for pair in zip(regimes, classical, strict=True)]
-    history = PictureHistory(_errors(regimes, classical))
+    history = PictureHistory(errors_of(regimes, classical))
     parameters = [p for p in picture.network.parameters() if p.requires_grad]
     optimizer = torch.optim.Adam(parameters)
     averages = [p.detach().clone() for p in parameters]
@@ -166,7 +217,7 @@ def train_picture(
             torch._foreach_lerp_(averages, [p.detach() for p in parameters], 1 - decay)
         if (update + 1) % recipe.validate_every == 0 or update + 1 == recipe.updates:
             with _weights(parameters, averages):
-                score = history.record(update + 1, _errors(regimes, models))
+                score = history.record(update + 1, errors_of(regimes, models))
             if score < best_score:
                 best, best_score = [p.clone() for p in averages], score
             progress(update + 1, recipe.updates, f"gain {math.exp(-score):.1f}")
@@ -178,7 +229,7 @@ def save_picture(
     picture: LearnedPicture,
     path: Path | str,
     regimes: Sequence[Regime],
-    recipe: PictureRecipe,
+    recipe: PictureRecipe | Polish,
     history: PictureHistory,
     *,
     attributes: dict[str, Any] | None = None,
@@ -208,8 +259,8 @@ def save_picture(
     return write_operator(stored, Path(path), overwrite=overwrite)
 
 
-def _shared(picture: LearnedPicture, regime: Regime) -> LearnedPicture:
-    """The picture of a regime, with the weights of one for all."""
+def shared(picture: LearnedPicture, regime: Regime) -> LearnedPicture:
+    """The picture for a regime, with the network of another."""
     return LearnedPicture(
         regime.equation,
         regime.learning.grid,
@@ -219,7 +270,10 @@ def _shared(picture: LearnedPicture, regime: Regime) -> LearnedPicture:
     )
 
 
-def _errors(regimes: Sequence[Regime], pictures: Sequence[Picture]) -> dict[str, float]:
+def errors_of(
+    regimes: Sequence[Regime], pictures: Sequence[Picture]
+) -> dict[str, float]:
+    """Validation errors of pictures by the names of their regimes."""
     return {
         regime.name: regime.error(picture)
         for regime, picture in zip(regimes, pictures, strict=True)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from matplotlib.figure import Figure
 
-from stencilnet.report import Rows, save, write_json
+from stencilnet.report import Rows, save, write_json, write_table
 
 
 @dataclass(frozen=True)
@@ -92,10 +92,9 @@ class Script:
                 texts[f"{name}.csv"] = table.csv()
             else:
                 texts[f"{name}.md"] = table
-        self.folder.mkdir(parents=True, exist_ok=True)
         paths = [self.folder / name for name in texts]
         for path, (name, text) in zip(paths, texts.items(), strict=True):
-            path.write_text(text, encoding="utf-8")
+            write_table(text, path, overwrite=True)
             if name.endswith(".md"):
                 print(text)
         for name, figure in (figures or {}).items():

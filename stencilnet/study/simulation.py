@@ -101,7 +101,7 @@ def simulate(
         ValueError: if a number does not fit the problem or the operator.
     """
     out = local_path(out)
-    refuse_existing(out, overwrite=overwrite)
+    refuse_existing(out, overwrite=overwrite, kind="trajectories")
     setup = _setup(method, config, points, extensions)
     problem, grid = setup.config.problem, setup.method.grid
     intervals = _intervals(problem, duration)

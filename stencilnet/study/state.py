@@ -2,6 +2,7 @@
 
 import json
 import math
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,13 @@ import torch
 from torch import Tensor
 
 from stencilnet.discretizations import LearnedStencil
-from stencilnet.storage import StoredOperator, read_operator, remove, write_operator
+from stencilnet.storage import (
+    StoredOperator,
+    read_operator,
+    refuse_existing,
+    remove,
+    write_operator,
+)
 from stencilnet.study.operators import set_weights
 
 # Settings of a training that decide what its best weights are best at.
@@ -102,25 +109,45 @@ def write_checkpoint(
     """Writes a checkpoint, then removes those before the last but one."""
     path = folder / f"{state.iteration:08d}.zarr"
     write_operator(state.stored(attributes), path, overwrite=True)
-    for old in sorted(folder.glob("*.zarr"))[:-2]:
+    for old in checkpoints(folder)[:-2]:
         remove(old)
 
 
+def checkpoints(folder: Path) -> list[Path]:
+    """The checkpoints in a folder, by number of updates."""
+    return sorted(folder.glob(f"{'[0-9]' * 8}.zarr"))
+
+
 def last_checkpoint(folder: Path) -> Path | None:
-    return max(folder.glob("*.zarr"), default=None)
+    return max(checkpoints(folder), default=None)
+
+
+def remove_checkpoints(folder: Path) -> None:
+    """Removes the checkpoints of a folder, and the folder if nothing else is in it.
+
+    Raises:
+        FileExistsError: if something has the name of a checkpoint and is none.
+    """
+    for path in checkpoints(folder):
+        refuse_existing(path, overwrite=True, kind="operator")
+    for path in checkpoints(folder):
+        remove(path)
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
 
 
 def resume_from(state: TrainingState, folder: Path, attributes: dict[str, Any]) -> None:
-    """Continues from the last checkpoint of a folder, if it has one.
+    """Continues from the last checkpoint of a folder that is whole, if it has one.
 
     Raises:
         ValueError: if the checkpoint belongs to another operator, other data, or a
-            training with other settings than the highest rate, horizon and clip.
+            training with other settings than the highest rate, horizon and clip, or if
+            there are checkpoints and all are damaged.
     """
-    path = last_checkpoint(folder)
-    if path is None:
+    latest = _latest(folder)
+    if latest is None:
         return
-    stored = read_operator(path)
+    path, stored = latest
     if stored.spec != state.operator.spec():
         raise ValueError(
             f"{path} holds another operator than the config asks for: train without "
@@ -147,3 +174,25 @@ def resume_from(state: TrainingState, folder: Path, attributes: dict[str, Any]) 
                 f"without --resume."
             )
     state.restore(stored, path)
+
+
+def _latest(folder: Path) -> tuple[Path, StoredOperator] | None:
+    """The last checkpoint that can be read; warns of those after it."""
+    failure: ValueError | None = None
+    for path in reversed(checkpoints(folder)):
+        try:
+            stored = read_operator(path)
+        except ValueError as error:
+            failure = failure or error
+            continue
+        if failure is not None:
+            warnings.warn(
+                f"{failure} The training goes on from the checkpoint before, {path}.",
+                stacklevel=4,
+            )
+        return path, stored
+    if failure is not None:
+        raise ValueError(
+            f"No checkpoint in {folder} is whole: train without --resume. {failure}"
+        ) from failure
+    return None

@@ -19,10 +19,13 @@ from stencilnet.grid import Grid
 from stencilnet.progress import Progress, no_progress, shown
 from stencilnet.solver import Integrator, rollout
 from stencilnet.storage import (
+    STOPS,
     StoredOperator,
+    claimed,
     local_path,
     refuse_existing,
-    remove,
+    sweep_below,
+    uninterrupted,
     write_operator,
 )
 from stencilnet.study.certificate import certify
@@ -33,7 +36,9 @@ from stencilnet.study.metrics import relative_l2
 from stencilnet.study.problem import equation_of, integrator_of
 from stencilnet.study.state import (
     TrainingState,
+    checkpoints,
     last_checkpoint,
+    remove_checkpoints,
     resume_from,
     write_checkpoint,
 )
@@ -42,6 +47,7 @@ from stencilnet.study.windows import Trajectories, window_loss
 CONSTANT = "constant"
 """Name of the best constant stencil, a method that is trained, in comparisons."""
 
+_STOPPED = "Stopped after update {}: continue with the same command and --resume."
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
@@ -130,6 +136,7 @@ def train(
 
     Raises:
         FileNotFoundError: if the run lacks the trajectories.
+        BlockingIOError: if another process generates or trains in the run.
         FileExistsError: if there is an operator, or there are checkpoints and
             neither `resume` nor `overwrite` is given.
         FloatingPointError: if the loss is not finite; the last checkpoint stays.
@@ -137,18 +144,23 @@ def train(
     """
     run = local_path(run)
     target = run / "operator.zarr"
-    refuse_existing(target, overwrite=overwrite)
-    if not (resume or overwrite):
-        refuse_existing(run / "checkpoints", overwrite=False)
     check_training(config)
-    source = run if data is None else local_path(data)
-    arguments = (config, run, source, resume, overwrite)
-    with shown(progress, "Training") as told:
-        if CONSTANT in config.comparison.methods and (
-            overwrite or not (run / f"{CONSTANT}.zarr").exists()
-        ):
-            _train(constant_training(config), *arguments[1:], told, name=CONSTANT)
-        return _train(*arguments, told, operator=operator)
+    with claimed(run):
+        sweep_below(run)
+        refuse_existing(target, overwrite=overwrite, kind="operator")
+        if checkpoints(run / "checkpoints") and not (resume or overwrite):
+            raise FileExistsError(
+                f"{run / 'checkpoints'} exists: continue from it with --resume, or "
+                f"replace it with --overwrite (in Python, resume=True, overwrite=True)."
+            )
+        source = run if data is None else local_path(data)
+        arguments = (config, run, source, resume, overwrite)
+        with shown(progress, "Training") as told:
+            if CONSTANT in config.comparison.methods and (
+                overwrite or not (run / f"{CONSTANT}.zarr").exists()
+            ):
+                _train(constant_training(config), *arguments[1:], told, name=CONSTANT)
+            return _train(*arguments, told, operator=operator)
 
 
 def constant_training(config: Config) -> Config:
@@ -188,7 +200,7 @@ def _train(
     """Trains one operator into the store of a name, see `train`."""
     training = config.training
     target = run / f"{name}.zarr"
-    checkpoints = run / ("checkpoints" if name == "operator" else f"checkpoints-{name}")
+    folder = run / ("checkpoints" if name == "operator" else f"checkpoints-{name}")
     integrator = integrator_of(training.integrator)
     datasets = _datasets(config, source, operator)
     learning, validation = (
@@ -207,23 +219,31 @@ def _train(
     operator.warn_if_unstable(learning.u, integrator, attributes["step"])
     state = TrainingState(operator, torch.optim.Adam(operator.parameters()))
     if resume:
-        resume_from(state, checkpoints, attributes)
+        resume_from(state, folder, attributes)
     else:
-        remove(checkpoints)
+        remove_checkpoints(folder)
 
     losses = LossLog(
         run / ("losses.csv" if name == "operator" else f"losses-{name}.csv"),
         state.history,
     )
-    while state.iteration < training.iterations:
-        _update(state, learning, training, integrator, checkpoints)
-        last = state.iteration == training.iterations
-        if last or state.iteration % training.validate_every == 0:
-            _validate(state, validation, integrator, training.substeps)
-        if last or state.iteration % training.checkpoint_every == 0:
-            write_checkpoint(state, checkpoints, attributes)
-        losses.add(state.history)
-        progress(state.iteration, training.iterations, _note(state.history))
+    try:
+        while state.iteration < training.iterations:
+            with uninterrupted():
+                _update(state, learning, training, integrator, folder)
+                last = state.iteration == training.iterations
+                if last or state.iteration % training.validate_every == 0:
+                    _validate(state, validation, integrator, training.substeps)
+                if last or state.iteration % training.checkpoint_every == 0:
+                    write_checkpoint(state, folder, attributes)
+                losses.add(state.history)
+            progress(state.iteration, training.iterations, _note(state.history))
+    except STOPS as stop:
+        if state.iteration:
+            with uninterrupted():
+                write_checkpoint(state, folder, attributes)
+            stop.args = (_STOPPED.format(state.iteration),)
+        raise
 
     operator.load_state_dict({**operator.state_dict(), **state.best})
     # The stencils have changed, and the limit of the step with them.
@@ -257,7 +277,7 @@ def _update(
     learning: Trajectories,
     training: Training,
     integrator: Integrator,
-    checkpoints: Path,
+    folder: Path,
 ) -> None:
     """One step of the optimizer."""
     draws = np.random.default_rng([training.seed, state.iteration])
@@ -277,7 +297,7 @@ def _update(
     loss.backward()  # type: ignore[no-untyped-call]
     norm = torch.nn.utils.clip_grad_norm_(state.operator.parameters(), training.clip)
     if not (torch.isfinite(loss) and torch.isfinite(norm)):
-        saved = last_checkpoint(checkpoints)
+        saved = last_checkpoint(folder)
         remains = (
             f"the last good checkpoint is {saved}" if saved else "there is none yet"
         )

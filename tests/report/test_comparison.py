@@ -12,7 +12,7 @@ from stencilnet.report import (
 )
 from stencilnet.report.comparison import leading_methods
 from stencilnet.report.style import COLOURS
-from stencilnet.storage import read_dataset, write_dataset
+from stencilnet.storage import TABLE_MARK, mark_report, read_dataset, write_dataset
 
 FIGURES = ("space-time", "error-against-time", "snapshots", "spectra")
 
@@ -153,6 +153,7 @@ def test_a_report_holds_tables_figures_and_data(make_comparison, tmp_path):
     folder.mkdir()
     write_dataset(comparisons[0], folder / "comparison-64.zarr")
     (folder / "spectra-64.png").touch()
+    mark_report(folder)
     with pytest.raises(FileExistsError, match="--overwrite"):
         write_report(comparisons, folder)
     paths = write_report(comparisons, folder, overwrite=True)
@@ -164,7 +165,7 @@ def test_a_report_holds_tables_figures_and_data(make_comparison, tmp_path):
         for points in (16, 32)
         for kind in ("png", "pdf")
     }
-    assert (folder / "table.md").read_text() == markdown_table(comparisons)
+    assert (folder / "table.md").read_text() == markdown_table(comparisons) + TABLE_MARK
     stored = read_dataset(folder / "comparison-32.zarr")
     assert markdown_table([stored]) == markdown_table(comparisons[1:])
 

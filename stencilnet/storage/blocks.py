@@ -1,0 +1,253 @@
+"""Datasets over samples on disk, block by block, each block with its checksums.
+
+A variable that runs over samples lies in shards, one file for each block of samples, of
+chunks with some samples each. When all files of a block are written, their SHA-256 are
+entered in the variable `block_checksum` (block, checked, byte), whose attribute
+`variables` names those of the second axis: a block counts once it stands there. Files
+that another process wrote are compared with it before they count.
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+import zarr
+from jaxtyping import UInt8
+
+from stencilnet.errors import plain
+from stencilnet.storage.codecs import COMPRESSOR, consolidate
+from stencilnet.storage.diagnosis import DamagedError
+from stencilnet.storage.guard import GuardedStore
+from stencilnet.storage.interruption import uninterrupted
+from stencilnet.storage.provenance import CIRCUMSTANCES, described
+
+CHECKSUMS = "block_checksum"
+"""The variable that holds the checksums of all blocks."""
+
+_CHUNK_BYTES, _BLOCK_BYTES = 2**20, 2**25
+_DIGEST = 32
+
+
+def samples_in_block(dataset: xr.Dataset) -> int:
+    """Samples of a block of moderate size, at least one."""
+    rows = [
+        math.prod(variable.shape[1:]) * variable.dtype.itemsize
+        for variable in dataset.variables.values()
+        if variable.dims[:1] == ("sample",)
+    ]
+    return max(1, min(_BLOCK_BYTES // max(*rows, 1, 1), dataset.sizes["sample"]))
+
+
+class BlockWriter:
+    """A store that receives its blocks in any order, each once.
+
+    Args:
+        folder: of the store, which is being made, see `new_store`. Blocks that an
+            earlier process wrote there are kept if they are whole.
+        template: the first block, or any with its variables; those that do not run over
+            samples are those of the store.
+        samples: of the store.
+        block: samples of each block but the last.
+
+    Attributes:
+        missing: numbers of the blocks that are still to be written.
+    """
+
+    def __init__(
+        self, folder: Path, template: xr.Dataset, *, samples: int, block: int
+    ) -> None:
+        self.folder, self.samples, self.block = folder, samples, block
+        self.names = [
+            str(name)
+            for name, variable in template.variables.items()
+            if variable.dims[:1] == ("sample",)
+        ]
+        self.blocks = math.ceil(samples / block)
+        if not (folder / CHECKSUMS / "zarr.json").exists():
+            with uninterrupted():
+                self._create(template)
+        self._group = zarr.open_group(folder, mode="r+", use_consolidated=False)
+        self._table: Any = self._group[CHECKSUMS]
+        self.missing = [n for n in range(self.blocks) if not self._is_whole(n)]
+
+    def rows(self, number: int) -> slice:
+        """The samples of a block."""
+        start = number * self.block
+        return slice(start, min(start + self.block, self.samples))
+
+    def write(self, number: int, block: xr.Dataset) -> None:
+        """Writes a block, and then its checksums."""
+        with uninterrupted():
+            for name in self.names:
+                array: Any = self._group[name]
+                array[self.rows(number)] = block[name].values
+            digests = [self._digest(name, number) for name in self.names]
+            if None in digests:
+                raise DamagedError(f"block {number} was not written whole")
+            table = np.frombuffer(b"".join(d or b"" for d in digests), dtype=np.uint8)
+            self._table[number] = table.reshape(len(self.names), _DIGEST)
+            self.missing = [other for other in self.missing if other != number]
+
+    def finish(self) -> None:
+        """Consolidates the metadata and adds provenance and the hash of the whole.
+
+        Raises:
+            ValueError: if a block is missing.
+        """
+        if self.missing:
+            raise ValueError(f"The blocks {self.missing} are not written: write them.")
+        with uninterrupted():
+            consolidate(self.folder)
+            digest = whole_hash(GuardedStore(self.folder))
+            path = self.folder / "zarr.json"
+            document = json.loads(path.read_text())
+            document["attributes"] |= described(digest)
+            path.write_text(json.dumps(document, indent=2))
+
+    def _create(self, template: xr.Dataset) -> None:
+        """The arrays, full of zeros, and those that do not run over samples."""
+        group = zarr.open_group(self.folder, mode="w", zarr_format=3)
+        for name, variable in template.variables.items():
+            settings: dict[str, Any] = {
+                "shape": variable.shape,
+                "chunks": tuple(max(size, 1) for size in variable.shape),
+            }
+            if name in self.names:
+                settings = self._sharded(variable)
+            array = group.create_array(
+                str(name),
+                dtype=variable.dtype,
+                compressors=COMPRESSOR,
+                dimension_names=[str(dimension) for dimension in variable.dims],
+                attributes=plain(dict(variable.attrs)),
+                config={"write_empty_chunks": True},
+                **settings,
+            )
+            if name not in self.names:
+                array[...] = variable.values
+        others = set(template.coords) - set(template.dims)
+        listed = {"coordinates": " ".join(sorted(map(str, others)))} if others else {}
+        group.attrs.update({**plain(dict(template.attrs)), **listed})
+        group.create_array(
+            CHECKSUMS,
+            shape=(self.blocks, len(self.names), _DIGEST),
+            chunks=(1, len(self.names), _DIGEST),
+            dtype="uint8",
+            compressors=COMPRESSOR,
+            dimension_names=["block", "checked", "byte"],
+            attributes={
+                "long_name": "SHA-256 of the files of each block",
+                "variables": self.names,
+            },
+        )
+
+    def _sharded(self, variable: xr.Variable) -> dict[str, Any]:
+        inner = variable.shape[1:]
+        row = max(math.prod(inner) * variable.dtype.itemsize, 1)
+        most = max(_CHUNK_BYTES // row, 1)
+        rows = max(
+            n for n in range(1, self.block + 1) if not self.block % n and n <= most
+        )
+        inner = tuple(max(size, 1) for size in inner)
+        return {
+            "shape": (self.samples, *variable.shape[1:]),
+            "chunks": (rows, *inner),
+            "shards": (self.block, *inner),
+        }
+
+    def _digest(self, name: str, number: int) -> bytes | None:
+        """The checksum of the file of a block; None if it does not exist."""
+        path = self.folder / shard_key(name, number, self._group[name].ndim)
+        if not path.exists():
+            return None
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").digest()
+
+    def _is_whole(self, number: int) -> bool:
+        row = np.asarray(self._table[number])
+        return bool(row.any()) and all(
+            self._digest(name, number) == row[place].tobytes()
+            for place, name in enumerate(self.names)
+        )
+
+
+def shard_key(name: str, number: int, dimensions: int) -> str:
+    """The file of a block of a variable."""
+    return "/".join([name, "c", str(number), *["0"] * (dimensions - 1)])
+
+
+def pin_checksums(store: GuardedStore) -> None:
+    """Has every file of a block compared with the checksums that the store holds.
+
+    Raises:
+        ValueError: if these do not belong to the variables of the store.
+    """
+    names = _checked_names(store)
+    table = _table(store)
+    for place, name in enumerate(names):
+        layout = store.metadata.arrays[name]
+        for number in range(len(table)):
+            key = shard_key(name, number, len(layout.shape))
+            store.digests[key] = table[number, place].tobytes()
+
+
+def whole_hash(store: GuardedStore) -> str:
+    """SHA-256 of attributes, metadata, checksums of blocks and all other values.
+
+    It reads what does not run over samples, and of the rest the checksums alone.
+    """
+    attributes = {
+        key: value
+        for key, value in store.metadata.groups[""].items()
+        if key not in CIRCUMSTANCES
+    }
+    documents = {
+        path: document for path, document in store.metadata.documents.items() if path
+    }
+    digest = hashlib.sha256()
+    text = json.dumps({"attributes": attributes, "arrays": documents}, sort_keys=True)
+    digest.update(text.encode())
+    checked = _checked_names(store)
+    for path in sorted(store.metadata.arrays):
+        if path not in checked and path != CHECKSUMS:
+            for key in store.keys_of(path):
+                digest.update((key + "|").encode())
+                digest.update(store.read(key) or b"")
+    digest.update(_table(store).tobytes())
+    return digest.hexdigest()
+
+
+def _checked_names(store: GuardedStore) -> Sequence[str]:
+    attributes = store.metadata.documents[CHECKSUMS]["attributes"]
+    names: Sequence[str] = attributes["variables"]
+    rows = {
+        path
+        for path, layout in store.metadata.arrays.items()
+        if layout.sharded and path != CHECKSUMS
+    }
+    shape = store.metadata.arrays[CHECKSUMS].shape
+    blocks = {
+        math.ceil(layout.shape[0] / layout.file[0])
+        for path, layout in store.metadata.arrays.items()
+        if path in rows
+        and layout.shape
+        and layout.file[1:] == _filled(layout.shape[1:])
+    }
+    if set(names) != rows or blocks != {shape[0]} or shape[1:] != (len(names), _DIGEST):
+        raise DamagedError("its checksums do not belong to its variables")
+    return names
+
+
+def _filled(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(max(size, 1) for size in shape)
+
+
+def _table(store: GuardedStore) -> UInt8[np.ndarray, "block checked byte"]:
+    group = zarr.open_group(store, mode="r", use_consolidated=True)
+    array: Any = group[CHECKSUMS]
+    return np.asarray(array[...])

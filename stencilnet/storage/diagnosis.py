@@ -1,0 +1,51 @@
+"""Why a store cannot be read or written, by cause."""
+
+from pathlib import Path
+
+from stencilnet.errors import out_of_memory
+
+# What a store that lacks a part, or is no folder, makes of reading it.
+_MISSING = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
+
+
+class DamagedError(ValueError):
+    """A store that is not what was written, with a clause on what is wrong."""
+
+
+def damaged(path: Path, error: BaseException, *, remedy: str = "") -> Exception:
+    """The error of a store that cannot be read, by the cause of `error`.
+
+    Args:
+        path: of the store.
+        error: as it was raised where the store was read.
+        remedy: a way to accept the content, for the message.
+
+    Returns:
+        A `ValueError` if the content is at fault. If the system refused to read it,
+        such as for want of permission or memory, that error, with the path: the store
+        may be whole.
+    """
+    cause: BaseException | None = error
+    clause = "it cannot be read"
+    while cause is not None:
+        if isinstance(cause, DamagedError):
+            clause = str(cause)
+            break
+        if out_of_memory(cause):
+            return MemoryError(str(path))
+        system = isinstance(cause, OSError) and not isinstance(cause, _MISSING)
+        if isinstance(cause, OSError) and system and cause.errno is not None:
+            return located(cause, path)
+        cause = cause.__cause__ or cause.__context__
+    return ValueError(
+        f"{path} was changed after it was written, or is damaged or half-written: "
+        f"{clause}. Restore a copy of it, or make it again"
+        f"{', or ' + remedy if remedy else ''}."
+    )
+
+
+def located(error: OSError, path: Path) -> OSError:
+    """An error of the system that names a path, `path` if it names none."""
+    if error.errno is None or error.filename is not None:
+        return error
+    return OSError(error.errno, error.strerror, str(path))

@@ -1,0 +1,160 @@
+"""What this package wrote, by marks: only that is ever replaced.
+
+The marks of the kinds of results:
+
+store       the schema in its metadata, `stencilnet.KIND/VERSION`
+report      a folder with the list of its files, `contents.json`
+result      a JSON file with the key "schema"
+table       a Markdown or LaTeX file with a comment at its end; a CSV file beside one
+page        an HTML file that names the package as its generator
+figure      a PNG or PDF file that names the package as its creator
+"""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+CREATOR = "stencilnet"
+"""What figures name as the program that created them."""
+
+RESULT_SCHEMA = "stencilnet.result/1"
+"""The value of the key "schema" in JSON files that hold results."""
+
+TABLE_MARK = "<!-- stencilnet.table/1 -->\n"
+"""The last line of a Markdown file that the package wrote."""
+
+LATEX_MARK = "% stencilnet.table/1\n"
+"""The last line of a LaTeX table that the package wrote."""
+
+STORES = ("trajectories", "operator", "dataset")
+"""Kinds of stores, as they stand in the schema."""
+
+_CONTENTS = "contents.json"
+_REPORT_SCHEMA = "stencilnet.report/1"
+# Metadata and marked files larger than that are none of the package's.
+_LARGEST = 2**26
+
+
+def refuse_foreign(path: Path, kind: str) -> None:
+    """Raises unless a file or folder may be replaced by a result of some kind.
+
+    Args:
+        path: of what exists.
+        kind: "trajectories", "operator", "dataset", "report", "result", "table",
+            "page" or "figure".
+
+    Raises:
+        FileExistsError: if the package did not write `path`, if it is of another kind,
+            or if there is a foreign file in it. An empty folder may be replaced.
+    """
+    found = kind_of(path)
+    if found == "":
+        raise FileExistsError(
+            f"{path} is no result of stencilnet, so it is not replaced: choose another "
+            f"place, or remove it yourself."
+        )
+    if found not in (kind, "empty"):
+        raise FileExistsError(
+            f"{path} is of another kind ({found}) than what would replace it ({kind}): "
+            f"choose another place, or remove it yourself."
+        )
+    stranger = foreign_file(path, kind) if path.is_dir() else None
+    if stranger is not None:
+        raise FileExistsError(
+            f"{path} is not replaced, as {stranger} in it is not of stencilnet: move "
+            f"that file elsewhere, or choose another place."
+        )
+
+
+def kind_of(path: Path) -> str:
+    """The kind of a result, "empty" for an empty folder, "" for anything foreign."""
+    if path.is_dir():
+        if not any(path.iterdir()):
+            return "empty"
+        if _json(path / _CONTENTS).get("schema") == _REPORT_SCHEMA:
+            return "report"
+        attributes = _json(path / "zarr.json").get("attributes")
+        schema = attributes.get("schema") if isinstance(attributes, dict) else None
+        name = str(schema).partition("/")[0].removeprefix("stencilnet.")
+        return name if name in STORES else ""
+    tests = _FILES.get(path.suffix, {})
+    return next((kind for kind, marked in tests.items() if marked(path)), "")
+
+
+def foreign_file(folder: Path, kind: str) -> Path | None:
+    """The first file in a result's folder that does not belong to it."""
+    if kind == "report":
+        names = _json(folder / _CONTENTS).get("files")
+        own = {_CONTENTS, *(names if isinstance(names, list) else [])}
+        for path in sorted(folder.iterdir()):
+            if path.name not in own:
+                return path
+            inner = foreign_file(path, "dataset") if path.is_dir() else None
+            if inner is not None:
+                return inner
+        return None
+    for path in sorted(folder.rglob("*")):
+        chunk = re.search(r"/c(/\d+)*$", f"/{path.relative_to(folder).as_posix()}")
+        if not path.is_dir() and not (path.name == "zarr.json" or chunk):
+            return path
+    return None
+
+
+def mark_report(folder: Path) -> None:
+    """Lists the files of a report's folder in it."""
+    names = sorted(path.name for path in folder.iterdir())
+    text = json.dumps({"schema": _REPORT_SCHEMA, "files": names}, indent=2)
+    (folder / _CONTENTS).write_text(text + "\n", encoding="utf-8")
+
+
+def _json(path: Path) -> dict[str, Any]:
+    """The content of a JSON file of moderate size; empty for anything else."""
+    try:
+        value = json.loads(_content(path))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _content(path: Path) -> bytes:
+    if not path.is_file() or path.stat().st_size > _LARGEST:
+        return b""
+    return path.read_bytes()
+
+
+def _is_result(path: Path) -> bool:
+    return _json(path).get("schema") == RESULT_SCHEMA
+
+
+def _is_table(path: Path) -> bool:
+    marked = path.with_suffix(".md")
+    return not marked.is_dir() and _content(marked).endswith(TABLE_MARK.encode())
+
+
+def _is_latex(path: Path) -> bool:
+    return _content(path).endswith(LATEX_MARK.encode())
+
+
+def _is_page(path: Path) -> bool:
+    return b'<meta name="generator" content="stencilnet">' in _content(path)[:4096]
+
+
+def _is_image(path: Path) -> bool:
+    return b"Software\x00" + CREATOR.encode() in _content(path)[:4096]
+
+
+def _is_document(path: Path) -> bool:
+    return f"/Creator ({CREATOR})".encode() in _content(path)
+
+
+_FILES: dict[str, dict[str, Callable[[Path], bool]]] = {
+    ".json": {"result": _is_result},
+    ".md": {"table": _is_table},
+    ".csv": {"table": _is_table},
+    ".png": {"figure": _is_image},
+    ".pdf": {"figure": _is_document},
+    ".tex": {"table": _is_latex},
+    ".html": {"page": _is_page},
+}

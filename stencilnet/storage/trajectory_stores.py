@@ -1,0 +1,200 @@
+"""Trajectories written to and read from stores, see `trajectories`."""
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from stencilnet.storage.atomic import new_store
+from stencilnet.storage.blocks import (
+    CHECKSUMS,
+    BlockWriter,
+    pin_checksums,
+    samples_in_block,
+    whole_hash,
+)
+from stencilnet.storage.datasets import decode_labels, encode_labels, open_variables
+from stencilnet.storage.diagnosis import DamagedError, damaged
+from stencilnet.storage.guard import GuardedStore
+from stencilnet.storage.paths import local_path
+from stencilnet.storage.provenance import (
+    check_hash,
+    check_origin,
+    content_hash,
+    contents,
+    open_guarded,
+)
+from stencilnet.storage.schemas import (
+    check_trajectories,
+    check_trajectory_attributes,
+)
+from stencilnet.storage.trajectories import TRAJECTORIES_SCHEMA
+
+_OLDER = "stencilnet.trajectories/2"
+_REMEDY = (
+    "if the change is meant, open it with xarray.open_zarr and write it anew with "
+    "write_trajectories"
+)
+_UNREADABLE = (KeyError, OSError, RuntimeError, TypeError, ValueError)
+# Times that a store which is replaced while it is read is read again.
+_ATTEMPTS = 10
+
+
+def write_trajectories(
+    dataset: xr.Dataset, path: Path | str, *, overwrite: bool = False
+) -> Path:
+    """Writes a dataset of `trajectories` as a store that appears when complete.
+
+    Raises:
+        FileExistsError: if `path` exists and `overwrite` is false.
+        TypeError, ValueError: if `path` is not a local path.
+    """
+    dataset = encode_labels(dataset.drop_encoding())
+    size, samples = samples_in_block(dataset), dataset.sizes["sample"]
+    blocks = (
+        dataset.isel(sample=slice(start, start + size))
+        for start in range(0, samples, size)
+    )
+    return write_in_blocks(blocks, path, samples=samples, overwrite=overwrite)
+
+
+def write_in_blocks(
+    blocks: Iterable[xr.Dataset],
+    path: Path | str,
+    *,
+    samples: int,
+    overwrite: bool = False,
+) -> Path:
+    """Writes datasets of some samples each as one store that appears when complete.
+
+    Only one block is in memory at a time. All but the last hold equally many samples;
+    variables that do not run over samples come from the first.
+
+    Args:
+        blocks: in the order of their samples.
+        path: of the store.
+        samples: of all blocks together.
+        overwrite: whether to replace a store of trajectories.
+
+    Raises:
+        FileExistsError: if `path` exists and `overwrite` is false.
+        TypeError, ValueError: if `path` is not a local path, or labels run over samples
+            in several blocks.
+    """
+    path = local_path(path)
+    with new_store(path, kind="trajectories", overwrite=overwrite) as partial:
+        writer = None
+        for number, block in enumerate(blocks):
+            block = _prepared(block, alone=block.sizes["sample"] == samples)
+            if writer is None:
+                check_trajectory_attributes(block.attrs, f"These data for {path}")
+                check_trajectories(block, f"These data for {path}")
+                size = block.sizes["sample"]
+                writer = BlockWriter(partial, block, samples=samples, block=size)
+            writer.write(number, block)
+        if writer is None:
+            raise ValueError("There are no trajectories to write: give some samples.")
+        writer.finish()
+    return path
+
+
+def _prepared(block: xr.Dataset, *, alone: bool) -> xr.Dataset:
+    """A block as it is stored, of numbers."""
+    for name, variable in block.variables.items():
+        if variable.dtype.kind in "OTUS" and "sample" in variable.dims and not alone:
+            raise ValueError(
+                f"The labels {name!r} run over samples, which blocks cannot be written "
+                f"with: write all samples at once, or drop them."
+            )
+    block = block.drop_vars(CHECKSUMS, errors="ignore").drop_encoding()
+    return encode_labels(block.assign_attrs(schema=TRAJECTORIES_SCHEMA))
+
+
+@contextlib.contextmanager
+def open_trajectories(path: Path | str) -> Iterator[xr.Dataset]:
+    """A trajectory store whose values are read, and checked, when they are used.
+
+    Raises:
+        FileNotFoundError: if there is nothing at `path`.
+        TypeError, ValueError: if `path` is not a local path, or if the store is not one
+            of trajectories, has another schema, was changed after it was written, or is
+            damaged or half-written; also where a value is used that is.
+        OSError: if the system refuses to read it.
+    """
+    path = local_path(path)
+    with _opened(path) as (_, dataset):
+        yield dataset
+
+
+def read_trajectories(path: Path | str, *, finite: bool = True) -> xr.Dataset:
+    """Reads a trajectory store whole, after a check of its content.
+
+    Args:
+        path: of the store.
+        finite: whether to refuse NaN and infinities in `u`.
+
+    Raises:
+        FileNotFoundError, TypeError, ValueError: as `open_trajectories`, or if a value
+            is not finite.
+    """
+    path = local_path(path)
+    for attempt in range(_ATTEMPTS):
+        with _opened(path) as (store, opened):
+            try:
+                dataset = decode_labels(opened.load())
+            except _UNREADABLE as error:
+                if store.is_replaced() and attempt < _ATTEMPTS - 1:
+                    continue
+                raise damaged(path, error, remedy=_REMEDY) from error
+        break
+    words = _not_finite(dataset["u"]) if "u" in dataset else ""
+    if finite and words:
+        raise ValueError(
+            f"In {path}, {words}: remove these samples or make the store again."
+        )
+    return dataset
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[tuple[GuardedStore, xr.Dataset]]:
+    """A store of trajectories, and its variables without the checksums."""
+    for attempt in range(_ATTEMPTS):
+        store, attributes = open_guarded(path, TRAJECTORIES_SCHEMA, _OLDER)
+        try:
+            expected = attributes.get("content_hash")
+            if attributes["schema"] == _OLDER:
+                dataset = open_variables(store)
+                actual, detail = content_hash(*contents(dataset)), ""
+                if actual != expected and "u" in dataset:
+                    detail = _not_finite(dataset["u"])
+                check_hash(path, expected, actual, detail=detail, remedy=_REMEDY)
+            else:
+                if CHECKSUMS not in store.metadata.arrays:
+                    raise DamagedError("it has no checksums")
+                check_hash(path, expected, whole_hash(store), remedy=_REMEDY)
+                pin_checksums(store)
+                dataset = open_variables(store).drop_vars(CHECKSUMS)
+            check_origin(path, attributes)
+        except _UNREADABLE as error:
+            if store.is_replaced() and attempt < _ATTEMPTS - 1:
+                continue
+            raise damaged(path, error, remedy=_REMEDY) from error
+        break
+    with dataset:
+        check_trajectory_attributes(attributes, str(path))
+        check_trajectories(dataset, str(path))
+        yield store, dataset
+
+
+def _not_finite(u: xr.DataArray) -> str:
+    """A clause on the values that are NaN or infinite; empty if all are finite."""
+    bad = np.argwhere(~np.isfinite(u.values))
+    if not len(bad):
+        return ""
+    sample, time, x = bad[0]
+    return (
+        f"{len(bad)} values of u are NaN or infinite, the first in sample {sample} at "
+        f"time {float(u.time[time]):g}, cell {x}"
+    )
