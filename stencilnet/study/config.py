@@ -250,4 +250,4 @@ class Config(Section):
         return f"Config:\n{text}"[:LIMIT]
 
     def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(repr(self))}</pre>"[:LIMIT]
+        return f"<pre>{html.escape(repr(self))[: LIMIT - 20]}</pre>"
