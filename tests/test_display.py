@@ -16,7 +16,7 @@ from stencilnet import (
     load_config,
     load_operator,
 )
-from stencilnet.denoising import L1, denoise_signals
+from stencilnet.denoising.signals import Denoised
 from stencilnet.display import LIMIT, Displayed, brief
 from stencilnet.solver import INTEGRATORS
 from stencilnet.study.loading import built_in_configs
@@ -39,7 +39,7 @@ OBJECTS = {
     "picture": (load_operator("burgers")[0], ["Burgers", "network"]),
     "stored": (load_operator("burgers")[1], ["picture", "numbers", "history"]),
     "denoised": (
-        denoise_signals(np.linspace(0, 1, 900), 0.1, penalty=L1()),
+        Denoised(np.linspace(0, 1, 900), np.zeros(1), np.ones(1), np.ones(1)),
         ["(900,)"],
     ),
     **{name: (load_config(name), [name]) for name in built_in_configs()},
