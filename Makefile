@@ -9,7 +9,7 @@ SOURCES := $(shell find stencilnet configs -name '*.py' -o -name '*.yaml' -o -pa
 export OMP_NUM_THREADS := $(THREADS)
 export MKL_NUM_THREADS := $(THREADS)
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint docs clean
 
 demo: $(VENV)/package
 	$(BIN)/stencilnet demo --overwrite
@@ -23,6 +23,10 @@ lint: $(VENV)/package
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
+docs: $(VENV)/package
+	$(BIN)/sphinx-build --fail-on-warning --quiet docs build/docs
+	@echo "wrote build/docs/index.html"
+
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
 
@@ -32,8 +36,8 @@ $(VENV)/package: $(VENV)/dependencies README.md $(SOURCES)
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation --force-reinstall .
 	@touch $@
 
-# torch goes first: a range would take the newest build, with gigabytes for graphics
-# cards.
+# torch goes first, in the version that is tested. On Linux the usual index has builds for
+# graphics cards, with gigabytes of libraries: see the README for one without.
 $(VENV)/dependencies: pyproject.toml constraints.txt
 	$(PYTHON) -c "import sys; sys.version_info >= (3, 11) or sys.exit('stencilnet needs Python 3.11 or newer: make PYTHON=python3.11')"
 	$(PYTHON) -m venv $(VENV)

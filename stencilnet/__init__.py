@@ -13,50 +13,54 @@ More lies in the wings: `stencilnet.equations`, `discretizations`, `stencils`, `
 `denoising`, `storage`, `report`, `study`.
 """
 
-from stencilnet.denoising import TotalVariation
-from stencilnet.discretizations import (
-    MLP,
-    DiscontinuousGalerkin,
-    Discretization,
-    FiniteDifference,
-    LearnedStencil,
-    Muscl,
-    PseudoSpectral,
-    Weno,
-)
-from stencilnet.equations import (
-    Burgers,
-    CentralFlux,
-    Convective,
-    Equation,
-    Form,
-    UpwindFlux,
-)
-from stencilnet.forcing import RandomForcing
-from stencilnet.grid import Grid
-from stencilnet.solver import (
-    ETDRK4,
-    RK4,
-    SSPRK3,
-    Adaptive,
-    Integrator,
-    rollout,
-)
-from stencilnet.stencils import Convex, Derivative, NullSpace
-from stencilnet.storage import read_trajectories, write_trajectories
-from stencilnet.study import (
-    Config,
-    certify,
-    compare,
-    denoise,
-    generate,
-    load_config,
-    load_operator,
-    save_operator,
-    simulate,
-    train,
-    verify,
-)
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from stencilnet.denoising import TotalVariation
+    from stencilnet.discretizations import (
+        MLP,
+        DiscontinuousGalerkin,
+        Discretization,
+        FiniteDifference,
+        LearnedStencil,
+        Muscl,
+        PseudoSpectral,
+        Weno,
+    )
+    from stencilnet.equations import (
+        Burgers,
+        CentralFlux,
+        Convective,
+        Equation,
+        Form,
+        UpwindFlux,
+    )
+    from stencilnet.forcing import RandomForcing
+    from stencilnet.grid import Grid
+    from stencilnet.solver import (
+        ETDRK4,
+        RK4,
+        SSPRK3,
+        Adaptive,
+        Integrator,
+        rollout,
+    )
+    from stencilnet.stencils import Convex, Derivative, NullSpace
+    from stencilnet.storage import read_trajectories, write_trajectories
+    from stencilnet.study import (
+        Config,
+        certify,
+        compare,
+        denoise,
+        generate,
+        load_config,
+        load_operator,
+        save_operator,
+        simulate,
+        train,
+        verify,
+    )
 
 __all__ = [
     "ETDRK4",
@@ -99,3 +103,34 @@ __all__ = [
     "verify",
     "write_trajectories",
 ]
+
+# Where the names lie. A wing is imported when a name of it is first asked for, so that
+# commands which need none, such as `stencilnet --help`, answer at once.
+_WINGS = (
+    "grid",
+    "forcing",
+    "stencils",
+    "solver",
+    "equations",
+    "discretizations",
+    "denoising",
+    "storage",
+    "report",
+    "study",
+)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _WINGS:
+        return import_module(f"{__name__}.{name}")
+    if name in __all__:
+        for wing in _WINGS:
+            module = import_module(f"{__name__}.{wing}")
+            if name in getattr(module, "__all__", [name]) and hasattr(module, name):
+                globals()[name] = getattr(module, name)
+                return globals()[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *_WINGS})

@@ -7,11 +7,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from stencilnet.display import Displayed
 from stencilnet.errors import as_integer, as_number
 
 
 @dataclass(frozen=True)
-class Grid:
+class Grid(Displayed):
     """A uniform periodic grid, one entry per spatial axis.
 
     Spatial axes are the trailing axes of every field, so a negative `axis`

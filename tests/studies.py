@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from stencilnet import Config, generate
-from stencilnet.study.config import validate_config
+from stencilnet.study.loading import validate_config
 
 SMALL = {
     "name": "small",

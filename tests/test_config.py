@@ -5,7 +5,8 @@ import yaml
 from studies import SMALL
 
 from stencilnet.study.comparison import check_comparison
-from stencilnet.study.config import Comparison, built_in_configs, load_config
+from stencilnet.study.config import Comparison
+from stencilnet.study.loading import built_in_configs, load_config
 
 
 @pytest.fixture

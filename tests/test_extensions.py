@@ -12,8 +12,8 @@ from studies import SMALL
 from stencilnet import load_operator, read_trajectories, train, verify
 from stencilnet.storage import read_operator
 from stencilnet.study.comparison import compare_study
-from stencilnet.study.config import validate_config
 from stencilnet.study.generation import generate, store_path
+from stencilnet.study.loading import validate_config
 from stencilnet.study.simulation import simulate
 
 PHYSICS = '''

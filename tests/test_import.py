@@ -1,9 +1,13 @@
 """The package in surroundings that are not its own."""
 
+import ast
+import importlib
 import os
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 import stencilnet
 
@@ -30,8 +34,26 @@ sys.addaudithook(refuse)
 """
 USE = """
 import stencilnet, stencilnet.cli
+from stencilnet import *
 
 print(stencilnet.__file__)
+"""
+
+
+HELP = """
+import sys
+from typer.testing import CliRunner
+from stencilnet.cli import app
+from stencilnet.cli.app import CONFIG_EXAMPLES, EXAMPLES
+
+verbs = [[], *([verb.__name__] for verb in EXAMPLES)]
+verbs += [["config", verb.__name__] for verb in CONFIG_EXAMPLES]
+for words in verbs:
+    told = CliRunner().invoke(app, [*words, "--help"])
+    assert told.exit_code == 0, told.output
+    assert "stencilnet " + " ".join(words) in told.output
+heavy = {"torch", "xarray", "matplotlib", "numba", "cvxpy"}
+print(sorted(heavy & set(sys.modules)))
 """
 
 
@@ -56,3 +78,25 @@ def run(code: str, **environment: str) -> str:
 def test_the_package_imports_where_nothing_can_be_written():
     home = {"HOME": "/nowhere", "XDG_CACHE_HOME": "/nowhere", "NUMBA_CACHE_DIR": ""}
     assert run(READ_ONLY + USE, **home) == stencilnet.__file__
+
+
+def test_help_waits_for_no_numerics():
+    assert run(HELP) == "[]"
+
+
+def test_names_come_from_where_the_types_say():
+    tree = ast.parse(Path(stencilnet.__file__).read_text())
+    homes = {
+        alias.name: node.module
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module.startswith("stencilnet.")
+        for alias in node.names
+    }
+    assert set(homes) == set(stencilnet.__all__)
+    for name, module in homes.items():
+        home = importlib.import_module(module)
+        assert getattr(stencilnet, name) is getattr(home, name)
+        assert name in dir(stencilnet)
+    assert stencilnet.solver is importlib.import_module("stencilnet.solver")
+    with pytest.raises(AttributeError, match="no attribute 'Gird'"):
+        getattr(stencilnet, "Gird")  # noqa: B009

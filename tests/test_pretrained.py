@@ -13,7 +13,7 @@ from stencilnet.cli import main
 from stencilnet.discretizations import LearnedPicture
 from stencilnet.solver import ColeHopf
 from stencilnet.study import certify, generate, read_split, simulate, verify
-from stencilnet.study.config import validate_config
+from stencilnet.study.loading import validate_config
 from stencilnet.study.operators import habits, pretrained
 
 NAMES = pretrained()

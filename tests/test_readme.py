@@ -1,5 +1,6 @@
-"""What the README shows works as shown."""
+"""What the README and the documentation show works as shown."""
 
+import contextlib
 import re
 import shlex
 import sys
@@ -9,9 +10,15 @@ import pytest
 
 from stencilnet.cli import main
 
-README = (Path(__file__).parents[1] / "README.md").read_text()
-PYTHON = re.findall(r"```python\n(.*?)```", README, re.S)
-COMMANDS = re.findall(r"^\$ stencilnet (.*)$", README, re.M)
+ROOT = Path(__file__).parents[1]
+PAGES = {
+    str(path.relative_to(ROOT)): path.read_text()
+    for path in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+}
+PYTHON = {name: re.findall(r"```python\n(.*?)```", PAGES[name], re.S) for name in PAGES}
+COMMANDS = {
+    name: re.findall(r"^\$ stencilnet (.*)$", PAGES[name], re.M) for name in PAGES
+}
 
 # Overrides that shrink any study to seconds.
 QUICK = [
@@ -31,41 +38,77 @@ QUICK = [
     "training.batch=4",
     "training.horizon=[1,2]",
     "comparison.methods=[weno_z,spectral]",
+    "comparison.points=[32]",
 ]
 
 
 def test_there_are_examples_to_test():
-    assert len(PYTHON) == 6
-    assert len(COMMANDS) == 8
+    assert sum(map(len, PYTHON.values())) >= 14
+    assert sum(map(len, COMMANDS.values())) >= 17
 
 
-@pytest.mark.parametrize("example", PYTHON)
-def test_python_examples_run(example, tmp_path, monkeypatch):
+@pytest.mark.parametrize("page", [name for name in PAGES if PYTHON[name]])
+def test_python_examples_run_one_after_the_other(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    exec(compile(example, "README.md", "exec"), {})
+    names = {}
+    for example in PYTHON[page]:
+        exec(compile(example, page, "exec"), names)
+
+
+def test_the_first_number_is_computed_within_forty_lines(capsys):
+    lines = PAGES["README.md"].splitlines()
+    end = [index for index, line in enumerate(lines) if line == "```"][1]
+    assert lines[end - 1].startswith("    print")
+    assert end <= 40
+    exec(compile(PYTHON["README.md"][0], "README.md", "exec"), {})
+    told = re.findall(r"# ([\d.]+), then ([\d.]+)", lines[end - 1])[0]
+    printed = capsys.readouterr().out.split()
+    assert [float(word) for word in printed] == pytest.approx(
+        [float(word) for word in told], rel=0.02
+    )
+
+
+def quick(command):
+    """A command in a form that takes seconds."""
+    verb, *words = shlex.split(command)
+    if verb in ("generate", "train", "compare"):
+        return [verb, *words, *QUICK]
+    if verb != "sweep":
+        return [verb, *words]
+    # Lists of values stand for one run, the first.
+    fixed = [
+        f"{key}=[{value}]" if value[0] == "[" else f"{key}={value}"
+        for key, _, value in (word.partition("=") for word in QUICK)
+    ]
+    first = [re.sub(r"=\[(\[.*?\]|[^,\]]*).*\]$", r"=[\1]", word) for word in words]
+    return [verb, *first, *fixed, "training.iterations=2", "--jobs=1"]
 
 
 def test_commands_run_in_their_order(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for command in COMMANDS:
-        arguments = shlex.split(command)
-        if arguments[0] in ("generate", "train", "compare"):
-            arguments += [*QUICK, "comparison.points=[32]"]
-        monkeypatch.setattr(sys, "argv", ["stencilnet", *arguments])
-        with pytest.raises(SystemExit) as caught:
+    for command in (line for page in PAGES for line in COMMANDS[page]):
+        monkeypatch.setattr(sys, "argv", ["stencilnet", *quick(command)])
+        with contextlib.suppress(SystemExit), pytest.raises(SystemExit) as caught:
             main()
         assert caught.value.code == 0, command
 
 
-def test_files_that_the_readme_names_exist():
-    root = Path(__file__).parents[1]
-    for name in re.findall(r"\]\(([^):#]+)\)|python (\S+\.py)", README):
-        assert (root / "".join(name)).exists(), name
+@pytest.mark.parametrize("page", PAGES)
+def test_files_that_pages_name_exist(page):
+    folder = (ROOT / page).parent
+    for name, script in re.findall(
+        r"\]\((?!https?:)([^):#]+)\)|python (simulations/\S+\.py)", PAGES[page]
+    ):
+        # Keys and reference are generated when the site is built.
+        generated = name in ("config-keys.md", "reference.md")
+        path = ROOT / script if script else folder / name
+        assert generated or path.exists(), path
 
 
-def test_sections_that_the_readme_refers_to_exist():
-    headings = re.findall(r"^#+ (.*)$", README, re.M)
-    known = {heading.lower().replace(" ", "-") for heading in headings}
-    anchors = re.findall(r"\]\(#([^)]+)\)", README)
-    assert anchors
-    assert set(anchors) <= known
+@pytest.mark.parametrize("page", PAGES)
+def test_sections_that_pages_refer_to_exist(page):
+    for target, anchor in re.findall(r"\]\(([\w/.-]*\.md)?#([^)]+)\)", PAGES[page]):
+        path = (ROOT / page).parent / target if target else ROOT / page
+        headings = re.findall(r"^#+ (.*)$", path.read_text(), re.M)
+        known = {heading.lower().replace(" ", "-") for heading in headings}
+        assert anchor in known

@@ -1,6 +1,6 @@
 """The command `stencilnet`."""
 
-from stencilnet.cli.commands import app
+from stencilnet.cli.app import app
 from stencilnet.cli.entry import main
 
 __all__ = ["app", "main"]

@@ -1,14 +1,16 @@
 """The entry point of the command `stencilnet`."""
 
 import os
-import signal
 import sys
 import warnings
+from typing import TYPE_CHECKING
 
-from stencilnet.cli.commands import app
-from stencilnet.cli.terminal import complain, show_warning
+from stencilnet.cli.app import app
+from stencilnet.cli.terminal import answer, complain, show_warning
 from stencilnet.errors import in_words
-from stencilnet.storage import Interrupted, stop
+
+if TYPE_CHECKING:
+    from stencilnet.storage import Interrupted
 
 
 def main() -> None:
@@ -18,18 +20,27 @@ def main() -> None:
     that shells expect, 128 and the number of the signal.
     """
     warnings.showwarning = show_warning  # type: ignore[assignment]
-    for number in (signal.SIGINT, signal.SIGTERM):
-        if signal.getsignal(number) != signal.SIG_IGN:
-            signal.signal(number, stop)
+    answer.reset()
     try:
         app()
-    except Interrupted as interruption:
+    except SystemExit:
+        # The usual end, for which nothing needs to be imported.
+        raise
+    except _interrupted() as interruption:
         sentence = str(interruption) or "Stopped: repeat the command to do it anew."
         complain(sentence, "yellow")
         sys.exit(128 + interruption.number)
     except (ValueError, OSError, ArithmeticError, MemoryError, RuntimeError) as error:
-        sentence = in_words(error)
-        if sentence is None or os.environ.get("STENCILNET_TRACEBACK"):
+        sentence_or_none = in_words(error)
+        if sentence_or_none is None or os.environ.get("STENCILNET_TRACEBACK"):
             raise
-        complain(f"Error: {sentence}", "red")
+        answer.fail(sentence_or_none)
         sys.exit(2)
+    finally:
+        answer.finish()
+
+
+def _interrupted() -> "type[Interrupted]":
+    from stencilnet.storage import Interrupted
+
+    return Interrupted

@@ -1,33 +1,62 @@
-"""What commands say on the terminal: results, progress and warnings."""
+"""What commands say: results and warnings, for a reader or as JSON."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import sys
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 
 from stencilnet.errors import shown
-from stencilnet.progress import Progress, bars
 
 console = Console(stderr=True)
 output = Console()
 
 
-@contextmanager
-def bar(stage: str) -> Iterator[Progress]:
-    with bars(console) as each:
-        yield each(stage)
+class Answer:
+    """Answer of one command, shown while it runs or printed as one JSON object.
+
+    Attributes:
+        as_json: whether standard output is one JSON object, `values`.
+        quiet: whether to show nothing but warnings and errors.
+        values: what the command found, as plain values.
+    """
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Begins anew, for the next command of this process."""
+        self.as_json = self.quiet = False
+        self.values: dict[str, Any] = {}
+
+    def show(self, renderable: RenderableType, **values: Any) -> None:
+        """Shows text or a table; `values` say the same in JSON."""
+        self.values.update(values)
+        if isinstance(renderable, str):
+            renderable = shown(renderable)
+        if not (self.as_json or self.quiet):
+            output.print(renderable, highlight=False, soft_wrap=True, markup=False)
+
+    def wrote(self, paths: list[Path]) -> None:
+        """Names the files that a command wrote."""
+        self.values.setdefault("wrote", []).extend(str(path) for path in paths)
+        for path in paths:
+            self.show(f"wrote {path}")
+
+    def fail(self, sentence: str) -> None:
+        """Tells a mistake."""
+        self.values["error"] = sentence
+        complain(f"Error: {sentence}", "red")
+
+    def finish(self) -> None:
+        """Prints the JSON object, if that was asked for."""
+        if self.as_json and self.values:
+            from stencilnet.report import json_text
+
+            sys.stdout.write(json_text(self.values))
 
 
-def say(paths: list[Path]) -> None:
-    for path in paths:
-        tell(f"wrote {path}")
-
-
-def tell(text: str) -> None:
-    """A line of a result."""
-    output.print(shown(text), highlight=False, soft_wrap=True, markup=False)
+answer = Answer()
 
 
 def complain(text: str, colour: str) -> None:

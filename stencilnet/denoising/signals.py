@@ -16,10 +16,11 @@ from stencilnet.denoising.solution import (
     solve,
     warn_of_gap,
 )
+from stencilnet.display import Displayed
 
 
-@dataclass(frozen=True)
-class Denoised:
+@dataclass(frozen=True, repr=False)
+class Denoised(Displayed):
     """Denoised signals and their certificate.
 
     Attributes:

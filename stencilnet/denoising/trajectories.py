@@ -13,6 +13,7 @@ from stencilnet.denoising.inputs import with_nan
 from stencilnet.denoising.penalties import Penalty
 from stencilnet.denoising.rows import fill_linearly
 from stencilnet.denoising.signals import denoise_signals
+from stencilnet.display import Displayed
 from stencilnet.errors import unknown
 
 ALONG: Mapping[str, tuple[int, ...]] = MappingProxyType(
@@ -27,8 +28,8 @@ PERIODIC_AXIS = 1
 _CHOOSING = 64
 
 
-@dataclass(frozen=True)
-class DenoisedTrajectory:
+@dataclass(frozen=True, repr=False)
+class DenoisedTrajectory(Displayed):
     """A denoised trajectory and the weights that made it.
 
     Attributes:

@@ -11,6 +11,7 @@ from jaxtyping import Complex, Float
 from torch import Tensor, nn
 
 from stencilnet.discretizations import stability
+from stencilnet.display import Displayed
 from stencilnet.equations import Equation, Form
 from stencilnet.grid import Grid
 from stencilnet.solver import Integrator, SemilinearIntegrator
@@ -19,7 +20,7 @@ from stencilnet.stencils import ConstantModule, Derivative
 F = TypeVar("F", bound=Form)
 
 
-class Discretization(ConstantModule, abc.ABC):
+class Discretization(Displayed, ConstantModule, abc.ABC):
     """The semi-discrete right-hand side `u -> u_t` of an equation on a grid.
 
     Forcing is not part of it: `rollout` adds it. A parameter of the equation that is a
@@ -81,6 +82,17 @@ class Discretization(ConstantModule, abc.ABC):
     def settings(self) -> dict[str, Any]:
         """The arguments beside equation and grid with which to build the method."""
         return {}
+
+    def _parts(self) -> dict[str, object]:
+        weights = sum(value.numel() for value in self.parameters())
+        scale = {"scale": self.scale} if hasattr(self, "scale") else {}
+        return {
+            "equation": self.equation,
+            "grid": self.grid,
+            **self.settings,
+            **scale,
+            **({"weights": weights} if weights else {}),
+        }
 
     def spec(self) -> dict[str, Any]:
         """Everything that defines the method, as plain values."""

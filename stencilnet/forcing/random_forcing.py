@@ -12,13 +12,14 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
+from stencilnet.display import Displayed
 from stencilnet.forcing.draws import draw_waves
 from stencilnet.grid import Grid
 from stencilnet.stencils import in_full_precision
 
 
-@dataclass(frozen=True)
-class RandomForcing:
+@dataclass(frozen=True, repr=False)
+class RandomForcing(Displayed):
     """Forcing of the paper's Eq. (13), one row of parameters per sample.
 
         f(x, t) = sum_i A_i sin(w_i t + 2 pi l_i x / L + phi_i)
@@ -312,8 +313,8 @@ class RandomForcing:
         return self.frequency * t + self.phase
 
 
-@dataclass(frozen=True)
-class GridForcing:
+@dataclass(frozen=True, repr=False)
+class GridForcing(Displayed):
     """A random forcing on a grid: a function of time that knows its shape within cells.
 
     Attributes:

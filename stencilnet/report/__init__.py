@@ -15,13 +15,20 @@ from stencilnet.report.comparison import (
     write_report,
 )
 from stencilnet.report.denoising import denoising_figure, denoising_table
-from stencilnet.report.results import write_json, write_table
+from stencilnet.report.page import report_page
+from stencilnet.report.results import (
+    json_text,
+    write_json,
+    write_page,
+    write_table,
+)
 from stencilnet.report.rows import Rows
 from stencilnet.report.style import (
     LABELS,
     STYLE,
     WIDTH,
     figure_paths,
+    labels,
     line_styles,
     package_style,
     save,
@@ -43,10 +50,13 @@ __all__ = [
     "denoising_table",
     "error_against_time",
     "figure_paths",
+    "json_text",
+    "labels",
     "line_styles",
     "markdown_table",
     "modified_wavenumbers",
     "package_style",
+    "report_page",
     "save",
     "snapshots",
     "space_time",
@@ -55,6 +65,7 @@ __all__ = [
     "training_figure",
     "trajectories_table",
     "write_json",
+    "write_page",
     "write_report",
     "write_table",
 ]

@@ -1,4 +1,4 @@
-"""Headline figures of a study, as JSON, and its tables, as text."""
+"""Results as text: headline figures as JSON, tables and pages."""
 
 import json
 from pathlib import Path
@@ -6,7 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from stencilnet.storage import RESULT_SCHEMA, TABLE_MARK, local_path, new_store
+from stencilnet.storage import (
+    LATEX_MARK,
+    RESULT_SCHEMA,
+    TABLE_MARK,
+    local_path,
+    new_store,
+)
 
 
 def write_json(
@@ -22,24 +28,39 @@ def write_json(
     """
     path = local_path(path)
     with new_store(path, kind="result", overwrite=overwrite) as partial:
-        text = json.dumps(
-            _finite_only({**values, "schema": RESULT_SCHEMA}),
-            indent=2,
-            allow_nan=False,
-        )
-        partial.write_text(text + "\n", encoding="utf-8")
+        text = json_text({**values, "schema": RESULT_SCHEMA})
+        partial.write_text(text, encoding="utf-8")
+    return path
+
+
+def json_text(values: Any) -> str:
+    """Plain values as JSON; numbers that are not finite become null."""
+    return json.dumps(_finite_only(values), indent=2, allow_nan=False) + "\n"
+
+
+def write_page(text: str, path: Path | str, *, overwrite: bool = False) -> Path:
+    """Writes a page of HTML, which names the package as its generator.
+
+    Raises:
+        FileExistsError: if the file exists and `overwrite` is false, or if it is no
+            page of this package.
+    """
+    path = local_path(path)
+    with new_store(path, kind="page", overwrite=overwrite) as partial:
+        partial.write_text(text, encoding="utf-8")
     return path
 
 
 def write_table(text: str, path: Path | str, *, overwrite: bool = False) -> Path:
-    """Writes a table: a Markdown file, with a mark, or a CSV file beside one.
+    """Writes a table: Markdown or LaTeX with a mark, or any other text.
 
     Raises:
         FileExistsError: if the file exists and `overwrite` is false, or if it is no
             table of this package.
     """
     path = local_path(path)
-    mark = TABLE_MARK if path.suffix == ".md" else ""
+    marks = {".md": TABLE_MARK, ".tex": LATEX_MARK}
+    mark = marks.get(path.suffix, "")
     with new_store(path, kind="table", overwrite=overwrite) as partial:
         partial.write_text(text + mark, encoding="utf-8")
     return path

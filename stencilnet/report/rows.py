@@ -1,10 +1,13 @@
-"""Tables of plain rows, as Markdown and CSV."""
+"""Tables of plain rows, as Markdown, CSV and LaTeX."""
 
 import csv
 import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
+
+from stencilnet.errors import unknown
 
 
 @dataclass(frozen=True)
@@ -34,16 +37,8 @@ class Rows:
 
     def markdown(self) -> str:
         """The table in Markdown, numbers to the right."""
-        formats = list(self.columns.values())
-        rules = ["---:" if template else "---" for template in formats]
-        cells = [
-            [
-                _cell(value, template)
-                for value, template in zip(row, formats, strict=True)
-            ]
-            for row in self.rows
-        ]
-        lines = [list(self.columns), rules, *cells]
+        rules = ["---:" if template else "---" for template in self.columns.values()]
+        lines = [list(self.columns), rules, *self._cells()]
         return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
     def csv(self) -> str:
@@ -53,8 +48,55 @@ class Rows:
         writer.writerows([list(self.columns), *self.rows])
         return text.getvalue()
 
+    def latex(self) -> str:
+        """The table as a LaTeX `tabular` with rules of the package booktabs."""
+        kinds = "".join("r" if template else "l" for template in self.columns.values())
+        head, *lines = (
+            f"{' & '.join(map(_escaped, line))} \\\\\n"
+            for line in (list(self.columns), *self._cells())
+        )
+        return (
+            f"\\begin{{tabular}}{{{kinds}}}\n\\toprule\n{head}\\midrule\n"
+            f"{''.join(lines)}\\bottomrule\n\\end{{tabular}}\n"
+        )
+
+    def text(self, suffix: str) -> str:
+        """The table in the format of a file.
+
+        Args:
+            suffix: ".csv", ".md" or ".tex".
+
+        Raises:
+            ValueError: if it is another one.
+        """
+        writers = {".csv": self.csv, ".md": self.markdown, ".tex": self.latex}
+        if suffix not in writers:
+            raise unknown("format of tables", suffix, writers)
+        return writers[suffix]()
+
+    def records(self) -> list[dict[str, Any]]:
+        """The rows as dictionaries."""
+        return [dict(zip(self.columns, row, strict=True)) for row in self.rows]
+
+    def _cells(self) -> list[list[str]]:
+        formats = self.columns.values()
+        return [
+            [
+                _cell(value, template)
+                for value, template in zip(row, formats, strict=True)
+            ]
+            for row in self.rows
+        ]
+
 
 def _cell(value: object, template: str) -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
     return (template or "{}").format(value)
+
+
+def _escaped(text: str) -> str:
+    """Text for LaTeX, whose special characters are meant as they are."""
+    for character in "&%$#_{}":
+        text = text.replace(character, f"\\{character}")
+    return text

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from stencilnet.display import Displayed
 from stencilnet.solver.base import Forcing, Integrator, evaluate
 from stencilnet.solver.problem import (
     Numbers,
@@ -28,8 +29,8 @@ _SMALLEST_FACTOR, _LARGEST_FACTOR = 0.2, 5.0
 _STRETCH = 1.01
 
 
-@dataclass(frozen=True)
-class AdaptiveSolution:
+@dataclass(frozen=True, repr=False)
+class AdaptiveSolution(Displayed):
     """A trajectory with the number of steps behind it.
 
     Attributes:

@@ -18,6 +18,7 @@ from stencilnet.storage.operators import (
 )
 from stencilnet.storage.ownership import (
     CREATOR,
+    LATEX_MARK,
     RESULT_SCHEMA,
     TABLE_MARK,
     mark_report,
@@ -40,6 +41,7 @@ from stencilnet.storage.trajectory_stores import (
 
 __all__ = [
     "CREATOR",
+    "LATEX_MARK",
     "OPERATOR_SCHEMA",
     "RESULT_SCHEMA",
     "STOPS",

@@ -25,6 +25,7 @@ import numpy as np
 import xarray as xr
 import zarr
 
+from stencilnet.display import Displayed
 from stencilnet.errors import plain
 from stencilnet.storage.atomic import new_store
 from stencilnet.storage.codecs import COMPRESSOR, consolidate
@@ -42,14 +43,16 @@ from stencilnet.storage.provenance import (
 )
 from stencilnet.storage.schemas import check_operator_attributes, check_weights
 
+_SHOWN = ("kind", "equation", "form", "grid", "constraint", "network", "scale")
+
 OPERATOR_SCHEMA = "stencilnet.operator/3"
 """The schema of operator stores that this version writes."""
 
 _OLDER = ("stencilnet.operator/2",)
 
 
-@dataclass(frozen=True)
-class StoredOperator:
+@dataclass(frozen=True, repr=False)
+class StoredOperator(Displayed):
     """Content of an operator store.
 
     Attributes:
@@ -65,6 +68,19 @@ class StoredOperator:
     history: Mapping[str, np.ndarray] = field(default_factory=dict)
     attributes: Mapping[str, Any] = field(default_factory=dict)
     certificate: xr.Dataset | None = None
+
+    def _parts(self) -> dict[str, object]:
+        spec, history = self.spec, self.history
+        shown = {name: spec[name] for name in _SHOWN if name in spec}
+        return {
+            **shown,
+            "numbers": sum(values.size for values in self.arrays.values()),
+            "certificate": "none" if self.certificate is None else "measured",
+            "history": {
+                name: values[-1] for name, values in history.items() if values.size
+            },
+            "attributes": sorted(self.attributes),
+        }
 
 
 def write_operator(

@@ -5,7 +5,8 @@ The marks of the kinds of results:
 store       the schema in its metadata, `stencilnet.KIND/VERSION`
 report      a folder with the list of its files, `contents.json`
 result      a JSON file with the key "schema"
-table       a Markdown file with a comment at its end; a CSV file beside one
+table       a Markdown or LaTeX file with a comment at its end; a CSV file beside one
+page        an HTML file that names the package as its generator
 figure      a PNG or PDF file that names the package as its creator
 """
 
@@ -24,6 +25,9 @@ RESULT_SCHEMA = "stencilnet.result/1"
 TABLE_MARK = "<!-- stencilnet.table/1 -->\n"
 """The last line of a Markdown file that the package wrote."""
 
+LATEX_MARK = "% stencilnet.table/1\n"
+"""The last line of a LaTeX table that the package wrote."""
+
 STORES = ("trajectories", "operator", "dataset")
 """Kinds of stores, as they stand in the schema."""
 
@@ -38,8 +42,8 @@ def refuse_foreign(path: Path, kind: str) -> None:
 
     Args:
         path: of what exists.
-        kind: "trajectories", "operator", "dataset", "report", "result", "table" or
-            "figure".
+        kind: "trajectories", "operator", "dataset", "report", "result", "table",
+            "page" or "figure".
 
     Raises:
         FileExistsError: if the package did not write `path`, if it is of another kind,
@@ -129,6 +133,14 @@ def _is_table(path: Path) -> bool:
     return not marked.is_dir() and _content(marked).endswith(TABLE_MARK.encode())
 
 
+def _is_latex(path: Path) -> bool:
+    return _content(path).endswith(LATEX_MARK.encode())
+
+
+def _is_page(path: Path) -> bool:
+    return b'<meta name="generator" content="stencilnet">' in _content(path)[:4096]
+
+
 def _is_image(path: Path) -> bool:
     return b"Software\x00" + CREATOR.encode() in _content(path)[:4096]
 
@@ -143,4 +155,6 @@ _FILES: dict[str, dict[str, Callable[[Path], bool]]] = {
     ".csv": {"table": _is_table},
     ".png": {"figure": _is_image},
     ".pdf": {"figure": _is_document},
+    ".tex": {"table": _is_latex},
+    ".html": {"page": _is_page},
 }

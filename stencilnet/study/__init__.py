@@ -2,7 +2,8 @@
 
 from stencilnet.study.certificate import certify
 from stencilnet.study.comparison import compare, compare_study
-from stencilnet.study.config import Config, load_config
+from stencilnet.study.config import Config
+from stencilnet.study.costs import Costs, costs
 from stencilnet.study.demonstration import DemoResult, demo
 from stencilnet.study.denoising import denoise
 from stencilnet.study.extensions import imported
@@ -10,13 +11,18 @@ from stencilnet.study.figures import save_training_figures, training_figure_path
 from stencilnet.study.filters import compare_denoisers
 from stencilnet.study.generation import generate, read_split, store_path
 from stencilnet.study.initial import INITIAL_STATES, InitialState
+from stencilnet.study.keys import Key, config_keys, config_text
+from stencilnet.study.loading import load_config
 from stencilnet.study.metrics import METRICS, Metric, mean_drift, relative_l2
 from stencilnet.study.operators import load_operator, save_operator
 from stencilnet.study.outline import check_study, outline
+from stencilnet.study.pages import run_page
 from stencilnet.study.problem import equation_of, forcing_of, problem_of, states_of
 from stencilnet.study.reference import InitialValueProblem, onto, reference_solution
 from stencilnet.study.script import Script
 from stencilnet.study.simulation import simulate
+from stencilnet.study.sweep import Sweep, plan_sweep, run_sweep
+from stencilnet.study.tables import tabulate
 from stencilnet.study.training import train
 from stencilnet.study.verification import verify
 
@@ -24,16 +30,22 @@ __all__ = [
     "INITIAL_STATES",
     "METRICS",
     "Config",
+    "Costs",
     "DemoResult",
     "InitialState",
     "InitialValueProblem",
+    "Key",
     "Metric",
     "Script",
+    "Sweep",
     "certify",
     "check_study",
     "compare",
     "compare_denoisers",
     "compare_study",
+    "config_keys",
+    "config_text",
+    "costs",
     "demo",
     "denoise",
     "equation_of",
@@ -45,15 +57,19 @@ __all__ = [
     "mean_drift",
     "onto",
     "outline",
+    "plan_sweep",
     "problem_of",
     "read_split",
     "reference_solution",
     "relative_l2",
+    "run_page",
+    "run_sweep",
     "save_operator",
     "save_training_figures",
     "simulate",
     "states_of",
     "store_path",
+    "tabulate",
     "train",
     "training_figure_paths",
     "verify",

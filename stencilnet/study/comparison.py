@@ -15,7 +15,7 @@ from torch import Tensor
 
 from stencilnet.discretizations import Discretization, Picture, PseudoSpectral
 from stencilnet.grid import Grid
-from stencilnet.progress import Progress, no_progress
+from stencilnet.progress import Progress, no_progress, shown
 from stencilnet.solver import Integrator
 from stencilnet.storage import (
     StoredOperator,
@@ -24,10 +24,11 @@ from stencilnet.storage import (
     local_path,
     tensor_of,
 )
-from stencilnet.study.config import Config, validate_config
+from stencilnet.study.config import Config
 from stencilnet.study.following import follow, usual_integrator
 from stencilnet.study.generation import read_split
 from stencilnet.study.kinds import in_kind
+from stencilnet.study.loading import validate_config
 from stencilnet.study.metrics import METRICS, Rollout, measured, relative_l2
 from stencilnet.study.operators import habits, load_operator, moved
 from stencilnet.study.problem import equation_of, integrator_of, method_of
@@ -47,7 +48,7 @@ def compare(
     steps: Mapping[str, float] | None = None,
     safety: float = 0.5,
     threshold: float = 0.2,
-    progress: Progress = no_progress,
+    progress: Progress | bool = no_progress,
 ) -> xr.Dataset:
     """Rolls out methods from the same states under the same forcing, in float64.
 
@@ -66,7 +67,7 @@ def compare(
         steps: fixed steps in units of time.
         safety: share of the stable step that classical methods take.
         threshold: relative error at which the valid time ends.
-        progress: told about the methods.
+        progress: told about the methods; True for a display.
 
     Returns:
         A dataset over scheme, sample, time, x and wavenumber k:
@@ -102,30 +103,31 @@ def compare(
     grid, forcing = grid_of(reference), forcing_of(reference).to(dtype=torch.float64)
     times = tensor_of(reference["time"], torch.float64)
     columns = []
-    for done, (name, method) in enumerate(methods.items()):
-        _check_grid(name, method, grid)
-        truth = in_kind(name, method.averages, reference, values)
-        # A copy: what a caller passes in is never changed.
-        method = copy.deepcopy(method).double()
-        integrator = integrators.get(name, usual_integrator(method))
-        stable = method.stable_step(truth, integrator)
-        with torch.no_grad():
-            u, step = follow(
-                method,
-                truth[:, 0],
-                times,
-                forcing,
-                integrator=integrator,
-                step=steps.get(name, safety * stable),
-            )
-        if name in steps:
-            method.warn_if_unstable(truth, integrator, step)
-        column = measured(Rollout(u, truth, times, forcing, threshold))
-        column["step"] = ((), step)
-        column["stable_step"] = ((), stable)
-        column["floor"] = (("sample",), _floor(method, truth, reference, values))
-        columns.append(column)
-        progress(done + 1, len(methods), name)
+    with shown(progress, "Comparing") as told:
+        for done, (name, method) in enumerate(methods.items()):
+            _check_grid(name, method, grid)
+            truth = in_kind(name, method.averages, reference, values)
+            # A copy: what a caller passes in is never changed.
+            method = copy.deepcopy(method).double()
+            integrator = integrators.get(name, usual_integrator(method))
+            stable = method.stable_step(truth, integrator)
+            with torch.no_grad():
+                u, step = follow(
+                    method,
+                    truth[:, 0],
+                    times,
+                    forcing,
+                    integrator=integrator,
+                    step=steps.get(name, safety * stable),
+                )
+            if name in steps:
+                method.warn_if_unstable(truth, integrator, step)
+            column = measured(Rollout(u, truth, times, forcing, threshold))
+            column["step"] = ((), step)
+            column["stable_step"] = ((), stable)
+            column["floor"] = (("sample",), _floor(method, truth, reference, values))
+            columns.append(column)
+            told(done + 1, len(methods), name)
     result = _described(columns)
     return result.assign_coords(
         # Fixed-length strings have no specification in zarr.
@@ -146,17 +148,19 @@ def compare_study(
     config: Config,
     run: Path | str,
     *,
+    data: Path | str | None = None,
     operator: Path | str | None = None,
-    progress: Progress = no_progress,
+    progress: Progress | bool = no_progress,
 ) -> list[xr.Dataset]:
     """Compares the learned operator and the classical methods of a config.
 
     Args:
         config: the study; its section comparison names methods and grids.
         run: folder with the test trajectories that `generate` wrote.
+        data: folder of another run whose test trajectories to take instead.
         operator: store of the learned operator, the run's own by default. It may have
             been trained elsewhere: equation and domain follow the test trajectories.
-        progress: told about the methods.
+        progress: told about the methods; True for a display.
 
     Returns:
         A dataset of `compare` per grid, finest last.
@@ -167,6 +171,7 @@ def compare_study(
             among those of the comparison.
     """
     run = local_path(run)
+    source = run if data is None else local_path(data)
     comparison = config.comparison
     trained = _trained(config, run, operator)
     own = 1 / trained["learned"][0].grid.spacing[-1]
@@ -191,15 +196,15 @@ def compare_study(
                     steps[name] = step
         # Cell averages come first where methods hold both.
         kinds = sorted({method.averages for method in methods.values()}, reverse=True)
-        data = [
-            read_split(config, run, "test", points, averages=averages)
+        tests = [
+            read_split(config, source, "test", points, averages=averages)
             for averages in kinds
         ]
         results.append(
             compare(
                 methods,
-                data[0],
-                values=data[1] if len(data) > 1 else None,
+                tests[0],
+                values=tests[1] if len(tests) > 1 else None,
                 integrators=integrators,
                 steps=steps,
                 safety=comparison.safety,

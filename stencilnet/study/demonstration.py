@@ -2,12 +2,13 @@
 
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 import xarray as xr
 
-from stencilnet.progress import Progress, no_progress
+from stencilnet.progress import Progress, bars, no_progress
 from stencilnet.report import summarize, write_json, write_report
 from stencilnet.storage import claimed, local_path
 from stencilnet.study.comparison import check_comparison, compare_study
@@ -37,7 +38,7 @@ def demo(
     run: Path | str,
     *,
     overwrite: bool = False,
-    progress: Callable[[str], Progress] = lambda _stage: no_progress,
+    progress: Callable[[str], Progress] | bool = False,
 ) -> DemoResult:
     """Generates data, trains an operator, compares it and leaves `result.json`.
 
@@ -48,7 +49,7 @@ def demo(
         config: the study; its comparison has WENO-Z among its methods.
         run: folder of the run.
         overwrite: whether to replace what an earlier run left.
-        progress: makes a progress display for a named stage.
+        progress: makes a progress display for a named stage; True for the usual one.
 
     Raises:
         ValueError: if the comparison lacks WENO-Z, or a name in the config is unknown.
@@ -59,6 +60,9 @@ def demo(
         raise ValueError("The demo compares with WENO-Z: add weno_z to its methods.")
     check_training(config)
     check_comparison(config)
+    if isinstance(progress, bool):
+        with bars() if progress else nullcontext(_silent) as each:
+            return demo(config, run, overwrite=overwrite, progress=each)
     begin = time.perf_counter()
     with claimed(run):
         generate(config, run, overwrite=overwrite, progress=progress("Generating"))
@@ -81,3 +85,7 @@ def demo(
     }
     result = write_json(values, run / "result.json", overwrite=overwrite)
     return DemoResult(comparisons, result, [operator, *paths])
+
+
+def _silent(_stage: str) -> Progress:
+    return no_progress

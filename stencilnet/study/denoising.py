@@ -23,7 +23,7 @@ from stencilnet.denoising import (
     denoise_trajectory,
 )
 from stencilnet.errors import as_number, unknown, whole_number
-from stencilnet.progress import Progress, no_progress
+from stencilnet.progress import Progress, no_progress, shown
 from stencilnet.storage import (
     claimed,
     local_path,
@@ -132,7 +132,7 @@ def denoise(
     noise: float | None = None,
     seed: int = 0,
     overwrite: bool = False,
-    progress: Progress = no_progress,
+    progress: Progress | bool = no_progress,
 ) -> Path:
     """Adds `u_denoised` to a trajectory store, one block of samples at a time.
 
@@ -155,7 +155,7 @@ def denoise(
             of `u` in each trajectory.
         seed: of the noise; each sample has a stream of its own.
         overwrite: whether to replace `u_noisy`, `u_denoised` or a store at `out`.
-        progress: told about the samples.
+        progress: told about the samples; True for a display.
 
     Returns:
         The path of the store, which now holds also `denoising_weight` and
@@ -196,13 +196,13 @@ def denoise(
                 f"{store} has {' and '.join(present)} already: replace it with "
                 f"--overwrite."
             )
-        blocks = _blocks(dataset, settings, progress)
-        return write_in_blocks(
-            blocks,
-            target,
-            samples=dataset.sizes["sample"],
-            overwrite=overwrite or in_place,
-        )
+        with shown(progress, "Denoising") as told:
+            return write_in_blocks(
+                _blocks(dataset, settings, told),
+                target,
+                samples=dataset.sizes["sample"],
+                overwrite=overwrite or in_place,
+            )
 
 
 def _weight_from_spec(spec: str | Mapping[str, Any]) -> Criterion:

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, PlainSerializer
+from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
 
 def imported(name: object) -> type:
@@ -51,5 +51,6 @@ Extension = Annotated[
     type,
     BeforeValidator(imported),
     PlainSerializer(_named, return_type=str),
+    WithJsonSchema({"type": "string", "pattern": "^[^:]+:[^:]+$"}),
 ]
 """A class, or its name as `module:Class`."""

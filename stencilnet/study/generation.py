@@ -8,7 +8,7 @@ from typing import Any
 import xarray as xr
 
 from stencilnet.grid import Grid
-from stencilnet.progress import Progress, no_progress
+from stencilnet.progress import Progress, no_progress, shown
 from stencilnet.storage import (
     claimed,
     local_path,
@@ -71,7 +71,7 @@ def generate(
     run: Path | str,
     *,
     overwrite: bool = False,
-    progress: Progress = no_progress,
+    progress: Progress | bool = no_progress,
 ) -> list[Path]:
     """Solves for reference trajectories and stores them on coarse grids.
 
@@ -84,7 +84,7 @@ def generate(
         config: the study; sections problem, forcing, reference and data are read.
         run: folder of the run; stores go to `data/SPLIT/KIND-POINTS.zarr` within.
         overwrite: whether to replace stores.
-        progress: told about the time steps.
+        progress: told about the time steps; True for a display.
 
     Returns:
         The paths of the stores.
@@ -123,12 +123,13 @@ def _generate(
     forcings = {split: split_forcing(config, split) for split in SPLITS}
     problem = problem_of(config, *SPLITS)
     accuracy = Accuracy(**config.reference.model_dump(exclude={"points"}))
-    if config.reference.points == "auto":
-        coarsest = _coarsest_reference(config)
-        fine, modes, quality = resolve(problem, coarsest, accuracy, progress=progress)
-    else:
-        fine = Grid.line(config.reference.points, config.problem.length)
-        modes, quality = solve_reference(problem, fine, accuracy, progress=progress)
+    with shown(progress, "Generating") as told:
+        if config.reference.points == "auto":
+            coarsest = _coarsest_reference(config)
+            fine, modes, quality = resolve(problem, coarsest, accuracy, progress=told)
+        else:
+            fine = Grid.line(config.reference.points, config.problem.length)
+            modes, quality = solve_reference(problem, fine, accuracy, progress=told)
 
     last = len(problem.times) - problem.start - 1
     times = times_of(last, config.problem.interval)

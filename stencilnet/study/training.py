@@ -16,7 +16,7 @@ from stencilnet.discretizations import (
 )
 from stencilnet.equations import form_from_name
 from stencilnet.grid import Grid
-from stencilnet.progress import Progress, no_progress
+from stencilnet.progress import Progress, no_progress, shown
 from stencilnet.solver import Integrator, rollout
 from stencilnet.storage import (
     STOPS,
@@ -31,6 +31,7 @@ from stencilnet.storage import (
 from stencilnet.study.certificate import certify
 from stencilnet.study.config import Config, Training
 from stencilnet.study.generation import read_split
+from stencilnet.study.losses import LossLog
 from stencilnet.study.metrics import relative_l2
 from stencilnet.study.problem import equation_of, integrator_of
 from stencilnet.study.state import (
@@ -47,7 +48,7 @@ CONSTANT = "constant"
 """Name of the best constant stencil, a method that is trained, in comparisons."""
 
 _STOPPED = "Stopped after update {}: continue with the same command and --resume."
-_DTYPES = {"float32": torch.float32, "float64": torch.float64}
+DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
 def learning_rate(training: Training, iteration: int) -> float:
@@ -83,7 +84,7 @@ def new_operator(config: Config, grid: Grid, scale: float) -> LearnedStencil:
         mirror=operator.mirror,
         scale=scale,
         seed=config.training.seed,
-        dtype=_DTYPES[config.training.dtype],
+        dtype=DTYPES[config.training.dtype],
     )
 
 
@@ -102,9 +103,10 @@ def train(
     run: Path | str,
     *,
     operator: LearnedStencil | None = None,
+    data: Path | str | None = None,
     resume: bool = False,
     overwrite: bool = False,
-    progress: Progress = no_progress,
+    progress: Progress | bool = no_progress,
 ) -> Path:
     """Trains a learned stencil on the trajectories of a run and stores the best.
 
@@ -120,13 +122,14 @@ def train(
     Args:
         config: the study; sections problem, operator and training are read.
         run: its folder, which `generate` has filled. The operator goes to
-            `operator.zarr`, checkpoints to `checkpoints/`; the best constant stencil
-            to `constant.zarr`.
+            `operator.zarr`, checkpoints to `checkpoints/`, the losses to `losses.csv`
+            as they come; the best constant stencil to `constant.zarr`.
         operator: what to train, on the grid of the data, in place of the operator that
             the config describes; it is trained in place.
+        data: folder of the run whose trajectories to learn from, this one by default.
         resume: whether to continue from the last checkpoint, if there is one.
         overwrite: whether to replace an operator and older checkpoints.
-        progress: told about the updates.
+        progress: told about the updates; True for a display.
 
     Returns:
         The path of the operator's store.
@@ -150,15 +153,17 @@ def train(
                 f"{run / 'checkpoints'} exists: continue from it with --resume, or "
                 f"replace it with --overwrite (in Python, resume=True, overwrite=True)."
             )
-        arguments = (config, run, resume, overwrite)
-        if CONSTANT in config.comparison.methods and (
-            overwrite or not (run / f"{CONSTANT}.zarr").exists()
-        ):
-            _train(_constant(config), *arguments[1:], progress, name=CONSTANT)
-        return _train(*arguments, progress, operator=operator)
+        source = run if data is None else local_path(data)
+        arguments = (config, run, source, resume, overwrite)
+        with shown(progress, "Training") as told:
+            if CONSTANT in config.comparison.methods and (
+                overwrite or not (run / f"{CONSTANT}.zarr").exists()
+            ):
+                _train(constant_training(config), *arguments[1:], told, name=CONSTANT)
+            return _train(*arguments, told, operator=operator)
 
 
-def _constant(config: Config) -> Config:
+def constant_training(config: Config) -> Config:
     """The training of the best constant stencil.
 
     It has a handful of parameters, which take fewer and longer steps. As a baseline it
@@ -184,6 +189,7 @@ def _constant(config: Config) -> Config:
 def _train(
     config: Config,
     run: Path,
+    source: Path,
     resume: bool,
     overwrite: bool,
     progress: Progress,
@@ -196,9 +202,9 @@ def _train(
     target = run / f"{name}.zarr"
     folder = run / ("checkpoints" if name == "operator" else f"checkpoints-{name}")
     integrator = integrator_of(training.integrator)
-    datasets = _datasets(config, run, operator)
+    datasets = _datasets(config, source, operator)
     learning, validation = (
-        Trajectories.of(dataset, _DTYPES[training.dtype]) for dataset in datasets
+        Trajectories.of(dataset, DTYPES[training.dtype]) for dataset in datasets
     )
     learning.check_horizon(max(training.horizon))
     if operator is None:
@@ -217,6 +223,10 @@ def _train(
     else:
         remove_checkpoints(folder)
 
+    losses = LossLog(
+        run / ("losses.csv" if name == "operator" else f"losses-{name}.csv"),
+        state.history,
+    )
     try:
         while state.iteration < training.iterations:
             with uninterrupted():
@@ -226,6 +236,7 @@ def _train(
                     _validate(state, validation, integrator, training.substeps)
                 if last or state.iteration % training.checkpoint_every == 0:
                     write_checkpoint(state, folder, attributes)
+                losses.add(state.history)
             progress(state.iteration, training.iterations, _note(state.history))
     except STOPS as stop:
         if state.iteration:

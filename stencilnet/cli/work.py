@@ -1,0 +1,298 @@
+"""What the commands do, with the arguments that `commands` and its kin declare."""
+
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import typer
+import xarray as xr
+
+import stencilnet.study as stages
+from stencilnet.cli.terminal import answer, console
+from stencilnet.progress import Progress, bars, no_progress
+from stencilnet.report import (
+    certificate_figure,
+    certificate_table,
+    comparison_table,
+    denoising_figure,
+    denoising_table,
+    figure_paths,
+    save,
+    summarize,
+    trajectories_table,
+    write_report,
+    write_table,
+)
+from stencilnet.storage import local_path, refuse_existing, stop
+
+# What runs from here on ends in order when it is asked to stop.
+for _number in (signal.SIGINT, signal.SIGTERM):
+    if signal.getsignal(_number) != signal.SIG_IGN:
+        signal.signal(_number, stop)
+
+
+def generate(
+    config: str,
+    overrides: list[str] | None,
+    run: Path | None,
+    *,
+    overwrite: bool,
+    dry_run: bool,
+) -> None:
+    study, folder = _study(config, overrides, run, dry_run)
+    with _bar("Generating") as progress:
+        paths = stages.generate(study, folder, overwrite=overwrite, progress=progress)
+    answer.wrote(paths)
+
+
+def denoise(
+    store: Path,
+    out: Path | None,
+    figure: Path | None,
+    *,
+    weight: str,
+    overwrite: bool,
+    **settings: Any,
+) -> None:
+    target = store if out is None else out
+    drawn = target.with_name(f"{target.stem}-denoised") if figure is None else figure
+    drawn = _without_suffix(drawn)
+    for path in figure_paths(drawn):
+        refuse_existing(path, overwrite=overwrite, kind="figure")
+    with _bar("Denoising") as progress:
+        path = stages.denoise(
+            store,
+            out,
+            weight=_number_or_name(weight),
+            overwrite=overwrite,
+            progress=progress,
+            **settings,
+        )
+    compared = stages.compare_denoisers(path)
+    if "error" in compared:
+        answer.show(denoising_table(compared), errors=_small(compared))
+    answer.wrote([path, *save(denoising_figure(compared), drawn)])
+
+
+def train(
+    config: str,
+    overrides: list[str] | None,
+    run: Path | None,
+    *,
+    data: Path | None,
+    resume: bool,
+    overwrite: bool,
+    dry_run: bool,
+) -> None:
+    study, folder = _study(config, overrides, run, dry_run)
+    for path in stages.training_figure_paths(folder / "operator.zarr"):
+        refuse_existing(path, overwrite=overwrite, kind="figure")
+    with _bar("Training") as progress:
+        path = stages.train(
+            study,
+            folder,
+            data=data,
+            resume=resume,
+            overwrite=overwrite,
+            progress=progress,
+        )
+    answer.wrote([path, *stages.save_training_figures(path)])
+
+
+def simulate(
+    method: str,
+    out: Path,
+    config: str | None,
+    overrides: list[str] | None,
+    *,
+    extensions: list[str],
+    **settings: Any,
+) -> None:
+    if overrides and config is None:
+        raise ValueError("Overrides change a config: name one with --config.")
+    study = stages.load_config(config, overrides or []) if config else None
+    classes = [stages.imported(name) for name in extensions]
+    path = stages.simulate(method, out, config=study, extensions=classes, **settings)
+    answer.wrote([path])
+
+
+def compare(
+    config: str,
+    overrides: list[str] | None,
+    run: Path | None,
+    *,
+    data: Path | None,
+    operator: Path | None,
+    overwrite: bool,
+    dry_run: bool,
+) -> None:
+    study, folder = _study(config, overrides, run, dry_run)
+    refuse_existing(folder / "comparison", overwrite=overwrite, kind="report")
+    with _bar("Comparing") as progress:
+        comparisons = stages.compare_study(
+            study, folder, data=data, operator=operator, progress=progress
+        )
+    paths = write_report(comparisons, folder / "comparison", overwrite=overwrite)
+    _show_comparisons(comparisons)
+    answer.wrote(paths)
+
+
+def demo(
+    config: str,
+    overrides: list[str] | None,
+    run: Path | None,
+    *,
+    overwrite: bool,
+    dry_run: bool,
+) -> None:
+    study, folder = _study(config, overrides, run, dry_run)
+    with _displays() as each:
+        result = stages.demo(study, folder, overwrite=overwrite, progress=each)
+    _show_comparisons(result.comparisons)
+    answer.wrote([*result.paths, result.result])
+
+
+def verify(
+    store: Path,
+    data: Path | None,
+    figure: Path | None,
+    *,
+    extensions: list[str],
+    overwrite: bool,
+) -> None:
+    if figure is not None:
+        figure = _without_suffix(figure)
+        for path in figure_paths(figure):
+            refuse_existing(path, overwrite=overwrite, kind="figure")
+    classes = [stages.imported(name) for name in extensions]
+    vouched = stages.verify(store, data=data, extensions=classes)
+    answer.show(f"{store} is whole.", store=str(store), whole=True)
+    if "u" in vouched:
+        if figure is not None:
+            raise ValueError("Only a certificate is drawn: leave out --figure.")
+        attributes = {str(name): vouched.attrs[name] for name in vouched.attrs}
+        sizes = {str(name): size for name, size in vouched.sizes.items()}
+        answer.show(trajectories_table(vouched), sizes=sizes, attributes=attributes)
+        return
+    answer.show(certificate_table(vouched), certificate=_small(vouched))
+    if figure is not None:
+        answer.wrote(save(certificate_figure(vouched), figure))
+
+
+def sweep(
+    config: str,
+    settings: Sequence[str],
+    run: Path | None,
+    *,
+    data: Path | None,
+    jobs: int | None,
+    dry_run: bool,
+) -> None:
+    plan = stages.plan_sweep(config, settings, run, data=data)
+    if dry_run:
+        answer.show(plan.outline(), runs=[str(member.folder) for member in plan.runs])
+        return
+    with _displays() as each:
+        failures = stages.run_sweep(plan, jobs=jobs, progress=each)
+    done = [member.folder for member in plan.runs if member.folder not in failures]
+    answer.wrote(done)
+    if done:
+        rows = stages.tabulate(done)
+        answer.show(rows.markdown(), table=rows.records())
+    if failures:
+        told = "; ".join(f"{folder}: {text}" for folder, text in failures.items())
+        raise ValueError(f"{len(failures)} of {len(plan.runs)} runs failed: {told}")
+
+
+def report(run: Path, out: Path | None, *, overwrite: bool) -> None:
+    answer.wrote([stages.run_page(run, out, overwrite=overwrite)])
+
+
+def table(
+    runs: Sequence[Path], *, metric: str, out: Path | None, overwrite: bool
+) -> None:
+    rows = stages.tabulate(runs, metric=metric)
+    answer.show(rows.markdown(), table=rows.records())
+    if out is not None:
+        answer.wrote([write_table(rows.text(out.suffix), out, overwrite=overwrite)])
+
+
+def show_config(config: str, overrides: list[str] | None) -> None:
+    study = stages.load_config(config, overrides or [])
+    answer.show(stages.config_text(study), **study.model_dump(mode="json"))
+
+
+def show_schema() -> None:
+    schema = stages.Config.model_json_schema()
+    answer.values.update(schema)
+    answer.as_json = True
+
+
+def new_config(path: Path, like: str) -> None:
+    study = stages.load_config(like)
+    text = stages.config_text(study, comments=True)
+    answer.wrote([write_table(text, path)])
+
+
+def explain_keys(key: str | None) -> None:
+    for known in stages.config_keys(key):
+        answer.show(known.text(), **{known.name: known.record()})
+
+
+@contextmanager
+def _displays() -> Iterator[Callable[[str], Progress]]:
+    """A display of progress for each stage that asks for one."""
+    if answer.quiet:
+        yield lambda _stage: no_progress
+        return
+    with bars(console) as each:
+        yield each
+
+
+@contextmanager
+def _bar(stage: str) -> Iterator[Progress]:
+    with _displays() as each:
+        yield each(stage)
+
+
+def _study(
+    config: str, overrides: list[str] | None, run: Path | None, dry_run: bool
+) -> tuple[stages.Config, Path]:
+    """The study and its folder; a dry run prints its outline and ends here."""
+    study = stages.load_config(config, overrides or [])
+    stages.check_study(study)
+    folder = local_path(run or Path("runs") / study.name)
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{folder} is a file: name a folder for the run.")
+    if dry_run:
+        outline, costs = stages.outline(study, folder), stages.costs(study)
+        answer.show(f"{outline}\n{costs.text()}", outline=outline, **costs.record())
+        raise typer.Exit
+    return study, folder
+
+
+def _show_comparisons(comparisons: Sequence[xr.Dataset]) -> None:
+    answer.show(comparison_table(comparisons), table=summarize(comparisons))
+
+
+def _small(dataset: xr.Dataset) -> dict[str, Any]:
+    """Variables that fit a screen, as plain values."""
+    return {
+        str(name): variable.values.tolist()
+        for name, variable in dataset.data_vars.items()
+        if variable.size <= 64
+    }
+
+
+def _without_suffix(figure: Path) -> Path:
+    figure = local_path(figure)
+    return figure.with_suffix("") if figure.suffix in (".png", ".pdf") else figure
+
+
+def _number_or_name(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text

@@ -1,0 +1,144 @@
+"""What a study will cost, measured on a little of it."""
+
+import math
+import time
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from stencilnet.grid import Grid
+from stencilnet.progress import duration_text
+from stencilnet.study.config import Config
+from stencilnet.study.problem import SPLITS, forcing_of, integrator_of, problem_of
+from stencilnet.study.reference import reference_solution
+from stencilnet.study.training import (
+    CONSTANT,
+    DTYPES,
+    constant_training,
+    new_operator,
+)
+from stencilnet.study.windows import Trajectories, window_loss
+
+# Intervals of the reference, samples of it and intervals of a window that are timed.
+_INTERVALS, _SAMPLES, _HORIZON = 3, 32, 4
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Estimated costs of a study on this machine, to within a factor of two or so.
+
+    Attributes:
+        generating: seconds; None where the reference's grid is chosen by itself.
+        generating_memory: bytes of the resolved trajectories; None likewise.
+        training: seconds of the updates, without validations.
+        training_memory: bytes that gradients take in the longest phase.
+    """
+
+    generating: float | None
+    generating_memory: int | None
+    training: float
+    training_memory: int
+
+    def text(self) -> str:
+        """The costs in a sentence."""
+        if self.generating is None or self.generating_memory is None:
+            data = "Time of the data: unknown until the reference's grid is chosen."
+        else:
+            data = (
+                f"Data: about {duration_text(self.generating)} and "
+                f"{_size(self.generating_memory)} of memory."
+            )
+        return (
+            f"{data}\nTraining: about {duration_text(self.training)} and "
+            f"{_size(self.training_memory)} of memory for gradients, beside some "
+            f"0.5 GiB of the libraries."
+        )
+
+    def record(self) -> dict[str, Any]:
+        """The costs for JSON."""
+        return {
+            "generating_seconds": self.generating,
+            "generating_bytes": self.generating_memory,
+            "training_seconds": self.training,
+            "training_bytes": self.training_memory,
+        }
+
+
+def costs(config: Config) -> Costs:
+    """Estimates memory and time of a study from a few steps of it."""
+    seconds, memory = _training(config)
+    if CONSTANT in config.comparison.methods:
+        seconds += _training(constant_training(config))[0]
+    generating, resolved = _generating(config)
+    return Costs(generating, resolved, seconds, memory)
+
+
+def _training(config: Config) -> tuple[float, int]:
+    """Seconds of all updates, and bytes kept for the gradient of the longest."""
+    training, problem = config.training, config.problem
+    grid = Grid.line(config.operator.points, problem.length)
+    operator = new_operator(config, grid, 1.0)
+    dtype = DTYPES[training.dtype]
+    wave = torch.sin(grid.points() * (2 * math.pi / problem.length)).to(dtype)
+    seconds, memory = 0.0, 0
+    for horizon in training.horizon:
+        timed = min(horizon, _HORIZON)
+        window = Trajectories(
+            wave.expand(training.batch, timed + 1, -1),
+            torch.arange(timed + 1, dtype=torch.float64) * problem.interval,
+            grid,
+            forcing_of(config, training.batch, 0),
+            operator.averages,
+        )
+        kept: dict[int, int] = {}
+
+        def keep(tensor: Tensor, kept: dict[int, int] = kept) -> Tensor:
+            kept[tensor.untyped_storage().data_ptr()] = (
+                tensor.untyped_storage().nbytes()
+            )
+            return tensor
+
+        for attempt in ("warm", "timed"):
+            begin = time.perf_counter()
+            with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+                loss = window_loss(
+                    operator,
+                    window,
+                    integrator=integrator_of(training.integrator),
+                    substeps=training.substeps,
+                    backward=training.backward,
+                )
+            if attempt == "warm":
+                memory = max(memory, sum(kept.values()) * horizon // timed)
+            loss.backward()  # type: ignore[no-untyped-call]
+            taken = time.perf_counter() - begin
+        seconds += taken * horizon / timed
+    return seconds * training.iterations / len(training.horizon), memory
+
+
+def _generating(config: Config) -> tuple[float | None, int | None]:
+    """Seconds of the reference, and bytes of its modes at all kept times."""
+    points = config.reference.points
+    if points == "auto":
+        return None, None
+    problem = problem_of(config, *SPLITS)
+    samples, intervals = len(problem.forcing), len(problem.times) - 1
+    part = problem.select(slice(0, _SAMPLES))
+    part = replace(part, times=part.times[: _INTERVALS + 1])
+    grid = Grid.line(points, config.problem.length)
+    solution = reference_solution(part, grid, courant=config.reference.courant)
+    next(solution)
+    next(solution)
+    begin = time.perf_counter()
+    count = sum(1 for _state in solution)
+    pace = (time.perf_counter() - begin) / max(count, 1) / len(part.forcing)
+    # The check takes twice the points and half the steps for some of the samples.
+    worth = samples + 4 * min(config.reference.checked, samples)
+    kept = intervals - problem.start + 1
+    return pace * worth * intervals, samples * kept * (points // 2 + 1) * 16
+
+
+def _size(size: int) -> str:
+    return f"{size / 2**30:.1f} GiB" if size >= 2**30 else f"{size / 2**20:.0f} MiB"

@@ -1,0 +1,42 @@
+"""The losses of a training as a table that grows while it runs."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+History = Mapping[str, Sequence[float]]
+
+_COLUMNS = ("loss", "gradient_norm", "learning_rate", "horizon")
+
+
+class LossLog:
+    """Comma-separated losses, one line for each update.
+
+    The columns are `update`, `loss`, `gradient_norm`, `learning_rate`, `horizon` and,
+    after a validation, `validation_relative_l2`. What a resumed training had not kept
+    in a checkpoint is dropped, as the training does it again.
+    """
+
+    def __init__(self, path: Path, history: History) -> None:
+        self.path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lines = [",".join(("update", *_COLUMNS, "validation_relative_l2"))]
+        lines += [_line(history, row) for row in range(len(history["loss"]))]
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+    def add(self, history: History) -> None:
+        """Adds the latest update."""
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(_line(history, len(history["loss"]) - 1) + "\n")
+
+
+def _line(history: History, row: int) -> str:
+    cells = [str(row + 1), *(f"{history[name][row]:.6g}" for name in _COLUMNS)]
+    validated = dict(
+        zip(
+            history["validation_iteration"],
+            history["validation_relative_l2"],
+            strict=True,
+        )
+    )
+    error = validated.get(row + 1)
+    return ",".join([*cells, "" if error is None else f"{error:.6g}"])
