@@ -60,6 +60,10 @@ class DenoisingLayer(nn.Module, abc.ABC):
         given = 1.0 if isinstance(weight, Criterion) else weight
         # torch reads no fractions and no decimals.
         number = None if isinstance(given, Tensor) else as_number(given)
+        if number is None and not isinstance(given, Tensor | np.ndarray | list | tuple):
+            raise ValueError(
+                f"A weight is a number, one per signal or a criterion, not {given!r}."
+            )
         start = (
             torch.as_tensor(given if number is None else number, dtype=torch.float64)
             .detach()
@@ -174,9 +178,18 @@ class TotalVariation(DenoisingLayer):
         self.tolerance = real_number("The tolerance", tolerance, positive=True)
 
     def _solve(self, x: Tensor, weights: Tensor) -> Tensor:
-        result: Tensor = _Denoise.apply(  # type: ignore[no-untyped-call]
-            x, weights, self.order, self.penalty, self.periodic, self.tolerance
-        )
+        try:
+            result: Tensor = _Denoise.apply(  # type: ignore[no-untyped-call]
+                x, weights, self.order, self.penalty, self.periodic, self.tolerance
+            )
+        except RuntimeError as error:
+            if "functorch transforms" not in str(error):
+                raise
+            raise RuntimeError(
+                "Denoising runs outside of torch and does not compose with the "
+                "transforms of torch.func: use torch.autograd, and pass signals as one "
+                "batch."
+            ) from error
         return result
 
 
