@@ -162,6 +162,8 @@ def test_integers_and_names_are_refused_with_the_remedy():
     with unchecked():
         with pytest.raises(TypeError, match="as in x.double"):
             TotalVariation(1.0)(torch.zeros(9, dtype=torch.int64))
+        with pytest.raises(TypeError, match="not MaskedArray: .* denoise_signals"):
+            TotalVariation(1.0)(np.ma.masked_array(np.zeros(9), np.arange(9) == 4))
         with pytest.raises(TypeError, match=r"such as Sure\(\), not 'sure'"):
             TotalVariation("sure")
         with pytest.raises(TypeError, match=r"such as L1\(\), not 'l1'"):

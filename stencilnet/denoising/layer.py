@@ -101,6 +101,11 @@ class DenoisingLayer(nn.Module, abc.ABC):
             ValueError: if a sample or a weight is not finite, or the signals have not
                 more samples than the order.
         """
+        if not isinstance(x, Tensor):
+            raise TypeError(
+                f"A layer denoises a tensor, not {type(x).__name__}: convert it, or "
+                f"pass it to denoise_signals, which knows masks and missing values."
+            )
         if not x.is_floating_point():
             raise TypeError(
                 f"Signals must be floating-point, but these are {x.dtype}: convert "
