@@ -50,8 +50,8 @@ class Teno(Weno):
         number = as_number(cutoff)
         if number is None or not 0 < number < 1 / 3:
             raise ValueError(
-                f"The cutoff of TENO lies between 0 and 1/3, the share of each of "
-                f"three equally smooth candidates, but is {cutoff!r}."
+                f"The cutoff of TENO must lie between 0 and 1/3, the share of each of "
+                f"three equally smooth candidates, not {cutoff!r}."
             )
         super().__init__(equation, grid, viscous_order=viscous_order, form=form)
         self.cutoff = number

@@ -65,7 +65,7 @@ def _tensor(name: str, values: Any) -> Tensor:
         return values
     if np.ma.is_masked(values):
         raise ValueError(
-            f"`{name}` has {np.ma.count_masked(values)} masked values, and a solver "
+            f"`{name}` has {int(np.ma.getmaskarray(values).sum())} masked values, and a solver "
             f"needs all: fill them in first."
         )
     try:

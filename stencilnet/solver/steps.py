@@ -92,7 +92,7 @@ class Adaptive:
         times = tuple(as_number(t) for t in self.through)
         if not all(t is not None and math.isfinite(t) for t in times):
             raise ValueError(
-                f"The times in `through` must be finite, but are {self.through}."
+                f"The times in `through` must be finite, not {self.through}."
             )
         object.__setattr__(self, "through", times)
 
