@@ -64,9 +64,10 @@ def _tensor(name: str, values: Any) -> Tensor:
     if isinstance(values, Tensor):
         return values
     if np.ma.is_masked(values):
+        masked = int(np.ma.getmaskarray(values).sum())
         raise ValueError(
-            f"`{name}` has {int(np.ma.getmaskarray(values).sum())} masked values, and a solver "
-            f"needs all: fill them in first."
+            f"`{name}` has {masked} masked values, and a solver needs all: fill them "
+            f"in first."
         )
     try:
         array = np.asarray(values)
