@@ -87,7 +87,7 @@ def rollout(
         pair = DormandPrince54 if integrator is None else _checked(integrator)
         return solve_adaptively(rhs, u, clock, forcing, integrator=pair, steps=steps).u
     integrator = SSPRK3 if integrator is None else _checked(integrator)
-    if checkpoint is not False:
+    if not isinstance(checkpoint, bool):
         _positive("checkpoint", checkpoint)
     if forcing is not None:
         check_forcing(forcing, clock[0].to(u.device), u)
