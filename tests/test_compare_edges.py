@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+import xarray as xr
 
 from stencilnet import (
     Burgers,
@@ -66,6 +67,20 @@ def test_a_store_in_float32_is_compared_in_float64(decaying):
     result, expected = compare(methods, single), compare(methods, decaying)
     assert result["u"].dtype == np.float64
     np.testing.assert_allclose(result["u"], expected["u"], atol=1e-6)
+
+
+def test_axes_may_have_any_order(decaying):
+    methods = {"weno": Weno(EQUATION, GRID)}
+    turned = decaying.transpose("x", "mode", "time", "sample")
+    xr.testing.assert_identical(compare(methods, turned), compare(methods, decaying))
+
+
+def test_a_part_of_the_period_is_refused(decaying):
+    methods = {"weno": Weno(EQUATION, Grid.line(8))}
+    with pytest.raises(ValueError, match="8 points over the period .* take all of x"):
+        compare(methods, decaying.isel(x=slice(8)))
+    with pytest.raises(ValueError, match="of x from -"):
+        compare(methods, decaying.isel(x=slice(None, None, -1)))
 
 
 def test_a_single_time_is_refused(decaying):

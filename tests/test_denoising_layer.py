@@ -80,6 +80,17 @@ def test_second_derivatives_are_refused():
         gradient.square().sum().backward()
 
 
+def test_transforms_of_torch_func_are_refused():
+    layer, x = TotalVariation(0.3), torch.from_numpy(walk(20, 2))
+    for transform in (
+        lambda: torch.func.vmap(layer)(x),
+        lambda: torch.func.grad(lambda u: layer(u).sum())(x),
+        lambda: torch.func.jacrev(layer)(x),
+    ):
+        with pytest.raises(RuntimeError, match="does not compose .* torch.func: use"):
+            transform()
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_the_layer_keeps_dtype_and_learns_its_weight(dtype):
     clean = torch.from_numpy(np.repeat(walk(8, 5, seed=7), 20, axis=1)).to(dtype)
@@ -151,6 +162,8 @@ def test_integers_and_names_are_refused_with_the_remedy():
     with unchecked():
         with pytest.raises(TypeError, match="as in x.double"):
             TotalVariation(1.0)(torch.zeros(9, dtype=torch.int64))
+        with pytest.raises(TypeError, match="not MaskedArray: .* denoise_signals"):
+            TotalVariation(1.0)(np.ma.masked_array(np.zeros(9), np.arange(9) == 4))
         with pytest.raises(TypeError, match=r"such as Sure\(\), not 'sure'"):
             TotalVariation("sure")
         with pytest.raises(TypeError, match=r"such as L1\(\), not 'l1'"):

@@ -253,17 +253,16 @@ def test_upwind_differences_reach_their_order_on_one_sided_forms(order, equation
     assert found == pytest.approx(order, abs=0.25)
 
 
-@pytest.mark.parametrize("weights", ["Z", "JS"])
+# The waves have critical points, at which weights JS lose an order.
+@pytest.mark.parametrize(("weights", "least"), [("Z", 4.85), ("JS", 3.9)])
 @one_sided
-def test_weno_is_of_fifth_order_on_one_sided_forms(weights, equation):
-    if weights == "JS":
-        pytest.xfail("open: JS weights that scale with the data reach order 4.3 here")
+def test_weno_has_the_order_of_its_weights_on_one_sided_forms(weights, least, equation):
     found = spatial_order(
         equation,
         lambda grid: Weno(equation, grid, weights=weights, viscous_order=6),
         (128, 256, 512),
     )
-    assert 4.85 < found < 6.0
+    assert least < found < least + 1.15
 
 
 @every_equation

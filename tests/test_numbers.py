@@ -31,6 +31,7 @@ from stencilnet import (
     write_trajectories,
 )
 from stencilnet.denoising import TotalVariation, denoise_signals
+from stencilnet.discretizations import Compact, Eno, Teno
 from stencilnet.equations import (
     Advection,
     AdvectionDiffusion,
@@ -39,6 +40,7 @@ from stencilnet.equations import (
     KuramotoSivashinsky,
 )
 from stencilnet.errors import as_integer, as_number
+from stencilnet.solver import Adaptive, StableStep, rollout
 from stencilnet.stencils import (
     Bounds,
     Dissipation,
@@ -105,6 +107,9 @@ def test_whole_numbers_of_any_kind_are_converted(whole):
         Weno(Burgers(0.1), GRID, viscous_order=whole(4)),
         Muscl(Burgers(0.1), GRID, viscous_order=whole(2)),
         DiscontinuousGalerkin(Burgers(0.1), GRID, degree=whole(3)),
+        Weno(Burgers(0.1), GRID, order=whole(7)),
+        Compact(Burgers(0.1), GRID, order=whole(6)),
+        Eno(Burgers(0.1), GRID, order=whole(4)),
     ):
         json.dumps(method.spec())
     drawn = RandomForcing.sample(whole(2), modes=whole(3), seed=whole(5))
@@ -123,7 +128,11 @@ def test_real_numbers_of_any_kind_are_converted(real):
         (Dissipation(at=half), Dissipation(at=0.5)),
         (Linear([[half, half]], [half]), Linear(((0.5, 0.5),), (0.5,))),
         (Burgers(0.5), Burgers(0.5)),
+        (StableStep(half), StableStep(0.5)),
+        (Adaptive(half, through=[half]), Adaptive(0.5, through=[0.5])),
     ]
+    assert Weno(Burgers(0.1), GRID, exponent=real(1.5)).settings["exponent"] == 1.5
+    assert type(Teno(Burgers(0.1), GRID, cutoff=real(0.25)).cutoff) is float
     if real is not torch.tensor:
         # A tensor is a parameter to differentiate with respect to.
         pairs += [
@@ -256,6 +265,8 @@ NONSENSE = {
     "order of differences": lambda: TotalVariation(order=2.0),
     "no order of differences": lambda: TotalVariation(order=np.int64(4)),
     "tolerance as text": lambda: TotalVariation(tolerance="1"),
+    "truth as a weight": lambda: TotalVariation(True),
+    "no weight": lambda: TotalVariation(None),
     "weight of NaN": lambda: TotalVariation(np.float32(np.nan)),
     "half a width": lambda: LearnedStencil(Burgers(0.1), GRID, width=6.5),
     "width as float": lambda: LearnedStencil(Burgers(0.1), GRID, width=6.0),
@@ -265,6 +276,19 @@ NONSENSE = {
     "scale of NaN": lambda: LearnedStencil(Burgers(0.1), GRID, scale=np.nan),
     "negative seed": lambda: LearnedStencil(Burgers(0.1), GRID, seed=-1),
     "units": lambda: MLP(8.5),
+    "truth as units": lambda: MLP(True),
+    "order of WENO as float": lambda: Weno(Burgers(0.1), GRID, order=5.0),
+    "exponent as text": lambda: Weno(Burgers(0.1), GRID, exponent="2"),
+    "truth as an exponent": lambda: Weno(Burgers(0.1), GRID, exponent=True),
+    "cutoff": lambda: Teno(Burgers(0.1), GRID, cutoff="1e-5"),
+    "order of ENO as float": lambda: Eno(Burgers(0.1), GRID, order=3.0),
+    "order of compact differences": lambda: Compact(Burgers(0.1), GRID, order=6.0),
+    "tolerance of steps": lambda: Adaptive(None),
+    "tolerance of steps as text": lambda: Adaptive("1e-6"),
+    "truth as a step": lambda: Adaptive(first_step=True),
+    "times as text": lambda: Adaptive(through=["1"]),
+    "safety": lambda: StableStep(1j),
+    "truth as steps": lambda: rollout(torch.neg, np.ones(3), [0.0, 1.0], steps=True),
     "viscosity as text": lambda: Burgers("0.1"),
     "viscosities": lambda: Burgers(np.array([0.1, 0.2])),
     "complex viscosity": lambda: Burgers(0.1j),

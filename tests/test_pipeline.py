@@ -54,7 +54,10 @@ def call(patch, *arguments):
 
 
 def test_the_stages_follow_each_other(home, monkeypatch, capsys):
+    for figure in ("training", "certificate"):
+        assert (home / f"runs/small/{figure}.png").exists()
     assert call(monkeypatch, "compare", "small.yaml") == 0
+    assert list((home / "runs/small/comparison").glob("*.png"))
     printed = capsys.readouterr().out
     for word in ("learned", "WENO-Z", "pseudo-spectral", "rel. L2", "floor"):
         assert word in printed

@@ -555,6 +555,21 @@ def test_states_and_times_may_be_arrays_and_lists(make, settings):
     assert rollout(method, values.astype(np.float32), times).dtype == torch.float32
 
 
+def test_arrays_of_any_byte_order_are_states_and_masks_are_not_ignored():
+    method, u0 = FiniteDifference(Burgers(0.1), Grid.line(16)), np.ones((2, 16))
+    expected = rollout(method, u0, [0.0, 0.1])
+    for order in "<>":
+        times = np.array([0.0, 0.1], dtype=f"{order}f8")
+        assert torch.equal(rollout(method, u0.astype(f"{order}f8"), times), expected)
+    masked = np.ma.masked_array(u0, np.eye(2, 16, dtype=bool))
+    with pytest.raises(ValueError, match="`u0` has 2 masked values"):
+        rollout(method, masked, [0.0, 0.1])
+    whole = np.ma.masked_array(u0, False)
+    assert torch.equal(rollout(method, whole, [0.0, 0.1]), expected)
+    with pytest.raises(TypeError, match="not ndarray of object"):
+        rollout(method, np.array([None, 1.0]), [0.0, 0.1])
+
+
 @every
 def test_a_sample_without_its_axis_is_told_so(settings):
     grid = Grid.line(16)
@@ -663,6 +678,12 @@ def test_rollouts_run_in_inference_mode(kind, settings):
         state = smooth_field(grid)
         assert method.stable_step(state, RK4) > 0
         jacobian = method.jacobian(state)
+        # One that is built within is made of tensors that cannot be differentiated.
+        inside = method.on(grid)
+        again = rollout(inside, smooth_field(grid), times, **settings)
+        assert inside.stable_step(state, RK4) == method.stable_step(state, RK4)
+        assert torch.equal(inside.jacobian(state), jacobian)
+    torch.testing.assert_close(again.clone(), expected, atol=1e-14, rtol=1e-12)
     torch.testing.assert_close(u.clone(), expected, atol=1e-14, rtol=1e-12)
     torch.testing.assert_close(jacobian, method.jacobian(smooth_field(grid)))
 

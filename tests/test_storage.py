@@ -462,3 +462,12 @@ def test_a_replaced_layer_is_not_saved_as_the_old_one(tmp_path):
     operator.layers["u"] = layer
     with pytest.raises(ValueError, match="not the one that its settings describe"):
         save_operator(operator, tmp_path / "o.zarr")
+
+
+def test_a_replaced_activation_is_not_saved_as_the_old_one(tmp_path):
+    """Before a training too, when the last layer of zeros hides it."""
+    operator = learned()
+    save_operator(operator, tmp_path / "as-it-is.zarr")
+    operator.network[1] = torch.nn.ReLU()
+    with pytest.raises(ValueError, match="not the one that its settings describe"):
+        save_operator(operator, tmp_path / "o.zarr")

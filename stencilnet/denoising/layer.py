@@ -60,6 +60,10 @@ class DenoisingLayer(nn.Module, abc.ABC):
         given = 1.0 if isinstance(weight, Criterion) else weight
         # torch reads no fractions and no decimals.
         number = None if isinstance(given, Tensor) else as_number(given)
+        if number is None and not isinstance(given, Tensor | np.ndarray | list | tuple):
+            raise ValueError(
+                f"A weight is a number, one per signal or a criterion, not {given!r}."
+            )
         start = (
             torch.as_tensor(given if number is None else number, dtype=torch.float64)
             .detach()
@@ -97,6 +101,11 @@ class DenoisingLayer(nn.Module, abc.ABC):
             ValueError: if a sample or a weight is not finite, or the signals have not
                 more samples than the order.
         """
+        if not isinstance(x, Tensor):
+            raise TypeError(
+                f"A layer denoises a tensor, not {type(x).__name__}: convert it, or "
+                f"pass it to denoise_signals, which knows masks and missing values."
+            )
         if not x.is_floating_point():
             raise TypeError(
                 f"Signals must be floating-point, but these are {x.dtype}: convert "
@@ -174,9 +183,18 @@ class TotalVariation(DenoisingLayer):
         self.tolerance = real_number("The tolerance", tolerance, positive=True)
 
     def _solve(self, x: Tensor, weights: Tensor) -> Tensor:
-        result: Tensor = _Denoise.apply(  # type: ignore[no-untyped-call]
-            x, weights, self.order, self.penalty, self.periodic, self.tolerance
-        )
+        try:
+            result: Tensor = _Denoise.apply(  # type: ignore[no-untyped-call]
+                x, weights, self.order, self.penalty, self.periodic, self.tolerance
+            )
+        except RuntimeError as error:
+            if "functorch transforms" not in str(error):
+                raise
+            raise RuntimeError(
+                "Denoising runs outside of torch and does not compose with the "
+                "transforms of torch.func: use torch.autograd, and pass signals as one "
+                "batch."
+            ) from error
         return result
 
 

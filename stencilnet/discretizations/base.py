@@ -187,7 +187,7 @@ class Discretization(Displayed, ConstantModule, abc.ABC):
     ) -> Complex[Tensor, "states x"]:
         """Eigenvalues about constant `levels`, see `stability.eigenvalues`."""
         return stability.eigenvalues(
-            self.forward,
+            stability.differentiable(self).forward,
             levels,
             self.grid.shape[-1],
             samples=self.equation.samples,
@@ -218,7 +218,7 @@ class Discretization(Displayed, ConstantModule, abc.ABC):
         # The response depends on the graph of the state in any case.
         differentiable = torch.is_grad_enabled() and self.forward(field).requires_grad
         rows = stability.pulse_responses(
-            self.forward,
+            stability.differentiable(self).forward,
             rest,
             self.grid.shape[-1],
             samples=self.equation.samples,
@@ -229,7 +229,7 @@ class Discretization(Displayed, ConstantModule, abc.ABC):
 
     def jacobian(self, u: Float[Tensor, "state x"]) -> Float[Tensor, "state x x"]:
         """Derivative of `u_t` at each point by `u` at each point, about any states."""
-        return stability.jacobian(self.forward, u)
+        return stability.jacobian(stability.differentiable(self).forward, u)
 
 
 class StencilMethod(Discretization):

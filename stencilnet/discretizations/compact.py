@@ -11,6 +11,7 @@ from torch import Tensor
 from stencilnet.discretizations.base import StencilMethod
 from stencilnet.discretizations.cell_polynomials import solve_exactly
 from stencilnet.equations import CentralFlux, Equation, Form, UpwindFlux
+from stencilnet.errors import as_integer
 from stencilnet.grid import Grid
 from stencilnet.stencils import Derivative, stencil_indices
 
@@ -53,10 +54,11 @@ class Compact(StencilMethod):
         order: int = 6,
         form: type[Form] | Form | None = None,
     ) -> None:
-        if order not in range(3, 13):
+        if as_integer(order) not in range(3, 13):
             raise ValueError(
                 f"Compact differences have an order of 3 to 12, not {order!r}."
             )
+        order = int(order)
         if form is None:
             form = UpwindFlux if order % 2 else CentralFlux
         super().__init__(equation, grid, form)
@@ -66,7 +68,7 @@ class Compact(StencilMethod):
                 f"{type(self.form).__name__} has no one-sided derivative for the odd "
                 f"order {order}: choose an even order, or form=UpwindFlux."
             )
-        self.order = int(order)
+        self.order = order
         for name, derivative in self.form.requires.items():
             implicit, explicit = compact_stencils(derivative, order)
             reach = max(len(implicit), len(explicit))

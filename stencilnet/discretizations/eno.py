@@ -17,6 +17,7 @@ from stencilnet.discretizations.cell_polynomials import (
 )
 from stencilnet.discretizations.reconstruction import Reconstruction
 from stencilnet.equations import Equation, Form, UpwindFlux
+from stencilnet.errors import as_integer
 from stencilnet.grid import Grid
 from stencilnet.stencils import weighted_sum
 
@@ -74,8 +75,9 @@ class Eno(Reconstruction):
         viscous_order: int = 4,
         form: type[Form] | Form = UpwindFlux,
     ) -> None:
-        if order not in range(2, 6):
+        if as_integer(order) not in range(2, 6):
             raise ValueError(f"ENO has an order of 2 to 5, not {order!r}.")
+        order = int(order)
         if subcell and not equation.has_speed:
             raise ValueError(
                 f"Sub-cell resolution needs the speed of the flux, which "
@@ -89,7 +91,7 @@ class Eno(Reconstruction):
             reach=2 * order + 1,
             value_order=order,
         )
-        self.order, self.subcell = int(order), bool(subcell)
+        self.order, self.subcell = order, bool(subcell)
         cells = substencils(order)
         functionals = {
             "right_value": [value_row(c, _FACE) for c in cells],

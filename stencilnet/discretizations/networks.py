@@ -1,6 +1,5 @@
 """Networks that choose coefficients, as values."""
 
-import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -11,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from stencilnet.discretizations.constant import Constant
+from stencilnet.errors import as_integer
 
 
 class Perceptron(nn.Sequential):
@@ -75,10 +75,8 @@ class MLP:
     hidden: tuple[int, ...]
 
     def __init__(self, *hidden: int) -> None:
-        try:
-            sizes = tuple(operator.index(size) for size in hidden)
-        except TypeError:
-            sizes = ()
+        # Zero stands for what is no whole number.
+        sizes = tuple(as_integer(size) or 0 for size in hidden)
         if not sizes or min(sizes) < 1:
             raise ValueError(
                 f"A network needs hidden layers of at least 1 unit, not {hidden}."

@@ -1,13 +1,16 @@
 """Linear stability: eigenvalues of a right-hand side about given states."""
 
+import copy
 import math
 from collections.abc import Callable
+from typing import TypeVar
 
 import torch
 from jaxtyping import Complex, Float
-from torch import Tensor
+from torch import Tensor, nn
 
 RightHandSide = Callable[[Tensor], Tensor]
+Method = TypeVar("Method", bound=nn.Module)
 
 
 def constant_states(
@@ -89,6 +92,18 @@ def per_eigenvalue(
     rows = torch.cat([symbol, negative], dim=-1).reshape(-1, 1, points)
     states = eigenvalues.shape[0] // rows.shape[0]
     return rows.expand(-1, states, -1).reshape(eigenvalues.shape).to(eigenvalues)
+
+
+def differentiable(method: Method) -> Method:
+    """A method, or a copy of one that was built in inference mode.
+
+    Tensors made in that mode can never be differentiated, copies of them can.
+    """
+    tensors = (*method.parameters(), *method.buffers())
+    if not any(tensor.is_inference() for tensor in tensors):
+        return method
+    with torch.inference_mode(False):
+        return copy.deepcopy(method)
 
 
 def pulse_responses(

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from stencilnet.discretizations.weno import Weno, smallest_scale
 from stencilnet.equations import Equation, Form, UpwindFlux
+from stencilnet.errors import as_number
 from stencilnet.grid import Grid
 
 
@@ -46,13 +47,14 @@ class Teno(Weno):
         viscous_order: int = 4,
         form: type[Form] | Form = UpwindFlux,
     ) -> None:
-        if not 0 < cutoff < 1 / 3:
+        number = as_number(cutoff)
+        if number is None or not 0 < number < 1 / 3:
             raise ValueError(
-                f"The cutoff of TENO lies between 0 and 1/3, the share of each of "
-                f"three equally smooth candidates, but is {cutoff!r}."
+                f"The cutoff of TENO must lie between 0 and 1/3, the share of each of "
+                f"three equally smooth candidates, not {cutoff!r}."
             )
         super().__init__(equation, grid, viscous_order=viscous_order, form=form)
-        self.cutoff = cutoff
+        self.cutoff = number
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from stencilnet.errors import holds
+from stencilnet.errors import as_number, holds
 from stencilnet.solver.adaptive import solve_adaptively
 from stencilnet.solver.base import Forcing, Integrator, Step
 from stencilnet.solver.checkpoint import run_segment
@@ -87,7 +87,7 @@ def rollout(
         pair = DormandPrince54 if integrator is None else _checked(integrator)
         return solve_adaptively(rhs, u, clock, forcing, integrator=pair, steps=steps).u
     integrator = SSPRK3 if integrator is None else _checked(integrator)
-    if checkpoint is not False:
+    if not isinstance(checkpoint, bool):
         _positive("checkpoint", checkpoint)
     if forcing is not None:
         check_forcing(forcing, clock[0].to(u.device), u)
@@ -137,13 +137,10 @@ def _checked(integrator: Any) -> Integrator:
 
 def _positive(name: str, value: Any) -> int:
     """A setting as an integer, if it is a positive one."""
-    try:
-        whole = int(value)
-    except (TypeError, ValueError):
-        whole = 0
-    if whole < 1 or whole != value:
+    number = as_number(value)
+    if number is None or number < 1 or not number.is_integer():
         raise ValueError(f"`{name}` must be a positive integer, not {value!r}.")
-    return whole
+    return int(number)
 
 
 def _step_counts(

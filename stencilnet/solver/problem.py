@@ -63,13 +63,23 @@ def as_state(u0: Any) -> Float[Tensor, "*batch x"]:
 def _tensor(name: str, values: Any) -> Tensor:
     if isinstance(values, Tensor):
         return values
+    if np.ma.is_masked(values):
+        masked = int(np.ma.getmaskarray(values).sum())
+        raise ValueError(
+            f"`{name}` has {masked} masked values, and a solver needs all: fill them "
+            f"in first."
+        )
     try:
-        # A copy: arrays of xarray cannot be written to, which a tensor has to be.
-        return torch.tensor(np.asarray(values))
+        array = np.asarray(values)
+        # A copy: arrays of xarray cannot be written to, which a tensor has to be. And
+        # torch reads the byte order of the machine only, files have others.
+        return torch.tensor(array.astype(array.dtype.newbyteorder("=")))
     except (TypeError, ValueError) as error:
+        dtype = getattr(values, "dtype", None)
+        kind = type(values).__name__ + (f" of {dtype}" if dtype is not None else "")
         raise TypeError(
-            f"`{name}` must hold numbers, not {type(values).__name__}: pass a tensor, "
-            f"an array or a list of them."
+            f"`{name}` must hold numbers, not {kind}: pass a tensor, an array or a "
+            f"list of them."
         ) from error
 
 

@@ -9,6 +9,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from stencilnet.errors import as_number
+
 
 @dataclass(frozen=True)
 class StableStep:
@@ -28,11 +30,12 @@ class StableStep:
     safety: float = 0.5
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.safety) and self.safety > 0):
+        safety = as_number(self.safety)
+        if safety is None or not 0 < safety < math.inf:
             raise ValueError(
-                f"A share of the stable step must be positive, not {self.safety}."
+                f"A share of the stable step must be positive, not {self.safety!r}."
             )
-        object.__setattr__(self, "safety", float(self.safety))
+        object.__setattr__(self, "safety", safety)
 
     def spec(self) -> dict[str, Any]:
         """Everything that defines the steps, as plain values."""
@@ -77,17 +80,21 @@ class Adaptive:
     def __post_init__(self) -> None:
         for name in ("relative", "absolute", "first_step", "largest_step", "max_steps"):
             value = getattr(self, name)
-            if value is None:
+            if value is None and name in ("first_step", "largest_step"):
                 continue
-            if not (math.isfinite(value) and value > 0):
-                raise ValueError(f"Adaptive steps need a positive {name}, not {value}.")
-            plain = int(value) if name == "max_steps" else float(value)
+            number = as_number(value)
+            if number is None or not 0 < number < math.inf:
+                raise ValueError(
+                    f"Adaptive steps need a positive {name}, not {value!r}."
+                )
+            plain = int(number) if name == "max_steps" else number
             object.__setattr__(self, name, plain)
-        object.__setattr__(self, "through", tuple(float(t) for t in self.through))
-        if not all(math.isfinite(t) for t in self.through):
+        times = tuple(as_number(t) for t in self.through)
+        if not all(t is not None and math.isfinite(t) for t in times):
             raise ValueError(
-                f"The times in `through` must be finite, but are {self.through}."
+                f"The times in `through` must be finite, not {self.through}."
             )
+        object.__setattr__(self, "through", times)
 
     def spec(self) -> dict[str, Any]:
         """Everything that defines the steps, as plain values."""

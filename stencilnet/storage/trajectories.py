@@ -119,11 +119,28 @@ def forcing_of(dataset: xr.Dataset) -> RandomForcing:
 
 
 def tensor_of(variable: xr.DataArray, dtype: torch.dtype | None = None) -> Tensor:
-    """The values of a variable as a tensor, which shares no memory with them."""
+    """The values of a variable as a tensor, which shares no memory with them.
+
+    Its axes are in the order `sample, mode, time, x`, whatever that of the variable.
+    """
+    order = [dim for dim in ("sample", "mode", "time", "x") if dim in variable.dims]
+    values = variable.transpose(..., *order).values
     # Reversed views have strides that torch does not take.
-    return torch.tensor(np.ascontiguousarray(variable.values), dtype=dtype)
+    return torch.tensor(np.ascontiguousarray(values), dtype=dtype)
 
 
 def grid_of(dataset: xr.Dataset) -> Grid:
-    """The grid that the trajectories live on."""
-    return Grid.line(dataset.sizes["x"], float(dataset["x"].attrs["period"]))
+    """The grid that the trajectories live on.
+
+    Raises:
+        ValueError: if its points are not equidistant over the period.
+    """
+    points, period = dataset.sizes["x"], float(dataset["x"].attrs["period"])
+    gaps = np.diff(dataset["x"].values)
+    if not np.allclose(gaps, period / points, rtol=1e-3, atol=0):
+        raise ValueError(
+            f"{points} points over the period {period:.6g} are {period / points:.4g} "
+            f"apart, but those of x from {gaps.min():.4g} to {gaps.max():.4g}: take "
+            f"all of x, in its order."
+        )
+    return Grid.line(points, period)
