@@ -146,6 +146,20 @@ def train(
     return _train(*arguments, progress, operator=operator)
 
 
+def train_constant(
+    config: Config,
+    run: Path | str,
+    *,
+    overwrite: bool = False,
+    progress: Progress = no_progress,
+) -> Path:
+    """Trains the best constant stencil alone, to `constant.zarr`; see `train`."""
+    check_training(config)
+    return _train(
+        _constant(config), local_path(run), False, overwrite, progress, name=CONSTANT
+    )
+
+
 def _constant(config: Config) -> Config:
     """The training of the best constant stencil.
 
