@@ -85,7 +85,8 @@ def test_polishing_goes_on_where_training_ends(regime, tmp_path):
     path = save_picture(learned, tmp_path / "a.zarr", [regime], RECIPE, history)
     recipe = Polish(12, horizons=(1, 2), cells=256, validate_every=4)
     past = PictureHistory.of(read_operator(path))
-    assert past.untrained == history.untrained and past.errors == history.errors
+    assert past.untrained == history.untrained
+    assert past.errors == history.errors
     after = polish_picture(learned, [regime], recipe, history=past)
     assert learned.dtype == torch.float32
     error = regime.error(learned)
