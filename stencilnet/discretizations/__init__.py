@@ -6,6 +6,7 @@ from stencilnet.discretizations.base import (
     patches,
     shifted,
 )
+from stencilnet.discretizations.blended_weno import BlendedWeno
 from stencilnet.discretizations.classical import (
     CLASSICAL,
     PICTURES,
@@ -18,6 +19,7 @@ from stencilnet.discretizations.dg import DiscontinuousGalerkin
 from stencilnet.discretizations.dg_split import SplitGalerkin
 from stencilnet.discretizations.eno import Eno
 from stencilnet.discretizations.finite_difference import FiniteDifference
+from stencilnet.discretizations.kappa import Kappa
 from stencilnet.discretizations.learned import LearnedStencil
 from stencilnet.discretizations.learned_picture import LearnedPicture
 from stencilnet.discretizations.learned_spec import constraints_from_spec
@@ -60,6 +62,7 @@ __all__ = [
     "PICTURES",
     "SUPERBEE",
     "VAN_LEER",
+    "BlendedWeno",
     "Classical",
     "Compact",
     "Constant",
@@ -70,6 +73,7 @@ __all__ = [
     "ExponentialFilter",
     "FiniteDifference",
     "FrozenStencils",
+    "Kappa",
     "LearnedPicture",
     "LearnedStencil",
     "Limiter",
