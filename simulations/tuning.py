@@ -3,7 +3,7 @@
 MUSCL of the kappa family and WENO-Z with a free exponent, sensitivity and upwind share
 are fitted to training trajectories of P1 on 64 and of P2 on 32 cells, the grids of the
 learned operators, and judged on the test forcings beside the schemes that they began
-with. What it finds is written into `stencilnet.discretizations.TUNED`. Writes
+with. `muscl_p1`, `weno_z_p1` and so on of `CLASSICAL` have what it finds. Writes
 `runs/tuning/table.md` and `result.json`.
 
     python simulations/tuning.py [--quick]

@@ -24,6 +24,7 @@ from stencilnet.discretizations.learned import LearnedStencil
 from stencilnet.discretizations.learned_picture import LearnedPicture
 from stencilnet.discretizations.learned_spec import constraints_from_spec
 from stencilnet.discretizations.lipschitz import lipschitz_bound, local_lipschitz
+from stencilnet.discretizations.moving_mesh import MovingMesh
 from stencilnet.discretizations.muscl import (
     LIMITERS,
     MINMOD,
@@ -78,6 +79,7 @@ __all__ = [
     "LearnedStencil",
     "Limiter",
     "Linear",
+    "MovingMesh",
     "Muscl",
     "Parabola",
     "Perceptron",

@@ -6,11 +6,13 @@ from functools import partial
 from types import MappingProxyType
 
 from stencilnet.discretizations.base import Discretization
+from stencilnet.discretizations.blended_weno import BlendedWeno
 from stencilnet.discretizations.compact import Compact
 from stencilnet.discretizations.dg import DiscontinuousGalerkin
 from stencilnet.discretizations.dg_split import SplitGalerkin
 from stencilnet.discretizations.eno import Eno
 from stencilnet.discretizations.finite_difference import FiniteDifference
+from stencilnet.discretizations.kappa import Kappa
 from stencilnet.discretizations.muscl import Muscl
 from stencilnet.discretizations.pictures import (
     Linear,
@@ -72,6 +74,23 @@ _FINITE_VOLUMES = {
         partial(Eno, order=5, subcell=True), "ENO5, sub-cell shocks", 4
     ),
 }
+# What `simulations/tuning.py` finds on training forcings, P1 on 64 and P2 on 32 cells.
+_KAPPAS = {
+    "p1": partial(Kappa, kappa=0.158, behind=1.913, ahead=1.611, viscous_order=4),
+    "p2": partial(Kappa, kappa=0.295, behind=2.459, ahead=1.999, viscous_order=4),
+}
+_BLENDS = {
+    "p1": partial(BlendedWeno, exponent=1.0, sensitivity=0.781, upwind=0.143),
+    "p2": partial(BlendedWeno, exponent=1.0, sensitivity=0.443, upwind=0.148),
+}
+_TUNED = {
+    f"{scheme}_{problem}": Classical(build, f"{label}, tuned on {problem.upper()}", order)
+    for scheme, label, order, builds in (
+        ("muscl", "MUSCL", 2, _KAPPAS),
+        ("weno_z", "WENO-Z", 4, _BLENDS),
+    )
+    for problem, build in builds.items()
+}
 _GALERKIN = {
     **{
         f"dg{degree}": Classical(
@@ -98,14 +117,15 @@ _SPECTRAL = {
     ),
 }
 CLASSICAL: Mapping[str, Classical] = MappingProxyType(
-    _FINITE_VOLUMES | _GALERKIN | _SPECTRAL
+    _FINITE_VOLUMES | _TUNED | _GALERKIN | _SPECTRAL
 )
 """Classical methods for any equation, made from it and a grid.
 
 Central and upwind ones are finite volumes of the order in their name, the central ones
 of the central flux form and the upwind ones of the upwind flux form. WENO is of order 5
 with weights Z of exponent 2 or 1, or JS; of order 7 with weights Z of exponent 1.5; of
-order 9 with weights JS. A discontinuous Galerkin method of degree `p` takes grids whose
+order 9 with weights JS. `muscl_p1` and `weno_z_p1` have three numbers that were tuned
+on the training forcings of P1, see `simulations/tuning.py`; `_p2` on those of P2. A discontinuous Galerkin method of degree `p` takes grids whose
 number of points is a multiple of `p + 1`. The filtered spectral method holds
 averages."""
 
