@@ -85,11 +85,11 @@ for name, (source, points, duration) in problems.items():
             ).error
             for numbers in (start, tuning.numbers)
         )
-        values = ", ".join(f"{key} {value:.3f}" for key, value in tuning.numbers.items())
-        print(f"{name} {scheme}: {values}, {before:.3g} to {after:.3g}")
-        rows.append(
-            (name, scheme, values, tuning.before, tuning.error, before, after)
+        values = ", ".join(
+            f"{key} {value:.3f}" for key, value in tuning.numbers.items()
         )
+        print(f"{name} {scheme}: {values}, {before:.3g} to {after:.3g}")
+        rows.append((name, scheme, values, tuning.before, tuning.error, before, after))
         result[f"{name}_{scheme}"] = {"numbers": tuning.numbers, "test": after}
 
 # Tables

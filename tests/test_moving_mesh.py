@@ -56,7 +56,7 @@ def forced(samples=2):
 
 def test_forced_shocks_are_sharper_than_on_as_many_fixed_cells():
     mesh, u0, later, forcing = forced()
-    start, end = solved(mesh, u0, 1.2, t=0.3)
+    _, end = solved(mesh, u0, 1.2, t=0.3)
     error = float((mesh.averages(end) - later).norm() / later.norm())
     fixed = rollout(
         classical("weno_z", mesh.equation, mesh.grid),

@@ -84,12 +84,14 @@ _BLENDS = {
     "p2": partial(BlendedWeno, exponent=1.0, sensitivity=0.443, upwind=0.148),
 }
 _TUNED = {
-    f"{scheme}_{problem}": Classical(build, f"{label}, tuned on {problem.upper()}", order)
-    for scheme, label, order, builds in (
-        ("muscl", "MUSCL", 2, _KAPPAS),
-        ("weno_z", "WENO-Z", 4, _BLENDS),
-    )
-    for problem, build in builds.items()
+    **{
+        f"muscl_{name}": Classical(build, f"MUSCL, tuned on {name.upper()}", 2)
+        for name, build in _KAPPAS.items()
+    },
+    **{
+        f"weno_z_{name}": Classical(build, f"WENO-Z, tuned on {name.upper()}", 4)
+        for name, build in _BLENDS.items()
+    },
 }
 _GALERKIN = {
     **{
@@ -125,9 +127,9 @@ Central and upwind ones are finite volumes of the order in their name, the centr
 of the central flux form and the upwind ones of the upwind flux form. WENO is of order 5
 with weights Z of exponent 2 or 1, or JS; of order 7 with weights Z of exponent 1.5; of
 order 9 with weights JS. `muscl_p1` and `weno_z_p1` have three numbers that were tuned
-on the training forcings of P1, see `simulations/tuning.py`; `_p2` on those of P2. A discontinuous Galerkin method of degree `p` takes grids whose
-number of points is a multiple of `p + 1`. The filtered spectral method holds
-averages."""
+on the training forcings of P1, see `simulations/tuning.py`; `_p2` on those of P2. A
+discontinuous Galerkin method of degree `p` takes grids whose number of points is a
+multiple of `p + 1`. The filtered spectral method holds averages."""
 
 
 PICTURES: Mapping[str, Classical] = MappingProxyType(

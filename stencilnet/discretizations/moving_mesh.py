@@ -107,7 +107,9 @@ class MovingMesh:
         self._wrap = grid.extent[-1] * eye[-1]
         self._waves = None if forcing is None else _Waves(forcing, grid.extent[-1])
 
-    def __call__(self, state: Float[Tensor, "*batch entry"]) -> Float[Tensor, "*batch entry"]:
+    def __call__(
+        self, state: Float[Tensor, "*batch entry"]
+    ) -> Float[Tensor, "*batch entry"]:
         """The rate of a state."""
         cells, time = self.cells(state)
         rate = self._widening(cells)
@@ -204,9 +206,7 @@ class MovingMesh:
         )
         uneven = width - after
         slope = 2 * (
-            ahead
-            + bend * uneven
-            + twist * (uneven * (width + before) - width * after)
+            ahead + bend * uneven + twist * (uneven * (width + before) - width * after)
         )
         nu = torch.as_tensor(self.equation.viscosity, dtype=u.dtype, device=u.device)
         return moving - velocity**2 / 2 - nu * slope.roll(1, -1)

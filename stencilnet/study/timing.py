@@ -6,10 +6,11 @@ from collections.abc import Callable
 from statistics import median
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
-from stencilnet.discretizations import Discretization, Picture
-from stencilnet.solver import Integrator, rollout, substeps_within
+from stencilnet.discretizations import Discretization, MovingMesh, Picture
+from stencilnet.solver import SSPRK3, Integrator, rollout, substeps_within
 from stencilnet.study.fronts import Case
 from stencilnet.study.metrics import longest_interval, relative_l2
 from stencilnet.study.windows import Trajectories
@@ -69,18 +70,71 @@ def measure(
     with torch.no_grad():
         u = solve(intervals).double()
         error = float(relative_l2(u, truth).mean())
-        seconds = math.nan
-        if repeats:
-            # At least a hundred steps, or all of them.
-            piece = min(intervals, math.ceil(100 / substeps))
-            share = piece / intervals
-            seconds = _median(lambda: solve(piece), repeats) / share
+        seconds = _timed(solve, intervals, substeps, repeats)
     stages = len(getattr(integrator, "b", ())) or 1
     splitting = getattr(integrator, "splitting", None)
     stages = stages if splitting is None else len(splitting.drifts)
     taken = stride * interval / substeps
     points = problem.grid.shape[-1]
     return Case(name, points, points, taken, stages / taken, error, seconds)
+
+
+def measure_moving_mesh(
+    name: str,
+    mesh: MovingMesh,
+    problem: Trajectories,
+    u0: Float[Tensor, "sample fine"],
+    *,
+    share: float,
+    compile: bool = True,  # noqa: A002
+    repeats: int = 10,
+) -> Case:
+    """Rolls cells that follow the solution out over a whole problem, and times them.
+
+    They are compared by their averages over the problem's grid, and start from the
+    solution on a finer one: what they would know of the initial state. Each holds two
+    unknowns, its average and its place. Always in float64.
+
+    Args:
+        name: of the case.
+        mesh: with the forcing of the problem.
+        problem: what to solve, in cell averages.
+        u0: its first states, averages on a grid as fine as there is.
+        share: of the stable step.
+        compile: whether to compile.
+        repeats: timed runs; none for the error alone.
+    """
+    interval = longest_interval(problem.times)
+    start = mesh.start(u0.double(), float(problem.times[0]))
+    substeps = substeps_within(interval, share * mesh.stable_step(start))
+
+    def solve(count: int) -> Tensor:
+        return rollout(
+            mesh,
+            start,
+            problem.times[: count + 1],
+            integrator=SSPRK3,
+            steps=substeps,
+            compile=compile,
+        )
+
+    intervals = len(problem.times) - 1
+    with torch.no_grad():
+        error = float(relative_l2(mesh.averages(solve(intervals)), problem.u).mean())
+        seconds = _timed(solve, intervals, substeps, repeats)
+    points, taken = problem.grid.shape[-1], interval / substeps
+    stages = len(SSPRK3.b)
+    return Case(name, points, 2 * points, taken, stages / taken, error, seconds)
+
+
+def _timed(
+    solve: Callable[[int], object], intervals: int, substeps: int, repeats: int
+) -> float:
+    """Seconds of a whole rollout, from pieces of at least a hundred steps."""
+    if not repeats:
+        return math.nan
+    piece = min(intervals, math.ceil(100 / substeps))
+    return _median(lambda: solve(piece), repeats) * (intervals / piece)
 
 
 def _meetings(method: Discretization, interval: float, step: float) -> tuple[int, int]:

@@ -1,0 +1,58 @@
+"""What data and training of an operator cost, in seconds."""
+
+import json
+import math
+import time
+from pathlib import Path
+
+from stencilnet.storage import local_path
+from stencilnet.study.config import Config
+from stencilnet.study.generation import generate
+from stencilnet.study.operators import load_operator
+from stencilnet.study.training import train_constant
+
+
+def constant_stencil(config: Config, run: Path | str) -> tuple[Path, float]:
+    """The best constant stencil of a config, trained where it is missing.
+
+    Args:
+        config: with data and grid to train on.
+        run: folder for both.
+
+    Returns:
+        Path of the operator, and the seconds that a trajectory of its data took.
+    """
+    run = local_path(run)
+    path, record = run / "constant.zarr", run / "seconds.json"
+    if not (path.exists() and record.exists()):
+        begun = time.perf_counter()
+        generate(config, run, overwrite=True)
+        data = config.data
+        count = data.training + data.validation + data.test
+        each = (time.perf_counter() - begun) / count
+        train_constant(config, run, overwrite=True)
+        record.write_text(json.dumps(each), encoding="utf-8")
+    return path, float(json.loads(record.read_text(encoding="utf-8")))
+
+
+def spent(operator: Path | str, each: float, folder: Path | str) -> float:
+    """Seconds for data and training of an operator, and of those that it continues.
+
+    Args:
+        operator: store, or name of a pretrained one.
+        each: seconds that a trajectory of data takes.
+        folder: with the stores that others continue; those that are not there do not
+            count.
+
+    Returns:
+        The sum; NaN if a store does not tell how long its training took.
+    """
+    stored = load_operator(operator)[1]
+    config = Config.model_validate_json(stored.attributes["config"])
+    total = each * (config.data.training + config.data.validation)
+    while True:
+        total += float(stored.attributes.get("seconds", math.nan))
+        earlier = local_path(folder) / f"{stored.attributes.get('start')}.zarr"
+        if not earlier.exists():
+            return total
+        stored = load_operator(earlier)[1]
