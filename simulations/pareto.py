@@ -49,7 +49,7 @@ from stencilnet.storage import read_trajectories
 from stencilnet.study import Config, Script, generate, load_config, store_path
 from stencilnet.study.endurance import endurance
 from stencilnet.study.expenses import constant_stencil, spent
-from stencilnet.study.fronts import Case, front
+from stencilnet.study.fronts import Case, errors
 from stencilnet.study.operators import habits, load_operator, moved, pretrained
 from stencilnet.study.problem import equation_of
 from stencilnet.study.timing import measure, measure_moving_mesh
@@ -59,6 +59,7 @@ from stencilnet.study.verdicts import (
     SECONDS,
     UNKNOWNS,
     advantages,
+    lines_of_fronts,
     solves_until_paid,
     verdict,
 )
@@ -97,7 +98,7 @@ grids: dict[str, dict[str, tuple[int, ...]]] = {
     }
     for name, numbers in usual.items()
 }
-shares, spectral_steps = (0.6, 0.9), {"p1": (0.0125, 0.025), "p2": (0.05, 0.1)}
+shares, spectral_steps = (0.6, 0.4, 0.9), {"p1": (0.0125, 0.025), "p2": (0.05, 0.1)}
 pictures = ("exact_parabola", "exact_weno", "exact_subcell")
 picture_grids = {"p1": (16, 32, 64, 128, 256), "p2": (16, 32, 64, 128)}
 Choices = tuple[tuple[Splitting, float], ...]
@@ -154,8 +155,7 @@ def constant_of(name: str) -> tuple[Path, float]:
     """Store of the best constant stencil, and seconds of data per trajectory."""
     points = constant_grids[name]
     overrides = [f"data.training={learned_from}", "data.validation=4", "data.test=1"]
-    overrides += [f"data.averages=[{points}]", "data.values=[]"]
-    overrides += [f"operator.points={points}"]
+    overrides += [f"data.averages=[{points}]", f"operator.points={points}"]
     overrides += ["training.iterations=80"] if study.quick else []
     run = study.folder / "constant" / name
     return constant_stencil(load_config(names[name], overrides), run)
@@ -258,36 +258,20 @@ for name, group, run in track(jobs, description="Cases"):
 
 # Errors
 
-
-def errors(name: str, group: str, label: str, points: int) -> list[float]:
-    """Of a method on a grid, over steps and seeds, best first."""
-    return sorted(
-        case.error
-        for case in cases[name][group]
-        if case.method == label and case.points == points
-    )
-
-
-def best(name: str, group: str, points: int) -> float:
-    """The least error of a group on a grid."""
-    found = [c.error for c in cases[name][group] if c.points == points]
-    return min(found, default=math.nan)
-
-
 result: dict[str, Any] = {}
 for label in stores:
     if label != "burgers":
         _, name, size, *rest = label.split("-")
         kind = "flux" if rest else "learned"
-        errors_of = errors(name, "learned", label, int(size))
-        result[f"{name}_{size}_{kind}"] = median(errors_of or [math.nan])
+        found = errors(cases[name]["learned"], int(size), label)
+        result[f"{name}_{size}_{kind}"] = median(found or [math.nan])
 for name, table in general.items():
     for points in table:
-        errors_of = errors(name, "learned", "burgers", points)
-        result[f"general_{name}_{points}"] = min(errors_of, default=math.nan)
-for points in (256, 128, 64):
-    result[f"classical_p1_{points}"] = best("p1", "exact evolution", points)
-result["classical_p2_32"] = best("p2", "exact evolution", 32)
+        found = errors(cases[name]["learned"], points, "burgers")
+        result[f"general_{name}_{points}"] = min(found, default=math.nan)
+for name, points in (("p1", 256), ("p1", 128), ("p1", 64), ("p2", 32)):
+    found = errors(cases[name]["exact evolution"], points)
+    result[f"classical_{name}_{points}"] = min(found, default=math.nan)
 config, problem = problem_of("p1", min(finest, 512), averages=True)
 result["splitting_p1"] = measure(
     "splitting",
@@ -300,18 +284,16 @@ result["splitting_p1"] = measure(
     repeats=0,
 ).error
 
-
 # Costs at equal error
 
-headlines = {"p1": ("", 64), "p2": ("p2_", 32)}
 paid: dict[str, dict[str, float]] = {name: {} for name in names}
-for name, (prefix, points) in headlines.items():
-    found = advantages(cases[name], points)
+for name, prefix, points in (("p1", "", 64), ("p2", "p2_", 32)):
+    gains = advantages(cases[name], points)
     label = f"burgers-{name}-{points}"
     if label in stores:
         cost = spent(label, constant_of(name)[1], folder)
         paid[name] = solves_until_paid(cases[name], points, cost, samples)
-    result |= {f"{prefix}{key}": value for key, value in (found | paid[name]).items()}
+    result |= {f"{prefix}{key}": value for key, value in (gains | paid[name]).items()}
 
 # Stability and symmetry of the general operator
 
@@ -342,24 +324,22 @@ rows = [
 ]
 costs = {"seconds": SECONDS, "evaluations per unit": EVALUATIONS, "unknowns": UNKNOWNS}
 labels = {**LABELS, "moving_mesh": "moving mesh", "burgers": "general operator"}
-drawn: dict[str, dict[str, dict[str, Any]]] = {}
-for name, by_group in cases.items():
-    by_method: dict[str, list[Case]] = {}
-    for case in (case for entries in by_group.values() for case in entries):
-        kinds = {"flux": "flux stencils"} if "burgers-" in case.method else {}
-        label = case.method if not kinds else kinds.get(case.method[-4:], "specialists")
-        by_method.setdefault(label, []).append(case)
-    drawn[name.upper()] = {
-        cost: {
-            labels.get(label, label): [(of(c), c.error) for c in front(entries, of)]
-            for label, entries in by_method.items()
-            if label not in untimed
-        }
-        for cost, of in costs.items()
-    }
+
+
+def drawn_as(method: str) -> str:
+    """What a figure calls a method, stencils and pictures of a kind being one."""
+    if method.startswith("burgers-"):
+        return "flux stencils" if method.endswith("-flux") else "specialists"
+    return labels.get(method, method)
+
+
+drawn = {
+    name.upper(): lines_of_fronts(by_group, costs, drawn_as)
+    for name, by_group in cases.items()
+}
 levels = {"p1": (0.01, 0.003, 0.001, 0.0003), "p2": (0.01, 0.003, 0.001, 0.0005)}
 paragraph = "\n\n".join(
-    verdict(name.upper(), by_group, levels[name], labels=labels, paid=paid[name])
+    verdict(name.upper(), by_group, levels[name], label=drawn_as, paid=paid[name])
     for name, by_group in cases.items()
 )
 bold = ["general operator", "specialists", "flux stencils"]

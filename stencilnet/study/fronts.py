@@ -71,6 +71,17 @@ def cost_at(cases: Iterable[Case], error: float, cost: Cost) -> float:
     return min(costs, default=math.inf)
 
 
+def errors(
+    cases: Iterable[Case], points: int, method: str | None = None
+) -> list[float]:
+    """Errors on a grid, of one method or of all, best first."""
+    return sorted(
+        case.error
+        for case in cases
+        if case.points == points and method in (None, case.method)
+    )
+
+
 def advantage(own: Case, opponents: Iterable[Case], cost: Cost) -> float:
     """How many times the cost of a case its opponents need for its error."""
     return cost_at(opponents, own.error, cost) / cost(own)

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import attrgetter
 
-from stencilnet.study.fronts import Case, Cost, advantage, cost_at
+from stencilnet.study.fronts import Case, Cost, advantage, cost_at, front
 
 SECONDS: Cost = attrgetter("seconds")
 """Wall time of a case."""
@@ -92,12 +92,35 @@ def solves_until_paid(
     }
 
 
+def lines_of_fronts(
+    groups: Groups, costs: Mapping[str, Cost], label: Callable[[str], str]
+) -> dict[str, dict[str, list[tuple[float, float]]]]:
+    """Cost and error on the front of each method, by cost, of those that were timed.
+
+    Args:
+        groups: of the problem.
+        costs: by the name of an axis.
+        label: what a method is called; those of one label share a front.
+    """
+    methods: dict[str, list[Case]] = {}
+    for case in (case for cases in groups.values() for case in cases):
+        if math.isfinite(case.seconds):
+            methods.setdefault(label(case.method), []).append(case)
+    return {
+        name: {
+            method: [(cost(case), case.error) for case in front(cases, cost)]
+            for method, cases in methods.items()
+        }
+        for name, cost in costs.items()
+    }
+
+
 def verdict(
     problem: str,
     groups: Groups,
     errors: Sequence[float],
     *,
-    labels: Mapping[str, str],
+    label: Callable[[str], str],
     paid: Mapping[str, float],
 ) -> str:
     """A paragraph that says which group wins at which error, by wall time and size.
@@ -106,12 +129,12 @@ def verdict(
         problem: its name.
         groups: cases of the problem.
         errors: relative errors to reach, largest first.
-        labels: how methods are written.
+        label: what a method is called.
         paid: from `solves_until_paid`.
     """
     sentences = [f"{problem}, by wall time on the fronts of this table:"]
     sentences += [
-        f"for an error of {error:g} {_winners(groups, error, labels)};"
+        f"for an error of {error:g} {_winners(groups, error, label)};"
         for error in errors
     ]
     sentences[-1] = sentences[-1].rstrip(";") + "."
@@ -120,7 +143,7 @@ def verdict(
         (unknowns, group, method), *_ = fewest
         sentences.append(
             f"The fewest unknowns for {errors[-1]:g} are {unknowns:.0f}, of "
-            f"{labels.get(method, method)} ({group})."
+            f"{label(method)} ({group})."
         )
     for name, solves in paid.items():
         opponent = name.removeprefix("solves_until_paid_").replace("_", " ")
@@ -128,14 +151,9 @@ def verdict(
             f"Against {_OPPONENT_LABELS.get(opponent, opponent)} training "
             f"{_paid_off(solves)}."
         )
-    untimed = sorted(
-        {
-            labels.get(case.method, case.method)
-            for cases in groups.values()
-            for case in cases
-            if not math.isfinite(case.seconds)
-        }
-    )
+    everything = [case for cases in groups.values() for case in cases]
+    timed = {case.method for case in everything if math.isfinite(case.seconds)}
+    untimed = sorted({label(c.method) for c in everything if c.method not in timed})
     if untimed:
         sentences.append(f"Not timed, errors alone: {', '.join(untimed)}.")
     return " ".join(sentences)
@@ -173,17 +191,17 @@ def _least(groups: Groups, error: float, cost: Cost) -> list[tuple[float, str, s
     return sorted(found)
 
 
-def _winners(groups: Groups, error: float, labels: Mapping[str, str]) -> str:
+def _winners(groups: Groups, error: float, label: Callable[[str], str]) -> str:
     """Who reaches an error soonest, and how much longer the other groups take."""
     found = _least(groups, error, SECONDS)
     if not found:
         return "none of the timed methods is accurate enough"
     (least, group, method), *others = found
     told = [
-        f"{name} ({labels.get(other, other)}) takes {seconds / least:.2g} times as long"
+        f"{name} ({label(other)}) takes {seconds / least:.2g} times as long"
         for seconds, name, other in others
     ]
     absent = [name for name in groups if name not in {entry[1] for entry in found}]
     told += [f"{name} does not reach it" for name in absent]
-    winner = f"{group} wins ({labels.get(method, method)}, {least:.2g} s)"
+    winner = f"{group} wins ({label(method)}, {least:.2g} s)"
     return f"{winner}, {', '.join(told)}" if told else winner
