@@ -5,10 +5,14 @@ exact evolution without learning, on unseen forcings: as trained; in the mirror 
 and in moving frames, which are the same problem for the equation; from other initial
 states; with half and twice the viscosity, 1.4 times the forcing, twice the domain and
 five times the window. Pictures of a cell take the splitting and step that are best for
-them on validation trajectories. Writes `runs/generalization/table.md` (a row per
-condition), `methods.md` (all methods), both as CSV too, and `result.json`.
+them on validation trajectories. Schemes tuned on the training forcings are among the
+opponents. Writes `runs/generalization/table.md` (a row per condition), `methods.md`
+(all methods), both as CSV too, and `result.json`.
 
     python simulations/generalization.py [--quick] [--operator PATH] [--config p1]
+
+The general operator on P2, half and twice its viscosity included, takes the options
+`--config p2-stencil-net --operator burgers --points 32 --run runs/generalization_p2`.
 
 The operator is a store, or the name of a pretrained one; the one of `make demo` by
 default.
@@ -19,7 +23,7 @@ from typing import Any
 
 from rich.progress import track
 
-from stencilnet.discretizations import PICTURES, classical
+from stencilnet.discretizations import CLASSICAL, PICTURES, classical
 from stencilnet.grid import Grid
 from stencilnet.report import LABELS, Rows, summarize
 from stencilnet.solver import (
@@ -66,6 +70,10 @@ finer = reference if reference == "auto" else 2 * reference
 # The best constant stencil of a training lies beside its operator.
 constant = Path(study.options["operator"]).with_name("constant.zarr").exists()
 opponents = [name for name in base.comparison.methods if name != "constant" or constant]
+tuned = base.name.split("-")[0]
+opponents += [
+    name for name in (f"muscl_{tuned}", f"weno_z_{tuned}") if name in CLASSICAL
+]
 
 
 def on(cells: int) -> list[str]:

@@ -300,7 +300,7 @@ class TestRefusals:
 
     def test_a_step_that_is_too_short_names_the_shortest(self):
         picture, u0, _ = forced(16, viscosity=0.01)
-        with pytest.raises(ValueError, match="narrower.*at least") as caught:
+        with pytest.raises(ValueError, match="narrower.*at least.*'stable'") as caught:
             final(picture, u0, 0.001, 1)
         named = float(str(caught.value).split("at least ")[1].split(". ")[0])
         assert final(picture, u0, 1.01 * named, 1).isfinite().all()

@@ -144,7 +144,7 @@ class Discretization(Displayed, ConstantModule, abc.ABC):
         integrator's stability function gives the step, see `Integrator.stable_step`.
 
         Frozen coefficients do not prove nonlinear stability: take 0.8 of the limit
-        or less.
+        or less. Nor is a stable step an accurate one, see `StableStep`.
 
         Args:
             u: any fields; only their extremes count.

@@ -194,7 +194,8 @@ class ExactStep:
             raise ValueError(
                 f"A step of {dt:.3g} is too short for cells of {self._dx:.3g}: the "
                 f"heat kernel is narrower than the distance of {most} nodes; take "
-                f"steps of at least {least:.3g}. Longer ones are more accurate."
+                f"steps of at least {least:.3g}. Longer ones are more accurate; "
+                f"steps='stable' takes the step that is recommended."
             )
         return self._nodes or max(_FEWEST_NODES, needed)
 

@@ -57,7 +57,8 @@ def rollout(
         integrator: advances the state by one step: `SSPRK3` by default, and
             `DormandPrince54` under adaptive steps.
         steps: between two of the `times`: a number of equal steps; `StableStep()`, or
-            "stable" for short, for as many equal steps as stability needs; or
+            "stable" for short, for as many equal steps as stability needs at half of
+            the limit, which need not be the best at equal cost; or
             `Adaptive()` for steps that follow an error estimate, sample by sample.
             `solve_adaptively` counts the latter.
         checkpoint: whether gradients store only the state at the start of each segment
