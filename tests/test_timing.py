@@ -7,9 +7,9 @@ import torch
 from helpers import smooth_field
 
 from stencilnet import Burgers, Grid, RandomForcing, rollout
-from stencilnet.discretizations import WenoParabola, classical
+from stencilnet.discretizations import MovingMesh, WenoParabola, classical
 from stencilnet.solver import SSPRK3, STRANG, THREE_DRIFTS, ColeHopf
-from stencilnet.study.timing import measure
+from stencilnet.study.timing import measure, measure_moving_mesh
 from stencilnet.study.windows import Trajectories
 
 GRID = Grid.line(16)
@@ -76,3 +76,25 @@ class TestRefusals:
         with pytest.raises(ValueError, match="at least 2 times"):
             measure("weno_z", method, problem(method, intervals=0), integrator=SSPRK3,
                     step=0.1)  # fmt: skip
+
+
+def test_a_moving_mesh_is_compared_on_the_grid_and_holds_places_too():
+    equation, fine = Burgers(0.1), Grid.line(9 * 16)
+    times = torch.arange(4, dtype=torch.float64) * 0.1 + 0.5
+    exact = rollout(
+        WenoParabola(equation, fine),
+        smooth_field(fine, samples=2),
+        times,
+        FORCING.on(fine, averages=True),
+        integrator=ColeHopf(),
+    )
+    averages = exact.roll(4, -1).unflatten(-1, (16, 9)).mean(-1)
+    case = measure_moving_mesh(
+        "mesh", MovingMesh(equation, GRID, FORCING, compression=4.0),
+        Trajectories(averages, times, GRID, FORCING, averages=True),
+        exact[:, 0], share=0.8, compile=False, repeats=0,
+    )  # fmt: skip
+    assert (case.points, case.unknowns) == (16, 32)
+    assert case.evaluations == pytest.approx(3 / case.step)
+    assert case.error < 0.01
+    assert math.isnan(case.seconds)

@@ -208,8 +208,8 @@ class MovingMesh:
         slope = 2 * (
             ahead + bend * uneven + twist * (uneven * (width + before) - width * after)
         )
-        nu = torch.as_tensor(self.equation.viscosity, dtype=u.dtype, device=u.device)
-        return moving - velocity**2 / 2 - nu * slope.roll(1, -1)
+        viscous = self.equation.viscosity * slope.roll(1, -1)
+        return moving - velocity**2 / 2 - viscous
 
 
 class _Waves:
