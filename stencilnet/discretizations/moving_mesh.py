@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from stencilnet.equations import Burgers
+from stencilnet.equations import Burgers, Equation
 from stencilnet.forcing import RandomForcing
 from stencilnet.grid import Grid
 
@@ -70,7 +70,7 @@ class MovingMesh:
 
     def __init__(
         self,
-        equation: Burgers,
+        equation: Equation,
         grid: Grid,
         forcing: RandomForcing | None = None,
         *,
