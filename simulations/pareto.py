@@ -60,6 +60,7 @@ from stencilnet.study.verdicts import (
     UNKNOWNS,
     advantages,
     lines_of_fronts,
+    quickest,
     solves_until_paid,
     verdict,
 )
@@ -289,9 +290,8 @@ result["splitting_p1"] = measure(
 paid: dict[str, dict[str, float]] = {name: {} for name in names}
 for name, prefix, points in (("p1", "", 64), ("p2", "p2_", 32)):
     gains = advantages(cases[name], points)
-    label = f"burgers-{name}-{points}"
-    if label in stores:
-        cost = spent(label, constant_of(name)[1], folder)
+    if own := quickest(cases[name]["learned"], points):
+        cost = spent(own.method, constant_of(name)[1], folder)
         paid[name] = solves_until_paid(cases[name], points, cost, samples)
     result |= {f"{prefix}{key}": value for key, value in (gains | paid[name]).items()}
 

@@ -155,7 +155,7 @@ def verdict(
     timed = {case.method for case in everything if math.isfinite(case.seconds)}
     untimed = sorted({label(c.method) for c in everything if c.method not in timed})
     if untimed:
-        sentences.append(f"Not timed, errors alone: {', '.join(untimed)}.")
+        sentences.append(f"Not timed, errors alone: {'; '.join(untimed)}.")
     return " ".join(sentences)
 
 
