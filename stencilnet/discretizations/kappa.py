@@ -25,6 +25,9 @@ class Kappa(Reconstruction):
     `kappa = 1/3`; its limits `behind = ahead = 1` are Koren's. For `kappa = 0` with
     these limits it is `Muscl` with the limiter MC.
 
+    Limits above 1 amplify noise in steps near the stable one of the linearization,
+    `stable_step`: take half of it.
+
     Sources: van Leer (1979), doi:10.1016/0021-9991(79)90145-1; Koren (1993), in
     Numerical Methods for Advection-Diffusion Problems, Vieweg, for `kappa = 1/3`.
 
