@@ -124,7 +124,7 @@ def test_a_constant_stencil_is_trained_once(tmp_path, monkeypatch):
         [
             *(f"data.{split}=1" for split in ("training", "validation", "test")),
             *("data.averages=[32]", "data.values=[]", "problem.duration=2"),
-            *("reference.points=128", "training.iterations=8", "training.horizon=[2]"),
+            *("training.iterations=8", "training.horizon=[2]"),
         ],
     )
     path, each = constant_stencil(config, tmp_path)

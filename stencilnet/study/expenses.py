@@ -9,7 +9,7 @@ from stencilnet.storage import local_path
 from stencilnet.study.config import Config
 from stencilnet.study.generation import generate
 from stencilnet.study.operators import load_operator
-from stencilnet.study.training import train_constant
+from stencilnet.study.training import CONSTANT, constant_training, train
 
 
 def constant_stencil(config: Config, run: Path | str) -> tuple[Path, float]:
@@ -23,14 +23,17 @@ def constant_stencil(config: Config, run: Path | str) -> tuple[Path, float]:
         Path of the operator, and the seconds that a trajectory of its data took.
     """
     run = local_path(run)
-    path, record = run / "constant.zarr", run / "seconds.json"
+    path, record = run / "operator.zarr", run / "seconds.json"
     if not (path.exists() and record.exists()):
         begun = time.perf_counter()
         generate(config, run, overwrite=True)
         data = config.data
         count = data.training + data.validation + data.test
         each = (time.perf_counter() - begun) / count
-        train_constant(config, run, overwrite=True)
+        methods = [name for name in config.comparison.methods if name != CONSTANT]
+        comparison = config.comparison.model_copy(update={"methods": methods})
+        plain = config.model_copy(update={"comparison": comparison})
+        train(constant_training(plain), run, overwrite=True)
         record.write_text(json.dumps(each), encoding="utf-8")
     return path, float(json.loads(record.read_text(encoding="utf-8")))
 

@@ -163,28 +163,6 @@ def train(
             return _train(*arguments, told, operator=operator)
 
 
-def train_constant(
-    config: Config,
-    run: Path | str,
-    *,
-    overwrite: bool = False,
-    progress: Progress = no_progress,
-) -> Path:
-    """Trains the best constant stencil alone, to `constant.zarr`; see `train`."""
-    check_training(config)
-    run = local_path(run)
-    with claimed(run):
-        return _train(
-            constant_training(config),
-            run,
-            run,
-            False,
-            overwrite,
-            progress,
-            name=CONSTANT,
-        )
-
-
 def constant_training(config: Config) -> Config:
     """The training of the best constant stencil.
 
