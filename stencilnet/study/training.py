@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -232,12 +233,7 @@ def _train(
     if operator is None:
         scale = float(learning.u.double().std())
         operator = new_operator(config, learning.grid, scale)
-    attributes = {
-        "config": config.model_dump_json(),
-        "data_hash": datasets[0].attrs["content_hash"],
-        "integrator": training.integrator,
-        "step": config.problem.interval / training.substeps,
-    }
+    attributes = _attributes(config, datasets[0])
     operator.warn_if_unstable(learning.u, integrator, attributes["step"])
     state = TrainingState(operator, torch.optim.Adam(operator.parameters()))
     if resume:
@@ -245,10 +241,7 @@ def _train(
     else:
         remove_checkpoints(folder)
 
-    losses = LossLog(
-        run / ("losses.csv" if name == "operator" else f"losses-{name}.csv"),
-        state.history,
-    )
+    losses = LossLog(run, name, state.history)
     try:
         while state.iteration < training.iterations:
             with uninterrupted():
@@ -278,6 +271,17 @@ def _train(
         certify(operator, datasets[1], integrator=integrator, step=attributes["step"]),
     )
     return write_operator(stored, target, overwrite=overwrite)
+
+
+def _attributes(config: Config, dataset: xr.Dataset) -> dict[str, Any]:
+    """What a store says of its training."""
+    training = config.training
+    return {
+        "config": config.model_dump_json(),
+        "data_hash": dataset.attrs["content_hash"],
+        "integrator": training.integrator,
+        "step": config.problem.interval / training.substeps,
+    }
 
 
 def _datasets(
