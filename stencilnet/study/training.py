@@ -1,7 +1,6 @@
 """Training of learned stencils through the solver."""
 
 import math
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +34,7 @@ from stencilnet.study.generation import read_split
 from stencilnet.study.losses import LossLog
 from stencilnet.study.metrics import relative_l2
 from stencilnet.study.problem import equation_of, integrator_of
+from stencilnet.study.schedule import horizon_at, learning_rate, note
 from stencilnet.study.state import (
     TrainingState,
     checkpoints,
@@ -50,21 +50,6 @@ CONSTANT = "constant"
 
 _STOPPED = "Stopped after update {}: continue with the same command and --resume."
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
-
-
-def learning_rate(training: Training, iteration: int) -> float:
-    """Linear rise over the warm-up, then half a cosine down to zero."""
-    rise = training.warm_up * training.iterations
-    if iteration < rise:
-        return training.learning_rate * (iteration + 1) / (rise + 1)
-    done = (iteration - rise) / max(training.iterations - rise, 1)
-    return training.learning_rate * (1 + math.cos(math.pi * done)) / 2
-
-
-def horizon_at(training: Training, iteration: int) -> int:
-    """Length of the windows, which grows in phases of equal length."""
-    phase = iteration * len(training.horizon) // training.iterations
-    return training.horizon[min(phase, len(training.horizon) - 1)]
 
 
 def new_operator(config: Config, grid: Grid, scale: float) -> LearnedStencil:
@@ -252,7 +237,7 @@ def _train(
                 if last or state.iteration % training.checkpoint_every == 0:
                     write_checkpoint(state, folder, attributes)
                 losses.add(state.history)
-            progress(state.iteration, training.iterations, _note(state.history))
+            progress(state.iteration, training.iterations, note(state.history))
     except STOPS as stop:
         if state.iteration:
             with uninterrupted():
@@ -337,14 +322,6 @@ def _update(
     state.record(
         loss=loss.item(), gradient_norm=norm.item(), learning_rate=rate, horizon=horizon
     )
-
-
-def _note(history: Mapping[str, Sequence[float]]) -> str:
-    """The latest losses, for the progress bar."""
-    note = f"loss {history['loss'][-1]:.1e}"
-    if history["validation_relative_l2"]:
-        note += f", validation {history['validation_relative_l2'][-1]:.4f}"
-    return note
 
 
 def _validate(
