@@ -24,7 +24,7 @@ from stencilnet.study.loading import built_in_configs
 GRID = Grid.line(64)
 FORCING = RandomForcing.sample(16, seed=0)
 OBJECTS = {
-    "grid": (GRID, ["64", "6.28319"]),
+    "grid": (GRID, ["64", "6.28318"]),
     "forcing": (FORCING, ["(16, 20)", "amplitude"]),
     "forcing on a grid": (FORCING.on(GRID, averages=True), ["averages"]),
     "stencil": (
@@ -36,7 +36,7 @@ OBJECTS = {
         ["Burgers"],
     ),
     "weno": (Weno(Burgers(0.02), GRID), ["Burgers", "64"]),
-    "picture": (load_operator("burgers")[0], ["Burgers", "network"]),
+    "picture": (load_operator("burgers")[0], ["Burgers", "order"]),
     "stored": (load_operator("burgers")[1], ["picture", "numbers", "history"]),
     "denoised": (
         Denoised(np.linspace(0, 1, 900), np.zeros(1), np.ones(1), np.ones(1)),

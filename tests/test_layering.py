@@ -150,7 +150,11 @@ def test_only_the_upper_levels_read_configs():
 
 
 def test_solver_knows_no_equation():
-    assert {b for a, b in wing_pairs() if a == "solver"} <= {"errors", "grid"}
+    assert {b for a, b in wing_pairs() if a == "solver"} <= {
+        "display",
+        "errors",
+        "grid",
+    }
 
 
 @functools.cache

@@ -28,8 +28,8 @@ from stencilnet.report import markdown_table
 from stencilnet.storage import read_operator
 from stencilnet.study import compare_study, read_split
 from stencilnet.study.metrics import relative_l2
+from stencilnet.study.schedule import horizon_at, learning_rate
 from stencilnet.study.state import TrainingState, resume_from
-from stencilnet.study.training import horizon_at, learning_rate
 from stencilnet.study.windows import Trajectories, window_loss
 
 

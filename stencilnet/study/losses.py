@@ -16,9 +16,10 @@ class LossLog:
     in a checkpoint is dropped, as the training does it again.
     """
 
-    def __init__(self, path: Path, history: History) -> None:
+    def __init__(self, run: Path, name: str, history: History) -> None:
+        path = run / ("losses.csv" if name == "operator" else f"losses-{name}.csv")
         self.path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
+        run.mkdir(parents=True, exist_ok=True)
         lines = [",".join(("update", *_COLUMNS, "validation_relative_l2"))]
         lines += [_line(history, row) for row in range(len(history["loss"]))]
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -1,8 +1,8 @@
 """Training of learned stencils through the solver."""
 
 import math
-from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -34,6 +34,7 @@ from stencilnet.study.generation import read_split
 from stencilnet.study.losses import LossLog
 from stencilnet.study.metrics import relative_l2
 from stencilnet.study.problem import equation_of, integrator_of
+from stencilnet.study.schedule import horizon_at, learning_rate, note
 from stencilnet.study.state import (
     TrainingState,
     checkpoints,
@@ -49,21 +50,6 @@ CONSTANT = "constant"
 
 _STOPPED = "Stopped after update {}: continue with the same command and --resume."
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
-
-
-def learning_rate(training: Training, iteration: int) -> float:
-    """Linear rise over the warm-up, then half a cosine down to zero."""
-    rise = training.warm_up * training.iterations
-    if iteration < rise:
-        return training.learning_rate * (iteration + 1) / (rise + 1)
-    done = (iteration - rise) / max(training.iterations - rise, 1)
-    return training.learning_rate * (1 + math.cos(math.pi * done)) / 2
-
-
-def horizon_at(training: Training, iteration: int) -> int:
-    """Length of the windows, which grows in phases of equal length."""
-    phase = iteration * len(training.horizon) // training.iterations
-    return training.horizon[min(phase, len(training.horizon) - 1)]
 
 
 def new_operator(config: Config, grid: Grid, scale: float) -> LearnedStencil:
@@ -210,12 +196,7 @@ def _train(
     if operator is None:
         scale = float(learning.u.double().std())
         operator = new_operator(config, learning.grid, scale)
-    attributes = {
-        "config": config.model_dump_json(),
-        "data_hash": datasets[0].attrs["content_hash"],
-        "integrator": training.integrator,
-        "step": config.problem.interval / training.substeps,
-    }
+    attributes = _attributes(config, datasets[0])
     operator.warn_if_unstable(learning.u, integrator, attributes["step"])
     state = TrainingState(operator, torch.optim.Adam(operator.parameters()))
     if resume:
@@ -223,10 +204,7 @@ def _train(
     else:
         remove_checkpoints(folder)
 
-    losses = LossLog(
-        run / ("losses.csv" if name == "operator" else f"losses-{name}.csv"),
-        state.history,
-    )
+    losses = LossLog(run, name, state.history)
     try:
         while state.iteration < training.iterations:
             with uninterrupted():
@@ -237,7 +215,7 @@ def _train(
                 if last or state.iteration % training.checkpoint_every == 0:
                     write_checkpoint(state, folder, attributes)
                 losses.add(state.history)
-            progress(state.iteration, training.iterations, _note(state.history))
+            progress(state.iteration, training.iterations, note(state.history))
     except STOPS as stop:
         if state.iteration:
             with uninterrupted():
@@ -256,6 +234,17 @@ def _train(
         certify(operator, datasets[1], integrator=integrator, step=attributes["step"]),
     )
     return write_operator(stored, target, overwrite=overwrite)
+
+
+def _attributes(config: Config, dataset: xr.Dataset) -> dict[str, Any]:
+    """What a store says of its training."""
+    training = config.training
+    return {
+        "config": config.model_dump_json(),
+        "data_hash": dataset.attrs["content_hash"],
+        "integrator": training.integrator,
+        "step": config.problem.interval / training.substeps,
+    }
 
 
 def _datasets(
@@ -311,14 +300,6 @@ def _update(
     state.record(
         loss=loss.item(), gradient_norm=norm.item(), learning_rate=rate, horizon=horizon
     )
-
-
-def _note(history: Mapping[str, Sequence[float]]) -> str:
-    """The latest losses, for the progress bar."""
-    note = f"loss {history['loss'][-1]:.1e}"
-    if history["validation_relative_l2"]:
-        note += f", validation {history['validation_relative_l2'][-1]:.4f}"
-    return note
 
 
 def _validate(
