@@ -92,6 +92,8 @@ def new_store(
                 refuse_existing(path, overwrite=overwrite, kind=kind)
                 take_name(staged, path, overwrite=overwrite)
     except OSError as error:
+        if error.filename is not None or error.errno is None:
+            raise
         raise located(error, path) from error
 
 
