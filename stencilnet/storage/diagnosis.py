@@ -12,6 +12,10 @@ class DamagedError(ValueError):
     """A store that is not what was written, with a clause on what is wrong."""
 
 
+class ChangedError(ValueError):
+    """A store whose content is not that which its checksums belong to, in a sentence."""
+
+
 def damaged(path: Path, error: BaseException, *, remedy: str = "") -> Exception:
     """The error of a store that cannot be read, by the cause of `error`.
 
