@@ -13,7 +13,7 @@ class DamagedError(ValueError):
 
 
 class ChangedError(ValueError):
-    """A store whose content is not that which its checksums belong to, in a sentence."""
+    """A store whose content does not match its checksums, in a sentence."""
 
 
 def damaged(path: Path, error: BaseException, *, remedy: str = "") -> Exception:
