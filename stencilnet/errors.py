@@ -90,8 +90,7 @@ def out_of_memory(error: BaseException) -> bool:
     Python and numpy raise a MemoryError, the system an OSError with the number ENOMEM,
     torch an OutOfMemoryError, or a RuntimeError where the processor's memory ends.
     """
-    cause: BaseException | None = error
-    while cause is not None:
+    for cause in causes(error):
         kinds = {kind.__name__ for kind in type(cause).__mro__}
         if kinds & {"MemoryError", "OutOfMemoryError"}:
             return True
@@ -102,8 +101,17 @@ def out_of_memory(error: BaseException) -> bool:
             words in text for words in _NO_MEMORY
         ):
             return True
-        cause = cause.__cause__
     return False
+
+
+def causes(error: BaseException) -> list[BaseException]:
+    """An error and what it came from, in this order."""
+    found: list[BaseException] = []
+    cause: BaseException | None = error
+    while cause is not None and cause not in found:
+        found.append(cause)
+        cause = cause.__cause__ or cause.__context__
+    return found
 
 
 def _of_system(error: OSError) -> str:

@@ -182,10 +182,10 @@ def test_what_is_missing_or_strange_is_told(dataset, operator, tmp_path):
             read_trajectories(tmp_path / name)
     kept = write_trajectories(dataset, tmp_path / "a.zarr")
     learned = write_operator(operator, tmp_path / "o.zarr")
-    with pytest.raises(ValueError, match=r"has the schema 'stencilnet\.operator/2'"):
+    with pytest.raises(ValueError, match=r"has the schema 'stencilnet\.operator/3'"):
         read_trajectories(learned)
     with pytest.raises(
-        ValueError, match=r"has the schema 'stencilnet\.trajectories/2'"
+        ValueError, match=r"has the schema 'stencilnet\.trajectories/3'"
     ):
         read_operator(kept)
 
@@ -263,6 +263,7 @@ def spec_types(path):
 # Data types of the specification of zarr 3, and codecs that other clients have.
 FOREIGN = {"bool", "uint8", "int8", "int32", "int64", "float32", "float64"} | {
     "bytes",
+    "sharding_indexed",
     "zstd",
 }
 
@@ -334,9 +335,67 @@ def test_labels_of_trajectories_come_back(dataset, tmp_path):
     named = dataset.assign_coords(sample=["a", "b", "c"])
     path = write_trajectories(named, tmp_path / "a.zarr")
     assert read_trajectories(path)["sample"].values.tolist() == ["a", "b", "c"]
-    blocks = [named.isel(sample=[0]), named.isel(sample=[1, 2])]
     with pytest.raises(ValueError, match="labels 'sample' run over samples"):
-        write_in_blocks(blocks, tmp_path / "b.zarr")
+        write_in_blocks(
+            lambda rows: named.isel(sample=rows),
+            tmp_path / "b.zarr",
+            samples=3,
+            block=2,
+        )
+
+
+@pytest.mark.parametrize("moment", [1, 2, 3])
+def test_a_writer_that_is_stopped_goes_on_after_its_last_block(
+    dataset, tmp_path, moment
+):
+    made = []
+
+    def make(rows):
+        made.append(rows.start)
+        if len(made) == moment + 1:
+            raise KeyboardInterrupt
+        return dataset.isel(sample=rows)
+
+    settings = {"samples": 3, "block": 1, "identity": "a"}
+    path = tmp_path / "a.zarr"
+    if moment < 3:
+        with pytest.raises(KeyboardInterrupt):
+            write_in_blocks(make, path, **settings)
+        assert not path.exists()
+        begun = len(made)
+        write_in_blocks(make, path, **settings)
+        # The first serves as the pattern; the last whole ones are not made again.
+        assert made[begun:] == [0, *range(moment, 3)]
+    else:
+        write_in_blocks(make, path, **settings)
+    assert list(tmp_path.iterdir()) == [path]
+    whole = write_in_blocks(
+        lambda rows: dataset.isel(sample=rows),
+        tmp_path / "b.zarr",
+        samples=3,
+        block=1,
+    )
+    one, other = read_trajectories(path), read_trajectories(whole)
+    assert one.attrs["content_hash"] == other.attrs["content_hash"]
+
+
+def test_what_another_work_left_is_not_resumed(dataset, tmp_path):
+    other = dataset.copy(deep=True)
+    other["u"].values[:] *= 2
+
+    def stopped(rows):
+        if rows.start:
+            raise KeyboardInterrupt
+        return other.isel(sample=rows)
+
+    path = tmp_path / "a.zarr"
+    with pytest.raises(KeyboardInterrupt):
+        write_in_blocks(stopped, path, samples=3, block=1, identity="other")
+    write_in_blocks(
+        lambda rows: dataset.isel(sample=rows), path, samples=3, block=1, identity="a"
+    )
+    assert np.array_equal(read_trajectories(path)["u"], dataset["u"])
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_axes_of_one_name_have_one_size(tmp_path):

@@ -168,7 +168,7 @@ def test_denoising_again_is_denoising_once(shocks, tmp_path, first, second, in_p
     again = stencilnet.denoise(store, out, **settings, overwrite=True)
     once, twice = read_trajectories(other), read_trajectories(again)
     assert twice["denoising_weight"].sizes["axis"] == 1 + (second == "both")
-    for attribute in ("parent", "content_hash", "created"):
+    for attribute in ("parent", "content_hash", "created", "origin"):
         del once.attrs[attribute], twice.attrs[attribute]
     assert twice.identical(once)
 

@@ -25,7 +25,7 @@ from stencilnet import (
 )
 from stencilnet.discretizations import ConstantOutput
 from stencilnet.report import markdown_table
-from stencilnet.storage import read_operator
+from stencilnet.storage import Interrupted, read_operator
 from stencilnet.study import compare_study, read_split
 from stencilnet.study.metrics import relative_l2
 from stencilnet.study.schedule import horizon_at, learning_rate
@@ -168,6 +168,55 @@ def test_a_resumed_training_ends_at_the_same_bits(run, whole, moment):
         assert resumed.arrays[name].tobytes() == values.tobytes()
     for name, values in whole.history.items():
         np.testing.assert_array_equal(resumed.history[name], values)
+
+
+def test_a_training_that_is_asked_to_stop_leaves_a_checkpoint(run, whole):
+    config = small(
+        training={"backward": 0.1, "checkpoint_every": 100, "validate_every": 3}
+    )
+
+    def interrupt(done, _total, _note):
+        if done == 3:
+            raise Interrupted(15)
+
+    with pytest.raises(Interrupted, match="after update 3: continue with .* --resume"):
+        train(config, run, progress=interrupt)
+    assert [path.name for path in (run / "checkpoints").iterdir()] == ["00000003.zarr"]
+    resumed = read_operator(train(config, run, resume=True))
+    for name, values in whole.arrays.items():
+        assert resumed.arrays[name].tobytes() == values.tobytes()
+
+
+def test_a_damaged_checkpoint_is_passed_over(run, whole):
+    config = small(training={"backward": 0.1})
+
+    def interrupt(done, _total, _note):
+        if done == 4:
+            raise InterruptionError
+
+    with pytest.raises(InterruptionError):
+        train(config, run, progress=interrupt)
+    newest = run / "checkpoints" / "00000004.zarr" / "zarr.json"
+    newest.write_text("{")
+    with pytest.warns(UserWarning, match=r"goes on from .*00000002\.zarr"):
+        resumed = read_operator(train(config, run, resume=True))
+    for name, values in whole.arrays.items():
+        assert resumed.arrays[name].tobytes() == values.tobytes()
+    assert (run / "checkpoints" / "00000004.damaged" / "zarr.json").read_text() == "{"
+    for path in (run / "checkpoints").iterdir():
+        (path / "zarr.json").write_text("{")
+    (run / "operator.zarr").rename(run / "kept.zarr")
+    with pytest.raises(ValueError, match="No checkpoint in .* is whole"):
+        train(config, run, resume=True)
+
+
+def test_foreign_files_among_the_checkpoints_stay(run):
+    notes = run / "checkpoints" / "notes.txt"
+    notes.parent.mkdir()
+    notes.write_text("years of work")
+    train(small(), run, overwrite=True)
+    train(small(), run, overwrite=True)
+    assert notes.read_text() == "years of work"
 
 
 def test_a_killed_training_resumes_to_the_same_bits(run):

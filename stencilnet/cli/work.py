@@ -19,6 +19,7 @@ from stencilnet.report import (
     denoising_figure,
     denoising_table,
     figure_paths,
+    lineage_table,
     save,
     summarize,
     trajectories_table,
@@ -169,12 +170,15 @@ def verify(
     classes = [stages.imported(name) for name in extensions]
     vouched = stages.verify(store, data=data, extensions=classes)
     answer.show(f"{store} is whole.", store=str(store), whole=True)
-    if "u" in vouched:
+    kind = str(vouched.attrs.get("schema", "")).partition("/")[0]
+    if kind != "stencilnet.certificate":
         if figure is not None:
             raise ValueError("Only a certificate is drawn: leave out --figure.")
+        of_trajectories = kind == "stencilnet.trajectories"
+        table = trajectories_table if of_trajectories else lineage_table
         attributes = {str(name): vouched.attrs[name] for name in vouched.attrs}
         sizes = {str(name): size for name, size in vouched.sizes.items()}
-        answer.show(trajectories_table(vouched), sizes=sizes, attributes=attributes)
+        answer.show(table(vouched), sizes=sizes, attributes=attributes)
         return
     answer.show(certificate_table(vouched), certificate=_small(vouched))
     if figure is not None:

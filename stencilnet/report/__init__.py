@@ -34,7 +34,7 @@ from stencilnet.report.style import (
     save,
 )
 from stencilnet.report.training import training_figure
-from stencilnet.report.trajectories import trajectories_table
+from stencilnet.report.trajectories import lineage_table, trajectories_table
 from stencilnet.report.wavenumbers import modified_wavenumbers
 
 __all__ = [
@@ -53,6 +53,7 @@ __all__ = [
     "json_text",
     "labels",
     "line_styles",
+    "lineage_table",
     "markdown_table",
     "modified_wavenumbers",
     "package_style",

@@ -1,10 +1,18 @@
 """Contents of a trajectory store, as a table."""
 
+import numpy as np
 import xarray as xr
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from stencilnet.report.style import cell
+
+
+def lineage_table(dataset: xr.Dataset) -> Table:
+    """Variables and attributes of any store, for a terminal of 80 columns."""
+    sizes = ", ".join(f"{size} {name}" for name, size in dataset.sizes.items())
+    variables = ", ".join(map(str, dataset.data_vars))
+    return _table({"variables": variables, "sizes": sizes, **_attributes(dataset)})
 
 
 def trajectories_table(dataset: xr.Dataset) -> Table:
@@ -15,19 +23,29 @@ def trajectories_table(dataset: xr.Dataset) -> Table:
             values, `time`, and `x` with the attribute `period`.
     """
     u = dataset["u"]
+    bad = int((~np.isfinite(u.values)).sum())
     kind = "cell averages" if u.attrs["averages"] else "point values"
     sizes = ", ".join(f"{size} {name}" for name, size in u.sizes.items())
     time, period = dataset["time"].values, dataset["x"].attrs["period"]
     rows = {
         "u": f"{kind}: {sizes}; from {float(u.min()):.4g} to {float(u.max()):.4g}",
+        "finite": "all values" if not bad else f"all but {bad} values",
         "time": f"{time[0]:g} to {time[-1]:g}",
         "period": f"{period:.6g}",
-        **{
-            str(name): f"{value:.3g}" if isinstance(value, float) else str(value)
-            for name, value in dataset.attrs.items()
-            if name != "config"
-        },
+        **_attributes(dataset),
     }
+    return _table(rows)
+
+
+def _attributes(dataset: xr.Dataset) -> dict[str, str]:
+    return {
+        str(name): f"{value:.3g}" if isinstance(value, float) else str(value)
+        for name, value in dataset.attrs.items()
+        if name != "config"
+    }
+
+
+def _table(rows: dict[str, str]) -> Table:
     table = Table(box=SIMPLE_HEAD, padding=0, show_edge=False, show_header=False)
     for name, text in rows.items():
         table.add_row(cell(name), cell(text))

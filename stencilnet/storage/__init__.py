@@ -7,7 +7,12 @@ from stencilnet.storage.atomic import (
     sweep_below,
 )
 from stencilnet.storage.blocks import samples_in_block
-from stencilnet.storage.datasets import read_dataset, save_dataset, write_dataset
+from stencilnet.storage.datasets import (
+    DATASET_SCHEMA,
+    read_dataset,
+    save_dataset,
+    write_dataset,
+)
 from stencilnet.storage.interruption import STOPS, Interrupted, stop, uninterrupted
 from stencilnet.storage.locks import claimed
 from stencilnet.storage.operators import (
@@ -41,6 +46,7 @@ from stencilnet.storage.trajectory_stores import (
 
 __all__ = [
     "CREATOR",
+    "DATASET_SCHEMA",
     "LATEX_MARK",
     "OPERATOR_SCHEMA",
     "RESULT_SCHEMA",

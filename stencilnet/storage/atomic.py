@@ -92,6 +92,8 @@ def new_store(
                 refuse_existing(path, overwrite=overwrite, kind=kind)
                 take_name(staged, path, overwrite=overwrite)
     except OSError as error:
+        if error.filename is not None or error.errno is None:
+            raise
         raise located(error, path) from error
 
 
@@ -206,14 +208,14 @@ def sweep(folder: Path, *, name: str = "", identity: str | None = None) -> None:
             os.close(descriptor)
 
 
-def sweep_below(folder: Path) -> None:
-    """As `sweep`, for a folder and those in it that are no stores."""
+def sweep_below(folder: Path, *, depth: int = 2) -> None:
+    """As `sweep`, for a run's folder and those in it that are no stores."""
     if not folder.is_dir():
         return
     sweep(folder)
-    for inner in sorted(folder.iterdir()):
+    for inner in sorted(folder.iterdir()) if depth else ():
         if inner.is_dir() and not inner.is_symlink() and inner.suffix != ".zarr":
-            sweep_below(inner)
+            sweep_below(inner, depth=depth - 1)
 
 
 def flush(path: Path) -> None:

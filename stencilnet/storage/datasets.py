@@ -92,10 +92,13 @@ def read_dataset(path: Path | str) -> xr.Dataset:
     store, attributes = open_guarded(path, DATASET_SCHEMA)
     try:
         dataset = open_variables(store).load()
-        check_hash(path, attributes.get("content_hash"), _hash(dataset))
-        check_origin(path, attributes)
-        return decode_labels(dataset)
     except (KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
+        raise damaged(path, error) from error
+    check_hash(path, attributes.get("content_hash"), _hash(dataset))
+    check_origin(path, attributes)
+    try:
+        return decode_labels(dataset)
+    except (IndexError, TypeError, ValueError) as error:
         raise damaged(path, error) from error
 
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from stencilnet.errors import out_of_memory
+from stencilnet.errors import causes, out_of_memory
 
 # What a store that lacks a part, or is no folder, makes of reading it.
 _MISSING = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
@@ -10,6 +10,10 @@ _MISSING = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 
 class DamagedError(ValueError):
     """A store that is not what was written, with a clause on what is wrong."""
+
+
+class ChangedError(ValueError):
+    """A store whose content does not match its checksums, in a sentence."""
 
 
 def damaged(path: Path, error: BaseException, *, remedy: str = "") -> Exception:
@@ -25,9 +29,8 @@ def damaged(path: Path, error: BaseException, *, remedy: str = "") -> Exception:
         such as for want of permission or memory, that error, with the path: the store
         may be whole.
     """
-    cause: BaseException | None = error
     clause = "it cannot be read"
-    while cause is not None:
+    for cause in causes(error):
         if isinstance(cause, DamagedError):
             clause = str(cause)
             break
@@ -36,7 +39,6 @@ def damaged(path: Path, error: BaseException, *, remedy: str = "") -> Exception:
         system = isinstance(cause, OSError) and not isinstance(cause, _MISSING)
         if isinstance(cause, OSError) and system and cause.errno is not None:
             return located(cause, path)
-        cause = cause.__cause__ or cause.__context__
     return ValueError(
         f"{path} was changed after it was written, or is damaged or half-written: "
         f"{clause}. Restore a copy of it, or make it again"
@@ -45,7 +47,8 @@ def damaged(path: Path, error: BaseException, *, remedy: str = "") -> Exception:
 
 
 def located(error: OSError, path: Path) -> OSError:
-    """An error of the system that names a path, `path` if it names none."""
-    if error.errno is None or error.filename is not None:
-        return error
-    return OSError(error.errno, error.strerror, str(path))
+    """A new error of the system that names a path, `path` if `error` names none."""
+    if error.errno is None:
+        return type(error)(*error.args)
+    place = str(path) if error.filename is None else error.filename
+    return OSError(error.errno, error.strerror, place, None, error.filename2)

@@ -43,10 +43,10 @@ def uninterrupted() -> Iterator[None]:
     arrived: list[tuple[int, FrameType | None]] = []
     former: dict[int, Any] = {}
     try:
-        for number in _SIGNALS:
-            if callable(signal.getsignal(number)):
-                former[number] = signal.signal(
-                    number, lambda *arguments: arrived.append(arguments)
+        for kind in _SIGNALS:
+            if callable(signal.getsignal(kind)):
+                former[kind] = signal.signal(
+                    kind, lambda *arguments: arrived.append(arguments)
                 )
         yield
     finally:

@@ -15,7 +15,7 @@ import xarray as xr
 
 from stencilnet.errors import plain
 from stencilnet.storage.atomic import recover
-from stencilnet.storage.diagnosis import damaged
+from stencilnet.storage.diagnosis import ChangedError, damaged
 from stencilnet.storage.git import git_commit
 from stencilnet.storage.guard import GuardedStore, read_regular
 from stencilnet.storage.metadata import MOST_METADATA, parse
@@ -66,7 +66,7 @@ def check_origin(path: Path, attributes: Mapping[str, Any]) -> None:
     """
     named = {key: attributes.get(key) for key in CIRCUMSTANCES if key != "origin"}
     if attributes.get("origin") not in (None, _origin(named)):
-        raise ValueError(
+        raise ChangedError(
             f"{path} was changed after it was written: its versions, commit or date "
             f"do not match their checksum. Restore a copy of it, or make it again."
         )
@@ -213,7 +213,7 @@ def check_hash(
         ValueError: if the hashes differ.
     """
     if expected != actual:
-        raise ValueError(
+        raise ChangedError(
             f"{path} was changed after it was written, or is damaged or half-written: "
             f"its content does not match its checksum"
             f"{', and ' + detail if detail else ''}. Restore a copy of it, or make it "

@@ -1,7 +1,7 @@
 """Trajectories written to and read from stores, see `trajectories`."""
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ from stencilnet.storage.blocks import (
     whole_hash,
 )
 from stencilnet.storage.datasets import decode_labels, encode_labels, open_variables
-from stencilnet.storage.diagnosis import DamagedError, damaged
+from stencilnet.storage.diagnosis import ChangedError, DamagedError, damaged
 from stencilnet.storage.guard import GuardedStore
 from stencilnet.storage.paths import local_path
 from stencilnet.storage.provenance import (
@@ -51,59 +51,64 @@ def write_trajectories(
         FileExistsError: if `path` exists and `overwrite` is false.
         TypeError, ValueError: if `path` is not a local path.
     """
+    # Labels are coded once for all blocks.
     dataset = encode_labels(dataset.drop_encoding())
-    size, samples = samples_in_block(dataset), dataset.sizes["sample"]
-    blocks = (
-        dataset.isel(sample=slice(start, start + size))
-        for start in range(0, samples, size)
+    return write_in_blocks(
+        lambda rows: dataset.isel(sample=rows),
+        path,
+        samples=dataset.sizes["sample"],
+        block=samples_in_block(dataset),
+        overwrite=overwrite,
     )
-    return write_in_blocks(blocks, path, samples=samples, overwrite=overwrite)
 
 
 def write_in_blocks(
-    blocks: Iterable[xr.Dataset],
+    make: Callable[[slice], xr.Dataset],
     path: Path | str,
     *,
     samples: int,
+    block: int,
     overwrite: bool = False,
+    identity: str | None = None,
 ) -> Path:
     """Writes datasets of some samples each as one store that appears when complete.
 
-    Only one block is in memory at a time. All but the last hold equally many samples;
-    variables that do not run over samples come from the first.
+    Only one block is in memory at a time.
 
     Args:
-        blocks: in the order of their samples.
+        make: the block of some samples, without labels that run over them; variables
+            that do not run over samples come from the first.
         path: of the store.
         samples: of all blocks together.
+        block: samples of each block but the last.
         overwrite: whether to replace a store of trajectories.
+        identity: of what is written, as for `new_store`; blocks that a process wrote
+            which was stopped are then made no more, but for the first.
 
     Raises:
         FileExistsError: if `path` exists and `overwrite` is false.
-        TypeError, ValueError: if `path` is not a local path, or labels run over samples
-            in several blocks.
+        TypeError, ValueError: if `path` is not a local path, labels run over samples,
+            or a variable or an attribute is not as `schemas` has it.
     """
     path = local_path(path)
-    with new_store(path, kind="trajectories", overwrite=overwrite) as partial:
-        writer = None
-        for number, block in enumerate(blocks):
-            block = _prepared(block, alone=block.sizes["sample"] == samples)
-            if writer is None:
-                check_trajectory_attributes(block.attrs, f"These data for {path}")
-                check_trajectories(block, f"These data for {path}")
-                size = block.sizes["sample"]
-                writer = BlockWriter(partial, block, samples=samples, block=size)
-            writer.write(number, block)
-        if writer is None:
-            raise ValueError("There are no trajectories to write: give some samples.")
+    with new_store(
+        path, kind="trajectories", overwrite=overwrite, identity=identity
+    ) as partial:
+        first = _prepared(make(slice(0, min(block, samples))))
+        check_trajectory_attributes(first.attrs, f"These data for {path}")
+        check_trajectories(first, f"These data for {path}")
+        writer = BlockWriter(partial, first, samples=samples, block=min(block, samples))
+        for number in writer.missing:
+            made = _prepared(make(writer.rows(number))) if number else first
+            writer.write(number, made)
         writer.finish()
     return path
 
 
-def _prepared(block: xr.Dataset, *, alone: bool) -> xr.Dataset:
+def _prepared(block: xr.Dataset) -> xr.Dataset:
     """A block as it is stored, of numbers."""
     for name, variable in block.variables.items():
-        if variable.dtype.kind in "OTUS" and "sample" in variable.dims and not alone:
+        if variable.dtype.kind in "OTUS" and "sample" in variable.dims:
             raise ValueError(
                 f"The labels {name!r} run over samples, which blocks cannot be written "
                 f"with: write all samples at once, or drop them."
@@ -180,11 +185,16 @@ def _opened(path: Path) -> Iterator[tuple[GuardedStore, xr.Dataset]]:
         except _UNREADABLE as error:
             if store.is_replaced() and attempt < _ATTEMPTS - 1:
                 continue
+            if isinstance(error, ChangedError):
+                raise
             raise damaged(path, error, remedy=_REMEDY) from error
         break
     with dataset:
         check_trajectory_attributes(attributes, str(path))
-        check_trajectories(dataset, str(path))
+        try:
+            check_trajectories(dataset, str(path))
+        except (DamagedError, OSError) as error:
+            raise damaged(path, error, remedy=_REMEDY) from error
         yield store, dataset
 
 

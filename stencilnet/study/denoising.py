@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -136,6 +136,9 @@ def denoise(
 ) -> Path:
     """Adds `u_denoised` to a trajectory store, one block of samples at a time.
 
+    If it is stopped, or the disk is full, the same call goes on after the last whole
+    block and ends at the same bits.
+
     The input is `u_noisy`, made from `u` if `noise` is passed, or `u` itself if the
     store has no `u_noisy`. NaN and infinities are missing samples, which are filled in.
     Results of an earlier run are replaced as a whole; noise that it added stays, and
@@ -198,10 +201,14 @@ def denoise(
             )
         with shown(progress, "Denoising") as told:
             return write_in_blocks(
-                _blocks(dataset, settings, told),
+                lambda rows: _denoised(dataset, rows, settings, told),
                 target,
                 samples=dataset.sizes["sample"],
+                block=samples_in_block(dataset),
                 overwrite=overwrite or in_place,
+                identity=json.dumps(
+                    [settings.spec(), dataset.attrs["content_hash"]], sort_keys=True
+                ),
             )
 
 
@@ -212,48 +219,48 @@ def _weight_from_spec(spec: str | Mapping[str, Any]) -> Criterion:
     return Criterion.from_spec(spec)
 
 
-def _blocks(
-    dataset: xr.Dataset, settings: Denoising, progress: Progress
-) -> Iterator[xr.Dataset]:
-    """The dataset with its denoised trajectories, in blocks of samples."""
-    samples = dataset.sizes["sample"]
-    attributes = {
-        _ATTRIBUTE: json.dumps(_with_former_noise(settings, dataset).spec()),
-        "parent": _parent(dataset),
-    }
+def _denoised(
+    dataset: xr.Dataset, rows: slice, settings: Denoising, progress: Progress
+) -> xr.Dataset:
+    """A block of the dataset with its denoised trajectories."""
+    samples, start = dataset.sizes["sample"], rows.start
     # Those of an earlier run may have other dimensions and other axes.
     bare = dataset.drop_vars(_RESULTS, errors="ignore")
-    chunk = samples_in_block(dataset)
-    for start in range(0, samples, chunk):
-        block = bare.isel(sample=slice(start, start + chunk)).load()
-        u = block["u"]
-        if settings.noise is not None:
-            noisy = _noisy(u.values, settings.noise, settings.seed, start)
-            block["u_noisy"] = u.copy(data=noisy)
-        noisy = block["u_noisy" if "u_noisy" in block else "u"].values
-        denoised, weights, sigmas = np.empty_like(noisy), [], []
-        for row, trajectory in enumerate(noisy):
-            try:
-                result = denoise_trajectory(
-                    trajectory,
-                    settings.weight,
-                    along=settings.along,
-                    order=settings.order,
-                    penalty=settings.penalty,
-                )
-            except ValueError as error:
-                raise ValueError(f"Sample {start + row}: {error}") from error
-            denoised[row] = result.field
-            weights.append(result.weight)
-            sigmas.append(result.sigma)
-            progress(start + row + 1, samples, "")
-        block["u_denoised"] = u.copy(data=denoised)
-        for name, suffix in (("u_noisy", "with noise"), ("u_denoised", "denoised")):
-            if name in block:
-                block[name].attrs["long_name"] = f"solution, {suffix}"
-        block["denoising_weight"] = (("sample", "axis"), np.array(weights))
-        block["denoising_sigma"] = (("sample", "axis"), np.array(sigmas))
-        yield block.assign_attrs(attributes)
+    block = bare.isel(sample=rows).load()
+    u = block["u"]
+    if settings.noise is not None:
+        noisy = _noisy(u.values, settings.noise, settings.seed, start)
+        block["u_noisy"] = u.copy(data=noisy)
+    noisy = block["u_noisy" if "u_noisy" in block else "u"].values
+    denoised, weights, sigmas = np.empty_like(noisy), [], []
+    for row, trajectory in enumerate(noisy):
+        try:
+            result = denoise_trajectory(
+                trajectory,
+                settings.weight,
+                along=settings.along,
+                order=settings.order,
+                penalty=settings.penalty,
+            )
+        except ValueError as error:
+            raise ValueError(f"Sample {start + row}: {error}") from error
+        denoised[row] = result.field
+        weights.append(result.weight)
+        sigmas.append(result.sigma)
+        progress(start + row + 1, samples, "")
+    block["u_denoised"] = u.copy(data=denoised)
+    for name, suffix in (("u_noisy", "with noise"), ("u_denoised", "denoised")):
+        if name in block:
+            block[name].attrs["long_name"] = f"solution, {suffix}"
+    block["denoising_weight"] = (("sample", "axis"), np.array(weights))
+    block["denoising_sigma"] = (("sample", "axis"), np.array(sigmas))
+    return block.assign_attrs(_described(settings, dataset))
+
+
+def _described(settings: Denoising, dataset: xr.Dataset) -> dict[str, str]:
+    """The attributes that the stage adds."""
+    kept = _with_former_noise(settings, dataset)
+    return {_ATTRIBUTE: json.dumps(kept.spec()), "parent": _parent(dataset)}
 
 
 def _parent(dataset: xr.Dataset) -> str:

@@ -10,6 +10,7 @@ import torch
 from matplotlib.figure import Figure
 
 from stencilnet.report import Rows, save, write_json, write_table
+from stencilnet.storage import refuse_existing
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,10 @@ class Script:
             arguments: settings of `add_argument` for each positional argument of the
                 study's own, by its name.
             options: the same for each of its options, by its name without dashes.
+
+        Raises:
+            FileExistsError: if there is a `result.json` in the folder that the package
+                did not write, or an older version of it.
         """
         lines = (documentation or "").splitlines()
         parser = argparse.ArgumentParser(description=lines[0] if lines else None)
@@ -66,6 +71,8 @@ class Script:
         values = vars(parser.parse_args())
         torch.set_num_threads(1)
         folder: Path = values.pop("run").expanduser()
+        # Told before the work: at its end that would come late.
+        refuse_existing(folder / "result.json", overwrite=True, kind="result")
         return cls(folder, values.pop("quick"), values)
 
     def write(

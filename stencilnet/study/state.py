@@ -190,6 +190,11 @@ def _latest(folder: Path) -> tuple[Path, StoredOperator] | None:
                 f"{failure} The training goes on from the checkpoint before, {path}.",
                 stacklevel=4,
             )
+        for later in checkpoints(folder):
+            if later > path:
+                aside = later.with_suffix(".damaged")
+                remove(aside)
+                later.rename(aside)
         return path, stored
     if failure is not None:
         raise ValueError(

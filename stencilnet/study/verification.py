@@ -8,9 +8,11 @@ import xarray as xr
 
 from stencilnet.equations import equation_from_spec
 from stencilnet.storage import (
+    DATASET_SCHEMA,
     OPERATOR_SCHEMA,
     grid_of,
     local_path,
+    read_dataset,
     read_trajectories,
     schema_of,
 )
@@ -27,13 +29,15 @@ def verify(
     """Checks a store against its checksum and returns what it vouches for.
 
     Args:
-        store: of an operator or of trajectories, or the name of a pretrained operator.
+        store: of an operator, of trajectories or of another dataset, or the name of a
+            pretrained operator.
         data: trajectories on which to certify an operator anew, with its own integrator
             and step, instead of returning the certificate that its training left.
         extensions: classes of your own that the store names, such as the equation.
 
     Returns:
-        The certificate of an operator, see `certificate.certify`, or the trajectories.
+        The certificate of an operator, see `certificate.certify`, with the attributes
+        that say where it comes from, or the dataset.
 
     Raises:
         FileNotFoundError: if there is no store.
@@ -44,12 +48,15 @@ def verify(
     store = operator_path(store)
     data = None if data is None else local_path(data)
     # Of any version: reading it then says which one is needed.
-    if schema_of(store).partition("/")[0] != OPERATOR_SCHEMA.partition("/")[0]:
+    kind = schema_of(store).partition("/")[0]
+    if kind != OPERATOR_SCHEMA.partition("/")[0]:
         if data is not None:
             raise ValueError(
                 f"Only an operator is certified on data, but {store} is none: leave "
                 f"out --data."
             )
+        if kind == DATASET_SCHEMA.partition("/")[0]:
+            return read_dataset(store)
         return read_trajectories(store, finite=False)
     operator, stored = load_operator(store, extensions=extensions)
     if data is None:
@@ -58,7 +65,12 @@ def verify(
                 f"{store} holds no certificate: name trajectories to measure one on, "
                 f"with --data."
             )
-        return stored.certificate
+        lineage = {
+            key: value
+            for key, value in stored.attributes.items()
+            if key in ("data_hash", "versions", "git_commit", "created", "origin")
+        }
+        return stored.certificate.assign_attrs(lineage=json.dumps(lineage))
     dataset = read_trajectories(data)
     if "equation" not in dataset.attrs:
         raise ValueError(

@@ -23,10 +23,10 @@ class _Loader(yaml.SafeLoader):
             raise yaml.YAMLError(
                 f"its values are nested more than {_DEEPEST} deep: flatten them"
             )
-        repeated = self.check_event(yaml.AliasEvent) and self.peek_event().anchor
+        repeated = self.check_event(yaml.AliasEvent)
         node = super().compose_node(parent, index)
         if repeated and id(node) not in self._sizes:
-            raise yaml.YAMLError(f"the alias {repeated!r} holds itself: write it out")
+            raise yaml.YAMLError("what an alias stands for holds itself: write it out")
         self._depth -= 1
         # An alias counts as what it repeats.
         size = self._sizes.get(id(node))

@@ -1,0 +1,211 @@
+"""What stores survive: kills, damage, malice; and how fast they are written and read.
+
+- kills of a process that replaces a store, before and after each of its renamings and
+  at random moments: names that lead to no whole store, and what stays behind;
+- bits that flip in trajectories, operators and datasets and are neither found nor
+  harmless;
+- reads during a replacement that mix the old store and the new one;
+- stores made to do harm that are not refused in a sentence, with what refusing takes;
+- speed of writing and of reading float64 trajectories of 512 points, relative to plain
+  `to_zarr` and `open_zarr` with the same chunks.
+
+    python simulations/benchmarks/storage.py [--rounds 100] [--megabytes 256] [--json]
+
+It runs the programs `tests/crashes.py` and `tests/hostile.py`.
+"""
+
+import argparse
+import contextlib
+import json
+import multiprocessing
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+import zarr
+from zarr.codecs import ZstdCodec
+
+import stencilnet
+from stencilnet.forcing import RandomForcing
+from stencilnet.grid import Grid
+from stencilnet.storage import (
+    equidistant_times,
+    read_dataset,
+    read_operator,
+    read_trajectories,
+    save_dataset,
+    trajectories,
+    write_operator,
+    write_trajectories,
+)
+from stencilnet.study.operators import operator_path
+
+# Parameters
+
+parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+parser.add_argument("--rounds", type=int, default=100, help="kills, flips, reads each")
+parser.add_argument("--megabytes", type=int, default=256, help="of timed trajectories")
+parser.add_argument("--json", action="store_true", help="print one JSON object")
+arguments = parser.parse_args()
+torch.set_num_threads(1)
+root = Path(__file__).resolve().parents[2]
+package = Path(stencilnet.__file__).parent
+
+
+def solution(samples: int, times: int, points: int, scale: float = 1.0) -> xr.Dataset:
+    """Smooth trajectories."""
+    grid = Grid.line(points)
+    phase = torch.arange(samples * times, dtype=torch.float64).reshape(
+        samples, times, 1
+    )
+    u = scale * (
+        torch.sin(grid.points() + phase) + torch.cos(3 * grid.points() * phase)
+    )
+    return trajectories(
+        u,
+        equidistant_times(times - 1, 0.1),
+        grid,
+        RandomForcing.sample(samples, seed=0),
+        averages=True,
+    )
+
+
+def program(name: str, *options: object) -> dict[str, Any]:
+    """What a program of the tests found."""
+    with tempfile.TemporaryDirectory() as folder:
+        place = [str(package), folder] if name == "crashes" else [folder]
+        command = [sys.executable, str(root / "tests" / f"{name}.py"), *place]
+        text = subprocess.check_output([*command, *map(str, options)], text=True)
+    found: dict[str, Any] = json.loads(text)
+    return found
+
+
+def silent_flips(read: Callable[[Path], Any], whole: Path, folder: Path) -> int:
+    """Bits of which one flips that reading does not notice, though a value changes."""
+    draws = np.random.default_rng(0)
+    files = [path for path in sorted(whole.rglob("*")) if path.is_file()]
+    expected, silent = values(read(whole)), 0
+    for _ in range(arguments.rounds):
+        bad = folder / "flipped.zarr"
+        shutil.copytree(whole, bad)
+        file = bad / files[draws.integers(len(files))].relative_to(whole)
+        content = bytearray(file.read_bytes())
+        content[draws.integers(len(content))] ^= 1 << draws.integers(8)
+        file.write_bytes(bytes(content))
+        with contextlib.suppress(OSError, ValueError):
+            silent += values(read(bad)) != expected
+        shutil.rmtree(bad)
+    return silent
+
+
+def values(stored: Any) -> dict[str, bytes]:
+    """All that reading gives, as bytes."""
+    if isinstance(stored, xr.Dataset):
+        arrays = {str(name): stored[name].values for name in stored.variables}
+    else:
+        arrays = {**stored.arrays, **stored.history}
+    return {name: array.tobytes() for name, array in arrays.items()}
+
+
+def replaces(path: Path, ending: Any) -> None:
+    """Writes one store and another under one name, in turn, until it is told to end."""
+    stores = [solution(8, 20, 64, scale) for scale in (1.0, 2.0)]
+    number = 0
+    while not ending.is_set():
+        write_trajectories(stores[number % 2], path, overwrite=True)
+        number += 1
+
+
+def mixed_reads(folder: Path) -> int:
+    """Reads during replacements that give neither the old store nor the new one."""
+    path = write_trajectories(solution(8, 20, 64), folder / "replaced.zarr")
+    whole = [solution(8, 20, 64, scale)["u"].values.tobytes() for scale in (1.0, 2.0)]
+    context = multiprocessing.get_context("spawn")
+    ending = context.Event()
+    writer = context.Process(target=replaces, args=(path, ending))
+    writer.start()
+    mixed = 0
+    for _ in range(arguments.rounds):
+        mixed += read_trajectories(path)["u"].values.tobytes() not in whole
+    ending.set()
+    writer.join()
+    return mixed
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """The median of three times."""
+    took = []
+    for _ in range(3):
+        begin = time.perf_counter()
+        work()
+        took.append(time.perf_counter() - begin)
+    return median(took)
+
+
+def speed_ratios(folder: Path) -> tuple[float, float]:
+    """Speed of writing and reading relative to plain zarr with the same chunks."""
+    samples = max(arguments.megabytes * 2**20 // (256 * 512 * 8), 1)
+    data = solution(samples, 256, 512)
+    ours, plain = folder / "ours.zarr", folder / "plain.zarr"
+    ours_write = seconds(lambda: write_trajectories(data, ours, overwrite=True))
+    array: Any = zarr.open_group(ours, mode="r")["u"]
+    chunks = {"chunks": array.chunks, "shards": array.shards}
+    encoding = {"u": {**chunks, "compressors": (ZstdCodec(level=3, checksum=True),)}}
+    plain_write = seconds(
+        lambda: data.to_zarr(
+            plain, mode="w", zarr_format=3, consolidated=False, encoding=encoding
+        )
+    )
+    ours_read = seconds(lambda: read_trajectories(ours))
+    plain_read = seconds(lambda: xr.open_zarr(plain, consolidated=False).load())
+    return plain_write / ours_write, plain_read / ours_read
+
+
+def main() -> None:
+    """Measures and prints."""
+    crashes = program("crashes", arguments.rounds)
+    hostile = program("hostile")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        operator = read_operator(operator_path("burgers-p1-32"))
+        table = xr.Dataset({"a": ("x", np.arange(100.0))}, attrs={"b": 1})
+        silent = (
+            silent_flips(
+                read_trajectories,
+                write_trajectories(solution(4, 5, 16), folder / "a.zarr"),
+                folder,
+            )
+            + silent_flips(
+                read_operator, write_operator(operator, folder / "b.zarr"), folder
+            )
+            + silent_flips(read_dataset, save_dataset(table, folder / "c.zarr"), folder)
+        )
+        mixed = mixed_reads(folder)
+        write_ratio, read_ratio = speed_ratios(folder)
+    result = {
+        "kills_survived": crashes["kills"] - crashes["lost"],
+        "kills": crashes["kills"],
+        "leftovers": crashes["leftovers"],
+        "mixed_reads": mixed,
+        "flips_silent": silent,
+        "hostile_refused": hostile["refused"],
+        "hostile": hostile["hostile"],
+        "hostile_worst_megabytes": round(hostile["megabytes"], 1),
+        "hostile_worst_seconds": round(hostile["seconds"], 2),
+        "write_ratio": round(write_ratio, 2),
+        "read_ratio": round(read_ratio, 2),
+    }
+    print(json.dumps(result) if arguments.json else json.dumps(result, indent=2))
+
+
+if __name__ == "__main__":
+    main()
