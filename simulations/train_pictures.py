@@ -2,10 +2,10 @@
 
 Generates the trajectories of P1 and P2 where they are missing, trains one operator by
 its name, and writes `runs/train_pictures/NAME.zarr` with its recipe and history.
-`burgers` serves all regimes; it polishes `burgers-late`, which continues
-`burgers-middle`, which continues `burgers-start`. The specialists continue
-`burgers-middle`, too, and on P1's coarse grids what comes out of that, `NAME-start`.
-What a plan starts from is trained first.
+`burgers` serves all regimes; it continues `burgers-polished`, which continues
+`burgers-late`, which continues `burgers-middle`, which continues `burgers-start`. The
+specialists continue `burgers-middle`, too, and on P1's coarse grids what comes out of
+that, `NAME-start`. What a plan starts from is trained first.
 
     python simulations/train_pictures.py NAME [--quick] [--updates 20000]
 
@@ -115,8 +115,15 @@ plans = {
     "burgers-start": start,
     "burgers-middle": general,
     "burgers-late": late,
-    "burgers": replace(
+    "burgers-polished": replace(
         late, recipe=Polish(200, horizons=(2,), cells=8192), start="burgers-late"
+    ),
+    "burgers": replace(
+        late,
+        recipe=PictureRecipe(
+            updates=2_400, learning_rate=1.5e-3, horizons=(1, 2), validate_every=400
+        ),
+        start="burgers-polished",
     ),
 }
 plans |= {
@@ -128,7 +135,7 @@ plans |= {
     ),
     "burgers-p2-16": specialist("p2", 16, 2.4, FOUR_LONG_DRIFTS, longer),
 }
-for name, begin, recipe in (
+for name, begin, then in (
     (
         "burgers-p1-32",
         specialist("p1", 32, 0.6, THREE_DRIFTS, tuned),
@@ -141,7 +148,7 @@ for name, begin, recipe in (
     ),
 ):
     plans[f"{name}-start"] = begin
-    plans[name] = replace(begin, recipe=recipe, start=f"{name}-start")
+    plans[name] = replace(begin, recipe=then, start=f"{name}-start")
 
 study = Script.parse(
     __file__,
@@ -155,13 +162,14 @@ study = Script.parse(
 )
 name, seed = study.options["name"], study.options["seed"]
 plan, suffix = plans[name], f"-seed{seed}" if seed else ""
-recipe: PictureRecipe | Polish = replace(plan.recipe, seed=seed)
 count = study.options["updates"]
-if isinstance(recipe, Polish):
-    count = 2 if study.quick else count or recipe.iterations
-    recipe = replace(recipe, iterations=count)
+recipe: PictureRecipe | Polish
+if isinstance(plan.recipe, Polish):
+    count = 2 if study.quick else count or plan.recipe.iterations
+    recipe = replace(plan.recipe, seed=seed, iterations=count)
 else:
-    recipe = replace(recipe, updates=200 if study.quick else count or recipe.updates)
+    count = 200 if study.quick else count or plan.recipe.updates
+    recipe = replace(plan.recipe, seed=seed, updates=count)
 
 # Data
 
