@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
+from stencilnet.errors import holds
 from stencilnet.forcing.draws import draw_waves
 from stencilnet.grid import Grid
 from stencilnet.stencils import in_full_precision
@@ -54,7 +55,7 @@ class RandomForcing:
                 f"Forcing parameters need one shape (sample, mode), not "
                 f"{', '.join(map(str, sorted(shapes)))}: give a row per sample."
             )
-        if (self.wavenumber != self.wavenumber.round()).any():
+        if not holds((self.wavenumber == self.wavenumber.round()).all()):
             raise ValueError(
                 "Forcing wavenumbers must be whole numbers, or the forcing would not "
                 "be periodic: round them."
@@ -294,6 +295,8 @@ class RandomForcing:
 
     def _highest(self) -> int:
         """The highest wavenumber of a wave with an amplitude, 0 without any."""
+        if self.wavenumber.is_meta:
+            return 0
         waves = self.wavenumber.abs()[self.amplitude != 0]
         return int(waves.max()) if waves.numel() else 0
 

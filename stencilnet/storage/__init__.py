@@ -1,5 +1,6 @@
 """Trajectories, learned operators and other datasets in zarr stores."""
 
+from stencilnet.storage.arrays import trajectories
 from stencilnet.storage.atomic import (
     new_store,
     refuse_existing,
@@ -8,6 +9,9 @@ from stencilnet.storage.atomic import (
 )
 from stencilnet.storage.blocks import samples_in_block
 from stencilnet.storage.datasets import read_dataset, save_dataset, write_dataset
+from stencilnet.storage.exporting import LAYOUTS, write_foreign
+from stencilnet.storage.forcings import forcing_of, tensor_of
+from stencilnet.storage.foreign import read_foreign
 from stencilnet.storage.interruption import STOPS, Interrupted, stop, uninterrupted
 from stencilnet.storage.locks import claimed
 from stencilnet.storage.operators import (
@@ -26,10 +30,7 @@ from stencilnet.storage.paths import local_path
 from stencilnet.storage.provenance import schema_of
 from stencilnet.storage.trajectories import (
     equidistant_times,
-    forcing_of,
     grid_of,
-    tensor_of,
-    trajectories,
 )
 from stencilnet.storage.trajectory_stores import (
     open_trajectories,
@@ -40,6 +41,7 @@ from stencilnet.storage.trajectory_stores import (
 
 __all__ = [
     "CREATOR",
+    "LAYOUTS",
     "OPERATOR_SCHEMA",
     "RESULT_SCHEMA",
     "STOPS",
@@ -55,6 +57,7 @@ __all__ = [
     "new_store",
     "open_trajectories",
     "read_dataset",
+    "read_foreign",
     "read_operator",
     "read_trajectories",
     "refuse_existing",
@@ -68,6 +71,7 @@ __all__ = [
     "trajectories",
     "uninterrupted",
     "write_dataset",
+    "write_foreign",
     "write_in_blocks",
     "write_operator",
     "write_trajectories",
