@@ -4,8 +4,14 @@ What a comparison declares of its metrics is described in `report.columns`, what
 figures read in `report.comparison`.
 """
 
+from stencilnet.report.card import card, trajectories_figure
 from stencilnet.report.certificate import certificate_figure, certificate_table
-from stencilnet.report.columns import comparison_table, markdown_table, summarize
+from stencilnet.report.columns import (
+    comparison_table,
+    latex_table,
+    markdown_table,
+    summarize,
+)
 from stencilnet.report.comparison import (
     comparison_figures,
     error_against_time,
@@ -35,6 +41,7 @@ __all__ = [
     "STYLE",
     "WIDTH",
     "Rows",
+    "card",
     "certificate_figure",
     "certificate_table",
     "comparison_figures",
@@ -43,6 +50,7 @@ __all__ = [
     "denoising_table",
     "error_against_time",
     "figure_paths",
+    "latex_table",
     "line_styles",
     "markdown_table",
     "modified_wavenumbers",
@@ -53,6 +61,7 @@ __all__ = [
     "spectra",
     "summarize",
     "training_figure",
+    "trajectories_figure",
     "trajectories_table",
     "write_json",
     "write_report",

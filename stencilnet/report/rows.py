@@ -1,10 +1,12 @@
-"""Tables of plain rows, as Markdown and CSV."""
+"""Tables of plain rows, as Markdown, LaTeX and CSV."""
 
 import csv
 import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+
+from stencilnet.report.latex import latex
 
 
 @dataclass(frozen=True)
@@ -36,15 +38,23 @@ class Rows:
         """The table in Markdown, numbers to the right."""
         formats = list(self.columns.values())
         rules = ["---:" if template else "---" for template in formats]
-        cells = [
+        lines = [list(self.columns), rules, *self._cells()]
+        return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+    def latex(self) -> str:
+        """The table in LaTeX, numbers to the right; it takes the package booktabs."""
+        right = [bool(template) for template in self.columns.values()]
+        return latex(list(self.columns), self._cells(), right=right)
+
+    def _cells(self) -> list[list[str]]:
+        formats = list(self.columns.values())
+        return [
             [
                 _cell(value, template)
                 for value, template in zip(row, formats, strict=True)
             ]
             for row in self.rows
         ]
-        lines = [list(self.columns), rules, *cells]
-        return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
     def csv(self) -> str:
         """The table as comma-separated values, numbers in full."""
