@@ -1,6 +1,6 @@
 """The command `stencilnet`."""
 
-from stencilnet.cli.commands import app
 from stencilnet.cli.entry import main
+from stencilnet.cli.exchange import app
 
 __all__ = ["app", "main"]

@@ -5,7 +5,7 @@ import signal
 import sys
 import warnings
 
-from stencilnet.cli.commands import app
+from stencilnet.cli.exchange import app
 from stencilnet.cli.terminal import complain, show_warning
 from stencilnet.errors import in_words
 from stencilnet.storage import Interrupted, stop

@@ -5,11 +5,14 @@ from stencilnet.study.comparison import compare, compare_study
 from stencilnet.study.config import Config, load_config
 from stencilnet.study.demonstration import DemoResult, demo
 from stencilnet.study.denoising import denoise
+from stencilnet.study.exporting import export, export_operator
 from stencilnet.study.extensions import imported
 from stencilnet.study.figures import save_training_figures, training_figure_paths
 from stencilnet.study.filters import compare_denoisers
+from stencilnet.study.fitting import fit
 from stencilnet.study.generation import generate, read_split, store_path
-from stencilnet.study.initial import INITIAL_STATES, InitialState
+from stencilnet.study.initial import InitialState
+from stencilnet.study.initial_kinds import INITIAL_STATES
 from stencilnet.study.metrics import METRICS, Metric, mean_drift, relative_l2
 from stencilnet.study.operators import load_operator, save_operator
 from stencilnet.study.outline import check_study, outline
@@ -37,6 +40,9 @@ __all__ = [
     "demo",
     "denoise",
     "equation_of",
+    "export",
+    "export_operator",
+    "fit",
     "forcing_of",
     "generate",
     "imported",

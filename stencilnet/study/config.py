@@ -7,9 +7,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     ValidationError,
     field_validator,
@@ -18,27 +15,17 @@ from pydantic import (
 
 from stencilnet.errors import nearest
 from stencilnet.storage import local_path
+from stencilnet.study.config_types import (
+    Count,
+    Device,
+    Finite,
+    NonNegative,
+    Positive,
+    Section,
+    Seed,
+)
 from stencilnet.study.extensions import Extension
 from stencilnet.study.yaml_text import parse_yaml
-
-
-def _finite(value: float) -> float:
-    if not math.isfinite(value):
-        raise ValueError("a finite number is needed")
-    return value
-
-
-Finite = Annotated[float, AfterValidator(_finite)]
-Positive = Annotated[Finite, Field(gt=0)]
-NonNegative = Annotated[Finite, Field(ge=0)]
-Count = Annotated[int, Field(ge=1)]
-Seed = Annotated[int, Field(ge=0)]
-
-
-class Section(BaseModel):
-    """Section of a config: immutable, unknown keys are errors."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
 
 class Problem(Section):
@@ -175,6 +162,7 @@ class Training(Section):
         validate_every: iterations between two validations.
         checkpoint_every: iterations between two checkpoints.
         dtype: precision of the training.
+        device: to train on.
     """
 
     seed: Seed = 0
@@ -190,6 +178,7 @@ class Training(Section):
     validate_every: Count = 100
     checkpoint_every: Count = 100
     dtype: Literal["float32", "float64"] = "float32"
+    device: Device = "cpu"
 
 
 class Comparison(Section):
@@ -203,6 +192,7 @@ class Comparison(Section):
             one it was trained with.
         safety: step of a classical method in units of its stable one.
         threshold: relative error that ends the valid time.
+        device: to roll out on, in float64.
     """
 
     methods: Annotated[tuple[str, ...], Field(min_length=1)] = (
@@ -212,6 +202,7 @@ class Comparison(Section):
     integrator: str = "SSPRK3"
     safety: Annotated[float, Field(gt=0, le=1)] = 0.5
     threshold: Positive = 0.2
+    device: Device = "cpu"
 
 
 class Config(Section):
