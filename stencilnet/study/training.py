@@ -1,7 +1,7 @@
 """Training of learned stencils through the solver."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -219,24 +219,14 @@ def _train(
     else:
         remove_checkpoints(folder)
 
-    updates = _updates(training, integrator, folder)
-    try:
-        while state.iteration < training.iterations:
-            with uninterrupted():
-                updates.update(state, learning)
-                last = state.iteration == training.iterations
-                if last or state.iteration % training.validate_every == 0:
-                    updates.validate(state, validation)
-                if last or state.iteration % training.checkpoint_every == 0:
-                    write_checkpoint(state, folder, attributes)
-            progress(state.iteration, training.iterations, _note(state.history))
-    except STOPS as stop:
-        if state.iteration:
-            with uninterrupted():
-                write_checkpoint(state, folder, attributes)
-            stop.args = (_STOPPED.format(state.iteration),)
-        raise
-
+    _iterate(
+        state,
+        _updates(training, integrator, folder),
+        (learning, validation),
+        training,
+        lambda: write_checkpoint(state, folder, attributes),
+        progress,
+    )
     operator.load_state_dict({**operator.state_dict(), **state.best})
     operator.cpu()
     # The stencils have changed, and the limit of the step with them.
@@ -250,6 +240,43 @@ def _train(
         stencils_of(operator),
     )
     return write_operator(stored, target, overwrite=overwrite)
+
+
+def _iterate(
+    state: TrainingState,
+    updates: Updates,
+    trajectories: tuple[Trajectories, Trajectories],
+    training: Training,
+    keep: Callable[[], None],
+    progress: Progress,
+) -> None:
+    """All updates, with validations and checkpoints; a signal ends it with one.
+
+    Args:
+        state: where the training stands.
+        updates: how it goes on.
+        trajectories: to learn from and to validate on.
+        training: its settings.
+        keep: writes a checkpoint.
+        progress: told about the updates.
+    """
+    learning, validation = trajectories
+    try:
+        while state.iteration < training.iterations:
+            with uninterrupted():
+                updates.update(state, learning)
+                last = state.iteration == training.iterations
+                if last or state.iteration % training.validate_every == 0:
+                    updates.validate(state, validation)
+                if last or state.iteration % training.checkpoint_every == 0:
+                    keep()
+            progress(state.iteration, training.iterations, _note(state.history))
+    except STOPS as stop:
+        if state.iteration:
+            with uninterrupted():
+                keep()
+            stop.args = (_STOPPED.format(state.iteration),)
+        raise
 
 
 def _datasets(
