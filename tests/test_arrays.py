@@ -117,6 +117,29 @@ def test_a_rollout_takes_arrays_and_any_callable():
     torch.testing.assert_close(u, other)
 
 
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda d: d["forcing"].attrs.update(order=0), "'order' of forcing"),
+        (lambda d: d["forcing"].attrs.update(averages=2), "'averages' of forcing"),
+        (lambda d: d.update({"forcing": d["forcing"] > 0}), "floats over"),
+        (lambda d: d.update({"forcing_time": d["forcing_time"] * 0}), "increase"),
+    ],
+)
+def test_a_store_keeps_no_sampled_forcing_that_cannot_be_one(spoil, words, tmp_path):
+    dataset = trajectories(U, TIMES, GRID, np.ones((3, 6, 16)))
+    write_trajectories(dataset, tmp_path / "good.zarr")
+    spoil(dataset)
+    with pytest.raises(ValueError, match=words):
+        write_trajectories(dataset, tmp_path / "bad.zarr")
+
+
+def test_a_forcing_is_read_whatever_the_order_of_its_axes():
+    dataset = trajectories(U, TIMES, GRID, np.random.default_rng(0).random((3, 6, 16)))
+    turned = dataset.transpose("x", "forcing_time", "time", "sample")
+    torch.testing.assert_close(forcing_of(turned)(0.25), forcing_of(dataset)(0.25))
+
+
 @pytest.mark.parametrize("order", [2, 4, 6])
 def test_sampled_forcing_reaches_its_order(order):
     def error(count):

@@ -16,6 +16,7 @@ from stencilnet.storage import grid_of
 from stencilnet.study.devices import as_device
 from stencilnet.study.kinds import in_kind
 from stencilnet.study.metrics import longest_interval
+from stencilnet.study.schedule import warm_cosine
 from stencilnet.study.state import TrainingState
 from stencilnet.study.updates import Updates
 from stencilnet.study.windows import Loss, Trajectories

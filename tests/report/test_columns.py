@@ -14,6 +14,7 @@ from stencilnet.report import (
     summarize,
 )
 from stencilnet.report.columns import SUMMARIES, metric_columns, write_tables
+from stencilnet.storage import LATEX_MARK
 
 
 def printed(comparisons, *, width=80, styles=False):
@@ -182,6 +183,6 @@ def test_tables_in_latex_escape_what_latex_reads(metric, tmp_path):
     columns = len(text.splitlines()[0].split("{")[2].strip("}"))
     assert text.count(" & ") == (len(metric["scheme"]) + 1) * (columns - 1)
     write_tables([metric], tmp_path)
-    assert (tmp_path / "table.tex").read_text() == text
+    assert (tmp_path / "table.tex").read_text() == text + LATEX_MARK
     rows = Rows({"name": "", "x": "{:.1f}"}, [["a&b", 1.25], ["c", None]])
     assert rows.latex().splitlines()[4:6] == [r"a\&b & 1.2 \\", r"c &  \\"]
