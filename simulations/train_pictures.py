@@ -4,7 +4,7 @@ Generates the trajectories of P1 and P2 where they are missing, trains one opera
 its name, and writes `runs/train_pictures/NAME.zarr` with its recipe and history.
 `burgers` serves all regimes; it polishes `burgers-late`, which continues
 `burgers-middle`, which continues `burgers-start`. The specialists continue
-`burgers-middle`, too, and on coarse grids polish what comes out of that, `NAME-start`.
+`burgers-middle`, too, and on P1's coarse grids what comes out of that, `NAME-start`.
 What a plan starts from is trained first.
 
     python simulations/train_pictures.py NAME [--quick] [--updates 20000]
@@ -126,22 +126,18 @@ plans |= {
     "burgers-p2-32": specialist(
         "p2", 32, 2.0, FIVE_DRIFTS, replace(tuned, horizons=(1, 1, 1, 2, 3))
     ),
+    "burgers-p2-16": specialist("p2", 16, 2.4, FOUR_LONG_DRIFTS, longer),
 }
 for name, begin, recipe in (
     (
         "burgers-p1-32",
         specialist("p1", 32, 0.6, THREE_DRIFTS, tuned),
-        Polish(80, (2, 4), cells=16_384),
+        replace(tuned, updates=5_000, horizons=(2, 3, 4)),
     ),
     (
         "burgers-p1-16",
         specialist("p1", 16, 0.8, FOUR_DRIFTS, longer),
         replace(tuned, horizons=(2, 3, 4, 6)),
-    ),
-    (
-        "burgers-p2-16",
-        specialist("p2", 16, 2.4, FOUR_LONG_DRIFTS, longer),
-        Polish(80, (1, 2), cells=16_384),
     ),
 ):
     plans[f"{name}-start"] = begin

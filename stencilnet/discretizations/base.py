@@ -85,12 +85,13 @@ class Discretization(Displayed, ConstantModule, abc.ABC):
 
     def _parts(self) -> dict[str, object]:
         weights = sum(value.numel() for value in self.parameters())
-        scale = {"scale": self.scale} if hasattr(self, "scale") else {}
+        # A picture has a method of this name.
+        scale = getattr(self, "scale", None)
         return {
             "equation": self.equation,
             "grid": self.grid,
             **self.settings,
-            **scale,
+            **({} if scale is None or callable(scale) else {"scale": scale}),
             **({"weights": weights} if weights else {}),
         }
 

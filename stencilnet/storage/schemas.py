@@ -136,12 +136,12 @@ def check_trajectories(dataset: xr.Dataset, where: str) -> None:
     if "x" in dataset.dims:
         period = dataset["x"].attrs.get("period")
         number = isinstance(period, int | float) and not isinstance(period, bool)
-        if not (number and 0 < period < math.inf):
+        if not number or not 0 < float(period or 0) < math.inf:
             raise ValueError(
                 f"{where}: the attribute 'period' of x must be positive and finite, "
                 f"not {period!r:.40}."
             )
-        if np.ptp(dataset["x"].values) >= period:
+        if np.ptp(dataset["x"].values) >= float(period or 0):
             raise ValueError(f"{where}: x is longer than its period {period:g}.")
     present = [name for name in _FORCING if name in dataset]
     if present and len(present) < len(_FORCING):
