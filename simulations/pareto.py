@@ -208,7 +208,9 @@ def add_moving_mesh(name: str, points: int) -> None:
     def run() -> Case:
         config, problem = problem_of(name, points, averages=True)
         fine = problem_of(name, stored_grids(name)[-1], averages=True)[1]
-        mesh = MovingMesh(equation_of(config), problem.grid, problem.forcing)
+        forcing = problem.forcing
+        assert isinstance(forcing, RandomForcing), "A moving mesh integrates waves."
+        mesh = MovingMesh(equation_of(config), problem.grid, forcing)
         settings: Any = {"share": 0.8, "compile": False, "repeats": repeats}
         u0, label = fine.u[:, 0], "moving_mesh"
         return measure_moving_mesh(label, mesh, problem, u0, **settings)
