@@ -155,7 +155,7 @@ study = Script.parse(
 )
 name, seed = study.options["name"], study.options["seed"]
 plan, suffix = plans[name], f"-seed{seed}" if seed else ""
-recipe = replace(plan.recipe, seed=seed)
+recipe: PictureRecipe | Polish = replace(plan.recipe, seed=seed)
 count = study.options["updates"]
 if isinstance(recipe, Polish):
     count = 2 if study.quick else count or recipe.iterations

@@ -10,6 +10,7 @@ with. `muscl_p1`, `weno_z_p1` and so on of `CLASSICAL` have what it finds. Write
 """
 
 from functools import partial
+from typing import Any
 
 import torch
 
@@ -27,7 +28,7 @@ study = Script.parse(__file__, __doc__, quick="two forcings and ten evaluations"
 samples, evaluations = (2, 10) if study.quick else (6, 50)
 # Names of configs, cells, and how long the trajectories are.
 problems = {"p1": ("p1", 64, 10), "p2": ("p2-stencil-net", 32, 20)}
-schemes = {
+schemes: dict[str, tuple[Any, dict[str, float], dict[str, tuple[float, float]]]] = {
     "muscl": (
         Kappa,
         {"kappa": 1 / 3, "behind": 1.0, "ahead": 1.0},
@@ -88,7 +89,6 @@ for name, (source, points, duration) in problems.items():
         values = ", ".join(
             f"{key} {value:.3f}" for key, value in tuning.numbers.items()
         )
-        print(f"{name} {scheme}: {values}, {before:.3g} to {after:.3g}")
         rows.append((name, scheme, values, tuning.before, tuning.error, before, after))
         result[f"{name}_{scheme}"] = {"numbers": tuning.numbers, "test": after}
 

@@ -171,7 +171,7 @@ from stencilnet.solver import INTEGRATORS
 from stencilnet.stencils import constraint_from_spec, side_condition_from_spec
 from stencilnet.storage import trajectories
 from stencilnet.study import INITIAL_STATES, check_study
-from stencilnet.study.config import load_config
+from stencilnet.study import load_config
 from own import Shrunk
 
 grid, times = Grid.line(32), torch.linspace(0, 1, 3, dtype=torch.float64)

@@ -129,7 +129,7 @@ def test_a_constant_stencil_is_trained_once(tmp_path, monkeypatch):
     )
     path, each = constant_stencil(config, tmp_path)
     operator, stored = load_operator(path)
-    assert stored.spec["settings"]["network"] == {"kind": "constant"}
+    assert stored.spec["network"] == {"kind": "constant"}
     assert operator.grid.shape == (32,)
     assert each > 0
     (tmp_path / "seconds.json").write_text(json.dumps(7.0))

@@ -17,6 +17,7 @@ from rich.table import Table
 
 from stencilnet.report.style import (
     WIDTH,
+    cell,
     highlighted,
     labels,
     legend_below,

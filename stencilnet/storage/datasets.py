@@ -114,7 +114,7 @@ def open_variables(store: GuardedStore, group: str | None = None) -> xr.Dataset:
     no value.
     """
     dataset = xr.open_dataset(
-        store,
+        store,  # type: ignore[arg-type]
         engine="zarr",
         group=group,
         consolidated=True,

@@ -74,7 +74,7 @@ class GuardedStore(LocalStore):
     def keys_of(self, path: str) -> list[str]:
         """The files of an array, in the order of their places."""
         layout, prefix = self.metadata.arrays[path], f"{path}/c"
-        places = {}
+        places: dict[tuple[int, ...], str] = {}
         for key in self._files:
             if key == prefix and not layout.shape:
                 places[()] = key

@@ -31,7 +31,7 @@ def constant_stencil(config: Config, run: Path | str) -> tuple[Path, float]:
         count = data.training + data.validation + data.test
         each = (time.perf_counter() - begun) / count
         methods = [name for name in config.comparison.methods if name != CONSTANT]
-        comparison = config.comparison.model_copy(update={"methods": methods})
+        comparison = config.comparison.model_copy(update={"methods": tuple(methods)})
         plain = config.model_copy(update={"comparison": comparison})
         train(constant_training(plain), run, overwrite=True)
         record.write_text(json.dumps(each), encoding="utf-8")

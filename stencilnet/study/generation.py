@@ -107,7 +107,7 @@ def _generate(
     run: Path,
     grids: list[tuple[Grid, bool]],
     overwrite: bool,
-    progress: Progress,
+    progress: Progress | bool,
 ) -> list[Path]:
     """See `generate`."""
     targets = {

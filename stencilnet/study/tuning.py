@@ -86,15 +86,15 @@ def tune(
         return case.error if math.isfinite(case.error) else _BLOWN_UP
 
     first = np.array(list(start.values()))
-    low, high = (np.array([bounds[name][side] for name in names]) for side in (0, 1))
+    least, most = (np.array([bounds[name][side] for name in names]) for side in (0, 1))
     # A simplex of a quarter of the bounds, which points inwards.
-    edges = np.where(first + (high - low) / 4 <= high, 1, -1) * (high - low) / 4
+    edges = np.where(first + (most - least) / 4 <= most, 1, -1) * (most - least) / 4
     simplex = np.vstack([first, first + np.diag(edges)])
     found = optimize.minimize(
         error,
         first,
         method="Nelder-Mead",
-        bounds=list(zip(low, high, strict=True)),
+        bounds=list(zip(least, most, strict=True)),
         options={
             "initial_simplex": simplex,
             "maxfev": evaluations,

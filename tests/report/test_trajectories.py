@@ -24,6 +24,7 @@ def test_the_table_says_what_a_store_holds():
     lines = [" ".join(line.split()) for line in console.export_text().splitlines()]
     assert lines == [
         "u cell averages: 2 sample, 3 time, 4 x; from -1 to 2",
+        "finite all values",
         "time 0 to 1",
         "period 6.25",
         "seed 3",
