@@ -208,10 +208,10 @@ def add_moving_mesh(name: str, points: int) -> None:
     def run() -> Case:
         config, problem = problem_of(name, points, averages=True)
         fine = problem_of(name, stored_grids(name)[-1], averages=True)[1]
-        mesh = MovingMesh(equation_of(config), problem.grid, problem.forcing)
         settings: Any = {"share": 0.8, "compile": False, "repeats": repeats}
-        u0, label = fine.u[:, 0], "moving_mesh"
-        return measure_moving_mesh(label, mesh, problem, u0, **settings)
+        waves: Any = problem.forcing
+        mesh, u0 = MovingMesh(equation_of(config), problem.grid, waves), fine.u[:, 0]
+        return measure_moving_mesh("moving_mesh", mesh, problem, u0, **settings)
 
     if points <= finest:
         jobs.append((name, "classical", run))

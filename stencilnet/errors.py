@@ -2,6 +2,7 @@
 
 import difflib
 import errno
+import importlib
 import math
 import numbers
 import operator
@@ -125,11 +126,15 @@ def _of_system(error: OSError) -> str:
 
 
 def holds(condition: Any) -> bool:
-    """Whether a condition holds; true under `vmap`, where nothing can be asked.
+    """Whether a condition holds; true where nothing can be asked.
+
+    That is under `vmap`, and of tensors on the device "meta", which have no values.
 
     Args:
         condition: a tensor of one bool.
     """
+    if getattr(condition, "is_meta", False):
+        return True
     try:
         return bool(condition)
     except RuntimeError as error:
@@ -229,3 +234,23 @@ def plain(value: Any) -> Any:
 
 def _is_bool(value: Any) -> bool:
     return isinstance(value, bool) or "bool" in str(getattr(value, "dtype", ""))
+
+
+def optional_module(name: str, purpose: str, *, extra: str) -> Any:
+    """A module that an extra of the package installs.
+
+    Args:
+        name: of the module.
+        purpose: what needs it, for the message.
+        extra: of the package.
+
+    Raises:
+        ValueError: if it is not installed.
+    """
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        raise ValueError(
+            f"{purpose} needs {name}, which is not installed: run "
+            f"pip install 'stencilnet[{extra}]'."
+        ) from None

@@ -1,14 +1,18 @@
 """Uniform periodic grids."""
 
+import inspect
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from stencilnet.display import Displayed
-from stencilnet.errors import as_integer, as_number
+from stencilnet.errors import as_integer, as_number, whole_number
 
 
 @dataclass(frozen=True)
@@ -99,3 +103,81 @@ class Grid(Displayed):
                     f"that divides {points}."
                 )
         return Grid(tuple(points // step for points in self.shape), self.extent)
+
+    def averages(self, f: Callable[..., Any], *, nodes: int = 8) -> Any:
+        """Cell averages of a function, by Gauss quadrature in each cell.
+
+        Exact for polynomials of degree `2 nodes - 1` in a cell; for what jumps within
+        one, take more nodes.
+
+        Args:
+            f: `f(x)`, or `f(t, x)` such as a forcing, of numpy or torch. It sees
+                positions in `[0, L)`, shape `(position,)`, and returns values along
+                its last axis.
+            nodes: of the quadrature, per cell.
+
+        Returns:
+            The averages, shape `(*batch, x)`, in the precision of what `f` returns;
+            for `f(t, x)` a function of time that returns them, as `rollout` takes it.
+
+        Raises:
+            TypeError: if `f` is not a function of one or two arguments.
+            ValueError: if the grid has more than one axis, or `f` returns another
+                number of values.
+        """
+        if len(self.shape) != 1:
+            raise ValueError(
+                f"Averages of a function are taken on a grid of one axis, not of "
+                f"{len(self.shape)}: give Grid.line(points, length)."
+            )
+        roots, weights = np.polynomial.legendre.leggauss(
+            whole_number("The number of nodes", nodes)
+        )
+        inner = torch.from_numpy(roots / 2) * self.spacing[-1]
+        x = (self.points().unsqueeze(-1) + inner).remainder(self.extent[-1]).flatten()
+        shares = torch.from_numpy(weights / 2)
+
+        def mean(values: Any) -> Tensor:
+            known = values if isinstance(values, Tensor) else np.asarray(values)
+            field = torch.as_tensor(known)
+            field = field if field.is_floating_point() else field.double()
+            if not field.ndim:
+                return field.expand(self.shape[-1])
+            if field.shape[-1] != len(x):
+                raise ValueError(
+                    f"The function maps {len(x)} positions to {field.shape[-1]} "
+                    f"values: return one per position, along the last axis."
+                )
+            cells = field.reshape(*field.shape[:-1], self.shape[-1], len(shares))
+            return cells @ shares.to(cells)
+
+        if _arguments(f) == 1:
+            return mean(f(x))
+        return lambda t: mean(f(t, x.to(getattr(t, "device", None))))
+
+
+def _arguments(f: Any) -> int:
+    """Number of arguments that a function of `x`, or of `t` and `x`, needs."""
+    if not callable(f):
+        raise TypeError(
+            f"Averages are taken of a function f(x) or f(t, x), not of "
+            f"{type(f).__name__}."
+        )
+    try:
+        parameters = inspect.signature(f).parameters.values()
+    except (TypeError, ValueError):
+        return 1
+    positional = (
+        inspect.Parameter.POSITIONAL_ONLY,
+        inspect.Parameter.POSITIONAL_OR_KEYWORD,
+    )
+    count = sum(
+        parameter.kind in positional and parameter.default is inspect.Parameter.empty
+        for parameter in parameters
+    )
+    if count > 2:
+        raise TypeError(
+            f"Averages are taken of a function f(x) or f(t, x), but this one has "
+            f"{count} arguments: give the others by functools.partial or a lambda."
+        )
+    return 2 if count == 2 else 1

@@ -64,7 +64,9 @@ def swept(tmp_path_factory):
 
 def test_examples_are_commands_with_options_that_exist():
     group = typer.main.get_command(app)
-    assert {verb.__name__ for verb in EXAMPLES} | {"config"} == set(group.commands)
+    assert {verb.__name__.removesuffix("_") for verb in EXAMPLES} | {"config"} == set(
+        group.commands
+    )
     for lines in [*EXAMPLES.values(), *CONFIG_EXAMPLES.values()]:
         for line in lines:
             verb, *words = shlex.split(line.split(" > ")[0])

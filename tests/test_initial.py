@@ -9,20 +9,21 @@ import torch
 
 from stencilnet import Grid
 from stencilnet.equations import Solitons
+from stencilnet.storage import trajectories, write_trajectories
 from stencilnet.study.initial import (
-    INITIAL_STATES,
     Bump,
     InitialState,
     RandomBump,
+    RandomShocks,
     RandomSolitons,
     RandomWaves,
-    initial_state_from_spec,
 )
+from stencilnet.study.initial_kinds import INITIAL_STATES, initial_state_from_spec
 
-DRAWN = [RandomBump(), RandomWaves(), RandomSolitons()]
+DRAWN = [RandomBump(), RandomWaves(), RandomSolitons(), RandomShocks(width=0.5)]
 
 
-@pytest.mark.parametrize("name", list(INITIAL_STATES))
+@pytest.mark.parametrize("name", sorted(set(INITIAL_STATES) - {"StoredStates"}))
 def test_states_by_name_are_fields_of_every_sample(name):
     state = initial_state_from_spec({"name": name})
     u = state.sample(3, seed=1)(Grid.line(16))
@@ -112,3 +113,41 @@ def test_forcing_and_state_of_a_seed_are_independent():
 def test_states_that_make_no_sense_are_refused(spec, message):
     with pytest.raises(ValueError, match=message):
         initial_state_from_spec(spec)
+
+
+def test_shocks_fall_and_ramps_rise():
+    u = RandomShocks(count=1, height=(0.5, 0.5), width=0.01, mean=(0, 0)).sample(1)
+    grid = Grid.line(1000, 10.0)
+    slope = u(grid)[0].diff() / grid.spacing[0]
+    assert float(slope.max()) == pytest.approx(0.1, rel=1e-6)
+    assert float(u(grid).max() - u(grid).min()) == pytest.approx(1, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "averages"), [("zarr", False), ("zarr", True), ("npz", False)]
+)
+def test_states_from_a_file_are_the_same_on_any_grid(suffix, averages, tmp_path):
+    grid, times = Grid.line(16, 3.0), torch.arange(4.0).double()
+    phase = torch.arange(2.0).reshape(2, 1, 1) + times.unsqueeze(-1)
+    k = 2 * math.pi / 3
+
+    def wave(x):
+        return torch.sin(2 * k * x + phase)
+
+    path = tmp_path / f"states.{suffix}"
+    if suffix == "zarr":
+        u = grid.averages(wave) if averages else wave(grid.points())
+        data = trajectories(u, times, period=3.0, averages=averages)
+        write_trajectories(data, path)
+    else:
+        np.savez(path, u=wave(grid.points()), t=times, x=grid.points())
+    spec = {"name": "StoredStates", "path": str(path), "time": 2.2}
+    drawn = initial_state_from_spec(spec).sample(6, seed=0)
+    fine = Grid.line(50, 3.0)
+    known = wave(fine.points())[:, 2]
+    for state in drawn(fine):
+        assert float((state - known).abs().amax(-1).min()) < 1e-9
+    shifted = initial_state_from_spec({**spec, "shifted": True}).sample(6, seed=0)
+    assert len({round(float(u), 6) for u in shifted(fine)[:, 0]}) == 6
+    with pytest.raises(ValueError, match="period 3, the problem 4"):
+        drawn(Grid.line(16, 4.0))

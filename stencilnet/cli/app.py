@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from stencilnet.cli import commands, configs, series
+from stencilnet.cli import commands, configs, exchange, series
 from stencilnet.cli.terminal import output
 
 EXAMPLES: dict[Callable[..., None], tuple[str, ...]] = {
@@ -44,6 +44,14 @@ EXAMPLES: dict[Callable[..., None], tuple[str, ...]] = {
         "table runs/demo-sweep",
         "table runs/p1 runs/p2 --out table.tex",
     ),
+    exchange.import_: (
+        "import burgers_shock.mat --viscosity 0.00318",
+        "import waves.npz --variable h --axes x,time --period 10 --interval 0.1",
+    ),
+    exchange.export: (
+        "export runs/p2/data/test/averages-32.zarr --format mat",
+        "export burgers --format c --out operator.h",
+    ),
 }
 """Lines that show the use of each command, without the word `stencilnet`."""
 
@@ -75,7 +83,8 @@ for target, examples in ((app, EXAMPLES), (config_app, CONFIG_EXAMPLES)):
     for verb, lines in examples.items():
         shown = [f"  $ stencilnet {line}" for line in lines]
         # The first character keeps the lines as they are.
-        target.command(epilog="\n".join(["\b", "Examples:", *shown]))(verb)
+        name = verb.__name__.removesuffix("_")
+        target.command(name, epilog="\n".join(["\b", "Examples:", *shown]))(verb)
 
 
 @app.callback()

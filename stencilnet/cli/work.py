@@ -10,6 +10,7 @@ import typer
 import xarray as xr
 
 import stencilnet.study as stages
+from stencilnet.cli.arguments import equation_of, number_or_name, without_suffix
 from stencilnet.cli.terminal import answer, console
 from stencilnet.progress import Progress, bars, no_progress
 from stencilnet.report import (
@@ -26,7 +27,13 @@ from stencilnet.report import (
     write_report,
     write_table,
 )
-from stencilnet.storage import local_path, refuse_existing, stop
+from stencilnet.storage import (
+    local_path,
+    read_foreign,
+    refuse_existing,
+    stop,
+    write_trajectories,
+)
 
 # What runs from here on ends in order when it is asked to stop.
 for _number in (signal.SIGINT, signal.SIGTERM):
@@ -59,14 +66,14 @@ def denoise(
 ) -> None:
     target = store if out is None else out
     drawn = target.with_name(f"{target.stem}-denoised") if figure is None else figure
-    drawn = _without_suffix(drawn)
+    drawn = without_suffix(drawn)
     for path in figure_paths(drawn):
         refuse_existing(path, overwrite=overwrite, kind="figure")
     with _bar("Denoising") as progress:
         path = stages.denoise(
             store,
             out,
-            weight=_number_or_name(weight),
+            weight=number_or_name(weight),
             overwrite=overwrite,
             progress=progress,
             **settings,
@@ -164,7 +171,7 @@ def verify(
     overwrite: bool,
 ) -> None:
     if figure is not None:
-        figure = _without_suffix(figure)
+        figure = without_suffix(figure)
         for path in figure_paths(figure):
             refuse_existing(path, overwrite=overwrite, kind="figure")
     classes = [stages.imported(name) for name in extensions]
@@ -245,6 +252,33 @@ def explain_keys(key: str | None) -> None:
         answer.show(known.text(), **{known.name: known.record()})
 
 
+def import_(
+    file: Path,
+    out: Path | None,
+    *,
+    viscosity: float | None,
+    equation: str | None,
+    overwrite: bool,
+    **settings: Any,
+) -> None:
+    target = Path(f"{file.stem}.zarr") if out is None else out
+    refuse_existing(target, overwrite=overwrite, kind="trajectories")
+    known = equation_of(viscosity, equation)
+    dataset = read_foreign(file, equation=known, **settings)
+    notes = list(dataset.attrs["notes"])
+    for note in notes:
+        answer.show(note)
+    answer.show(trajectories_table(dataset.drop_attrs(deep=False)), notes=notes)
+    answer.wrote([write_trajectories(dataset, target, overwrite=overwrite)])
+
+
+def export(
+    store: str, out: Path | None, *, extensions: list[str], **settings: Any
+) -> None:
+    classes = [stages.imported(name) for name in extensions]
+    answer.wrote(stages.export(store, out, extensions=classes, **settings))
+
+
 @contextmanager
 def _displays() -> Iterator[Callable[[str], Progress]]:
     """A display of progress for each stage that asks for one."""
@@ -288,15 +322,3 @@ def _small(dataset: xr.Dataset) -> dict[str, Any]:
         for name, variable in dataset.data_vars.items()
         if variable.size <= 64
     }
-
-
-def _without_suffix(figure: Path) -> Path:
-    figure = local_path(figure)
-    return figure.with_suffix("") if figure.suffix in (".png", ".pdf") else figure
-
-
-def _number_or_name(text: str) -> float | str:
-    try:
-        return float(text)
-    except ValueError:
-        return text

@@ -50,6 +50,9 @@ from stencilnet.discretizations.spectral import (
     PseudoSpectral,
     truncation_floor,
 )
+from stencilnet.discretizations.standalone import stencil_arrays, take_apart
+from stencilnet.discretizations.standalone_c import c_code
+from stencilnet.discretizations.standalone_numpy import numpy_code
 from stencilnet.discretizations.symbols import FrozenStencils, frozen_stencils
 from stencilnet.discretizations.teno import Teno
 from stencilnet.discretizations.weno import Weno
@@ -94,14 +97,18 @@ __all__ = [
     "TwoBranches",
     "Weno",
     "WenoParabola",
+    "c_code",
     "classical",
     "constraints_from_spec",
     "frozen_stencils",
     "lipschitz_bound",
     "local_lipschitz",
     "network_from_spec",
+    "numpy_code",
     "patches",
     "refine",
     "shifted",
+    "stencil_arrays",
+    "take_apart",
     "truncation_floor",
 ]

@@ -118,8 +118,8 @@ class LearnedStencil(StencilMethod):
                 ),
             )
         cells = self.stencils, self.windows
-        self._images = mirror_of(mirror, self.form, grid, cells, self._layers())
-        self.mirror = bool(self._images)
+        self.partners = mirror_of(mirror, self.form, grid, cells, self._layers())
+        self.mirror = bool(self.partners)
         self.network = self._network(network)
         self.to(dtype)
 
@@ -255,7 +255,7 @@ class LearnedStencil(StencilMethod):
                 with_image(scaled) if self.mirror else scaled
             )
         read = {name: outputs[indices] for name, indices in self.windows.items()}
-        return choices_of(read, self._layers(), self._images)
+        return choices_of(read, self._layers(), self.partners)
 
     def moment_residuals(self, u: Float[Tensor, "*batch x"]) -> dict[str, float]:
         """Largest violation of a moment condition over the field, per derivative."""

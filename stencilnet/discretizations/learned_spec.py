@@ -61,10 +61,23 @@ def arguments_from_spec(
         "grid": Grid(tuple(spec["grid"]["shape"]), tuple(spec["grid"]["extent"])),
         "form": form_from_name(spec["form"], extensions),
         "constraint": constraints_from_spec(spec["constraint"], extensions),
-        "network": network_from_spec(spec["network"]) if network is None else network,
+        "network": _network(spec["network"], network),
         "dtype": _DTYPES[spec["dtype"]],
         **{key: spec[key] for key in ("width", "window", "mirror", "scale", "seed")},
     }
+
+
+def _network(spec: Any, network: nn.Module | None) -> Any:
+    """The network of a spec, or the one in its place, which has to be of its class."""
+    if network is None:
+        return network_from_spec(spec)
+    named = spec.get("class") if isinstance(spec, Mapping) else None
+    if named is not None and named != type(network).__qualname__:
+        raise ValueError(
+            f"The operator has a network of the class {named!r}, not "
+            f"{type(network).__qualname__!r}: pass one of that class."
+        )
+    return network
 
 
 def constraint_of(name: str, constraints: Constraints, form: Form) -> Constraint:

@@ -13,6 +13,7 @@ from jaxtyping import Complex, Float
 from torch import Tensor
 
 from stencilnet.display import Displayed
+from stencilnet.errors import holds
 from stencilnet.forcing.draws import draw_waves
 from stencilnet.grid import Grid
 from stencilnet.stencils import in_full_precision
@@ -55,7 +56,7 @@ class RandomForcing(Displayed):
                 f"Forcing parameters need one shape (sample, mode), not "
                 f"{', '.join(map(str, sorted(shapes)))}: give a row per sample."
             )
-        if (self.wavenumber != self.wavenumber.round()).any():
+        if not holds((self.wavenumber == self.wavenumber.round()).all()):
             raise ValueError(
                 "Forcing wavenumbers must be whole numbers, or the forcing would not "
                 "be periodic: round them."
@@ -295,6 +296,8 @@ class RandomForcing(Displayed):
 
     def _highest(self) -> int:
         """The highest wavenumber of a wave with an amplitude, 0 without any."""
+        if self.wavenumber.is_meta:
+            return 0
         waves = self.wavenumber.abs()[self.amplitude != 0]
         return int(waves.max()) if waves.numel() else 0
 

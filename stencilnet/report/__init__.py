@@ -4,8 +4,14 @@ What a comparison declares of its metrics is described in `report.columns`, what
 figures read in `report.comparison`.
 """
 
+from stencilnet.report.card import card, trajectories_figure
 from stencilnet.report.certificate import certificate_figure, certificate_table
-from stencilnet.report.columns import comparison_table, markdown_table, summarize
+from stencilnet.report.columns import (
+    comparison_table,
+    latex_table,
+    markdown_table,
+    summarize,
+)
 from stencilnet.report.comparison import (
     comparison_figures,
     error_against_time,
@@ -42,6 +48,7 @@ __all__ = [
     "STYLE",
     "WIDTH",
     "Rows",
+    "card",
     "certificate_figure",
     "certificate_table",
     "comparison_figures",
@@ -52,6 +59,7 @@ __all__ = [
     "figure_paths",
     "json_text",
     "labels",
+    "latex_table",
     "line_styles",
     "lineage_table",
     "markdown_table",
@@ -64,6 +72,7 @@ __all__ = [
     "spectra",
     "summarize",
     "training_figure",
+    "trajectories_figure",
     "trajectories_table",
     "write_json",
     "write_page",

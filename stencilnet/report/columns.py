@@ -31,8 +31,9 @@ from rich.console import Group
 from rich.table import Table
 
 from stencilnet.errors import unknown
+from stencilnet.report.latex import latex
 from stencilnet.report.style import cell, highlighted, labels
-from stencilnet.storage import TABLE_MARK
+from stencilnet.storage import LATEX_MARK, TABLE_MARK
 
 SCREEN = 80  # columns of a terminal
 
@@ -205,8 +206,14 @@ def markdown_table(comparisons: Sequence[xr.Dataset]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def latex_table(comparisons: Sequence[xr.Dataset]) -> str:
+    """Comparisons as a LaTeX table, which takes the package booktabs."""
+    headings, cells = _cells(comparisons, metric_columns(comparisons))
+    return latex(headings, cells, right=[False, *[True] * (len(headings) - 1)])
+
+
 def write_tables(comparisons: Sequence[xr.Dataset], folder: Path) -> list[str]:
-    """Writes `table.csv`, with numbers in full, and `table.md`; returns these names."""
+    """Writes `table.csv`, with numbers in full, `table.md` and `table.tex`."""
     rows = summarize(comparisons)
     names = [column.name for column in metric_columns(comparisons)]
     with (folder / "table.csv").open("w", newline="", encoding="utf-8") as file:
@@ -215,7 +222,9 @@ def write_tables(comparisons: Sequence[xr.Dataset], folder: Path) -> list[str]:
         writer.writerows(rows)
     text = markdown_table(comparisons) + TABLE_MARK
     (folder / "table.md").write_text(text, encoding="utf-8")
-    return ["table.csv", "table.md"]
+    text = latex_table(comparisons) + LATEX_MARK
+    (folder / "table.tex").write_text(text, encoding="utf-8")
+    return ["table.csv", "table.md", "table.tex"]
 
 
 def _declared(variable: str, metric: xr.DataArray) -> list[Column]:

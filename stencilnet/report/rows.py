@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stencilnet.errors import unknown
+from stencilnet.report.latex import latex
 
 
 @dataclass(frozen=True)
@@ -50,15 +51,8 @@ class Rows:
 
     def latex(self) -> str:
         """The table as a LaTeX `tabular` with rules of the package booktabs."""
-        kinds = "".join("r" if template else "l" for template in self.columns.values())
-        head, *lines = (
-            f"{' & '.join(map(_escaped, line))} \\\\\n"
-            for line in (list(self.columns), *self._cells())
-        )
-        return (
-            f"\\begin{{tabular}}{{{kinds}}}\n\\toprule\n{head}\\midrule\n"
-            f"{''.join(lines)}\\bottomrule\n\\end{{tabular}}\n"
-        )
+        right = [bool(template) for template in self.columns.values()]
+        return latex(list(self.columns), self._cells(), right=right)
 
     def text(self, suffix: str) -> str:
         """The table in the format of a file.
@@ -93,10 +87,3 @@ def _cell(value: object, template: str) -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
     return (template or "{}").format(value)
-
-
-def _escaped(text: str) -> str:
-    """Text for LaTeX, whose special characters are meant as they are."""
-    for character in "&%$#_{}":
-        text = text.replace(character, f"\\{character}")
-    return text

@@ -1,7 +1,7 @@
 """The interface of integrators, and the types of what they integrate."""
 
 import abc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -91,8 +91,29 @@ class Integrator(abc.ABC):
 
 
 def evaluate(forcing: Forcing, t: float | Tensor, u: Tensor) -> Tensor:
-    """The forcing of a state `u` at a time, which it sees as `Forcing` says."""
-    return forcing(as_time(t, u))
+    """The forcing of a state `u` at a time, which it sees as `Forcing` says.
+
+    Raises:
+        ValueError: if it has another shape than at the first time.
+    """
+    force = forcing(as_time(t, u))
+    if not fits(force.shape, u.shape):
+        raise ValueError(
+            f"At t = {_first(t):g} the forcing has shape {tuple(force.shape)}, which "
+            f"does not fit the state of shape {tuple(u.shape)}: return one shape at "
+            f"all times."
+        )
+    return force
+
+
+def fits(shape: Sequence[int], state: Sequence[int]) -> bool:
+    """Whether a tensor of a shape can be added to a state, which keeps its own."""
+    pairs = zip(reversed(shape), reversed(state), strict=False)
+    return len(shape) <= len(state) and all(a in (1, b) for a, b in pairs)
+
+
+def _first(t: float | Tensor) -> float:
+    return float(t.flatten()[0]) if isinstance(t, Tensor) else t
 
 
 def as_time(t: float | Tensor, u: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from stencilnet.errors import hidden_by_vmap
+from stencilnet.solver.base import fits
 
 Numbers = Tensor | np.ndarray | Sequence[Any]
 """A tensor, an array, or a list of numbers, nested or not."""
@@ -145,9 +146,9 @@ def check_forcing(
             f"The forcing is on {force.device} and the state on {u0.device}: move one, "
             f"as in forcing.to(u0.device)."
         )
-    if _fits(force.shape, u0.shape):
+    if fits(force.shape, u0.shape):
         return
-    if _fits(force.shape, (1, *u0.shape)):
+    if fits(force.shape, (1, *u0.shape)):
         raise ValueError(
             f"The forcing has a sample axis, shape {tuple(force.shape)}, which the "
             f"state of shape {tuple(u0.shape)} lacks: add it, as in u0[None]."
@@ -160,10 +161,16 @@ def check_forcing(
 
 
 def _forced(forcing: Any, t: Float[Tensor, "*time"]) -> Any:
-    """The forcing at a time, or an error that says that it takes one clock only."""
+    """The forcing at a time, or an error that says which time it would take."""
     try:
         return forcing(t)
     except Exception as error:
+        start = torch.zeros(t.shape, dtype=t.dtype)
+        if t.device != start.device and _succeeds(forcing, start):
+            raise ValueError(
+                f"The forcing is on cpu and the state on {t.device}: move one, as in "
+                f"forcing.to(u0.device)."
+            ) from error
         if t.ndim and _succeeds(forcing, t.flatten()[0]):
             raise TypeError(
                 f"The forcing takes one time, but adaptive steps have one per sample, "
@@ -179,9 +186,3 @@ def _succeeds(function: Any, value: Tensor) -> bool:
     except Exception:
         return False
     return True
-
-
-def _fits(shape: Sequence[int], state: Sequence[int]) -> bool:
-    """Whether a tensor of a shape can be added to a state, which keeps its own."""
-    pairs = zip(reversed(shape), reversed(state), strict=False)
-    return len(shape) <= len(state) and all(a in (1, b) for a, b in pairs)

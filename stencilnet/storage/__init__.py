@@ -1,5 +1,6 @@
 """Trajectories, learned operators and other datasets in zarr stores."""
 
+from stencilnet.storage.arrays import trajectories
 from stencilnet.storage.atomic import (
     new_store,
     refuse_existing,
@@ -13,6 +14,9 @@ from stencilnet.storage.datasets import (
     save_dataset,
     write_dataset,
 )
+from stencilnet.storage.exporting import LAYOUTS, write_foreign
+from stencilnet.storage.forcings import forcing_of, tensor_of
+from stencilnet.storage.foreign import read_foreign
 from stencilnet.storage.interruption import STOPS, Interrupted, stop, uninterrupted
 from stencilnet.storage.locks import claimed
 from stencilnet.storage.operators import (
@@ -32,10 +36,7 @@ from stencilnet.storage.paths import local_path
 from stencilnet.storage.provenance import schema_of
 from stencilnet.storage.trajectories import (
     equidistant_times,
-    forcing_of,
     grid_of,
-    tensor_of,
-    trajectories,
 )
 from stencilnet.storage.trajectory_stores import (
     open_trajectories,
@@ -48,6 +49,7 @@ __all__ = [
     "CREATOR",
     "DATASET_SCHEMA",
     "LATEX_MARK",
+    "LAYOUTS",
     "OPERATOR_SCHEMA",
     "RESULT_SCHEMA",
     "STOPS",
@@ -63,6 +65,7 @@ __all__ = [
     "new_store",
     "open_trajectories",
     "read_dataset",
+    "read_foreign",
     "read_operator",
     "read_trajectories",
     "refuse_existing",
@@ -76,6 +79,7 @@ __all__ = [
     "trajectories",
     "uninterrupted",
     "write_dataset",
+    "write_foreign",
     "write_in_blocks",
     "write_operator",
     "write_trajectories",

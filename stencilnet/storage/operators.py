@@ -5,6 +5,8 @@ describes:
 
     arrays/         one array per parameter, bit for bit
     history/        one array per recorded quantity of the training
+    stencils/       offsets, moment conditions and the affine map onto coefficients of
+                    each derivative, with which the weights make sense on their own
     certificate/    an xarray dataset, if the operator was certified
     attributes      schema, spec (JSON), content_hash, versions, git_commit, created,
                     and those of the writer, such as the config and the data's hash
@@ -61,6 +63,7 @@ class StoredOperator(Displayed):
         history: recorded quantities of the training, each with one entry per record.
         attributes: plain values, such as the config and the hash of the data.
         certificate: measurements of the operator, see `certificate.certify`.
+        stencils: what turns raw numbers into coefficients, by derivative.
     """
 
     spec: Mapping[str, Any]
@@ -68,6 +71,7 @@ class StoredOperator(Displayed):
     history: Mapping[str, np.ndarray] = field(default_factory=dict)
     attributes: Mapping[str, Any] = field(default_factory=dict)
     certificate: xr.Dataset | None = None
+    stencils: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def _parts(self) -> dict[str, object]:
         spec, history = self.spec, self.history
@@ -171,6 +175,7 @@ def read_operator(path: Path | str) -> StoredOperator:
         history=_folder(arrays, "history"),
         attributes=attributes,
         certificate=certificate,
+        stencils=_folder(arrays, "stencils"),
     )
 
 
@@ -243,6 +248,7 @@ def _flatten(stored: StoredOperator) -> dict[str, np.ndarray]:
     return {
         **{f"arrays/{name}": np.asarray(a) for name, a in stored.arrays.items()},
         **{f"history/{name}": np.asarray(a) for name, a in stored.history.items()},
+        **{f"stencils/{name}": np.asarray(a) for name, a in stored.stencils.items()},
     }
 
 

@@ -5,8 +5,10 @@ The marks of the kinds of results:
 store       the schema in its metadata, `stencilnet.KIND/VERSION`
 report      a folder with the list of its files, `contents.json`
 result      a JSON file with the key "schema"
-table       a Markdown or LaTeX file with a comment at its end; a CSV file beside one
+table       a Markdown or LaTeX file with a comment at its end; a file of data beside
+            one
 page        an HTML file that names the package as its generator
+code        source code of an operator, by its first comment
 figure      a PNG or PDF file that names the package as its creator
 """
 
@@ -27,6 +29,8 @@ TABLE_MARK = "<!-- stencilnet.table/1 -->\n"
 
 LATEX_MARK = "% stencilnet.table/1\n"
 """The last line of a LaTeX table that the package wrote."""
+CODE_MARK = "A learned stencil: "
+"""How the first comment of source code that the package wrote begins."""
 
 STORES = ("trajectories", "operator", "dataset")
 """Kinds of stores, as they stand in the schema."""
@@ -149,10 +153,20 @@ def _is_document(path: Path) -> bool:
     return f"/Creator ({CREATOR})".encode() in _content(path)
 
 
+def _is_code(path: Path) -> bool:
+    return CODE_MARK.encode() in _content(path)[:80]
+
+
 _FILES: dict[str, dict[str, Callable[[Path], bool]]] = {
     ".json": {"result": _is_result},
     ".md": {"table": _is_table},
-    ".csv": {"table": _is_table},
+    # Exported trajectories lie beside their card, which is marked as tables are.
+    **{
+        suffix: {"table": _is_table}
+        for suffix in (".csv", ".npz", ".mat", ".h5", ".hdf5", ".nc")
+    },
+    ".py": {"code": _is_code},
+    ".h": {"code": _is_code},
     ".png": {"figure": _is_image},
     ".pdf": {"figure": _is_document},
     ".tex": {"table": _is_latex},

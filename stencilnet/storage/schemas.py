@@ -152,6 +152,8 @@ def check_trajectories(dataset: xr.Dataset, where: str) -> None:
         values = dataset[name]
         if values.dims != ("sample", "mode") or not np.isfinite(values.values).all():
             raise ValueError(f"{where}: {name} must be finite, over (sample, mode).")
+    if "forcing" in dataset:
+        _check_sampled(dataset, where)
 
 
 def check_weights(arrays: Mapping[str, np.ndarray], where: str) -> None:
@@ -166,6 +168,31 @@ def check_weights(arrays: Mapping[str, np.ndarray], where: str) -> None:
                 f"{where}: the weights {name} are NaN or infinite, so it computes "
                 f"nothing: train it again."
             )
+
+
+def _check_sampled(dataset: xr.Dataset, where: str) -> None:
+    """Raises unless a sampled forcing is as `forcings` writes it, or over `time`."""
+    forcing = dataset["forcing"]
+    clock = "forcing_time" if "forcing_time" in forcing.dims else "time"
+    if forcing.dims != ("sample", clock, "x") or forcing.dtype.kind != "f":
+        raise ValueError(
+            f"{where}: forcing must be floats over (sample, forcing_time, x)."
+        )
+    if any(name in dataset for name in _FORCING):
+        raise ValueError(f"{where}: there are two forcings, one in modes and samples.")
+    _check_axis(dataset, clock, where)
+    averages = forcing.attrs.get("averages", 0)
+    if type(averages) is not int or averages not in (0, 1):
+        raise ValueError(
+            f"{where}: the attribute 'averages' of forcing must be 0 or 1, not "
+            f"{averages!r:.40}."
+        )
+    order = forcing.attrs.get("order", 1)
+    if type(order) is not int or not 1 <= order <= 100:
+        raise ValueError(
+            f"{where}: the attribute 'order' of forcing must be from 1 to 100, not "
+            f"{order!r:.40}."
+        )
 
 
 def _check_axis(dataset: xr.Dataset, name: str, where: str) -> None:

@@ -9,7 +9,10 @@ A trajectory store is one xarray dataset, written as `datasets` describes:
                                            by the stage `generate`
     u_noisy, u_denoised (sample, time, x)  added by the stage `denoise`
     forcing_amplitude, forcing_frequency, forcing_wavenumber, forcing_phase
-                        (sample, mode)     forcing `f(t)`; absent if there is none
+                        (sample, mode)     forcing `f(t)`; or
+    forcing             (sample, forcing_time, x)
+                                           any other, sampled, with the attributes
+                                           `averages` and `order`; neither for none
     time, x             coordinates; `x` has the attribute `period`
     block_checksum      (block, checked, byte)  of the files of each block of samples,
                                            see `blocks`
@@ -33,38 +36,38 @@ from jaxtyping import Float
 from torch import Tensor
 
 from stencilnet.errors import plain
-from stencilnet.forcing import RandomForcing
+from stencilnet.forcing import StoredForcing
 from stencilnet.grid import Grid
+from stencilnet.storage.forcings import forcing_variables
 
 TRAJECTORIES_SCHEMA = "stencilnet.trajectories/3"
 """The schema of trajectory stores that this version writes."""
 
-_FORCING = ("amplitude", "frequency", "wavenumber", "phase")
 
-
-def trajectories(
+def dataset_of(
     u: Float[Tensor, "sample time x"],
     times: Float[Tensor, " time"],
     grid: Grid,
-    forcing: RandomForcing,
+    forcing: StoredForcing | None,
     *,
     averages: bool,
     attributes: Mapping[str, Any] | None = None,
 ) -> xr.Dataset:
-    """A dataset in the schema of a trajectory store.
+    """A dataset in the schema of a trajectory store, see `arrays.trajectories`.
 
     Args:
         u: solution.
         times: of the states, on the clock of `forcing`.
         grid: of the solution; one axis.
-        forcing: one row per sample.
+        forcing: one row per sample; None for none.
         averages: whether `u` holds cell averages.
         attributes: further attributes of the dataset, plain values.
 
     Raises:
         ValueError: if the sizes do not fit each other.
     """
-    expected = (len(forcing), len(times), grid.shape[-1])
+    rows = len(u) if forcing is None else len(forcing)
+    expected = (rows, len(times), grid.shape[-1])
     if tuple(u.shape) != expected:
         raise ValueError(
             f"The solution has the shape {tuple(u.shape)}, but forcing, times and grid "
@@ -77,13 +80,7 @@ def trajectories(
         )
     variables: dict[str, Any] = {
         "u": (("sample", "time", "x"), u.detach().cpu().numpy()),
-        **{
-            f"forcing_{name}": (
-                ("sample", "mode"),
-                getattr(forcing, name).detach().cpu().numpy(),
-            )
-            for name in (_FORCING if forcing.amplitude.shape[-1] else ())
-        },
+        **forcing_variables(forcing, times),
     }
     dataset = xr.Dataset(
         variables,
@@ -111,30 +108,18 @@ def equidistant_times(intervals: int, interval: float) -> Float[Tensor, " time"]
     return torch.tensor(times, dtype=torch.float64)
 
 
-def forcing_of(dataset: xr.Dataset) -> RandomForcing:
-    """The forcing of the trajectories on the clock `time`, in its stored dtype."""
-    if not any(f"forcing_{name}" in dataset for name in _FORCING):
-        return RandomForcing.none(dataset.sizes["sample"])
-    return RandomForcing(*(tensor_of(dataset[f"forcing_{name}"]) for name in _FORCING))
-
-
-def tensor_of(variable: xr.DataArray, dtype: torch.dtype | None = None) -> Tensor:
-    """The values of a variable as a tensor, which shares no memory with them.
-
-    Its axes are in the order `sample, mode, time, x`, whatever that of the variable.
-    """
-    order = [dim for dim in ("sample", "mode", "time", "x") if dim in variable.dims]
-    values = variable.transpose(..., *order).values
-    # Reversed views have strides that torch does not take.
-    return torch.tensor(np.ascontiguousarray(values), dtype=dtype)
-
-
 def grid_of(dataset: xr.Dataset) -> Grid:
     """The grid that the trajectories live on.
 
     Raises:
-        ValueError: if its points are not equidistant over the period.
+        ValueError: if they do not say it, or its points are not equidistant over the
+            period.
     """
+    if "x" not in dataset.coords or "period" not in dataset["x"].attrs:
+        raise ValueError(
+            "The dataset has no coordinate x with the attribute period: make it by "
+            "trajectories(u, times, period=...)."
+        )
     points, period = dataset.sizes["x"], float(dataset["x"].attrs["period"])
     gaps = np.diff(dataset["x"].values)
     if not np.allclose(gaps, period / points, rtol=1e-3, atol=0):

@@ -6,11 +6,14 @@ from stencilnet.study.config import Config
 from stencilnet.study.costs import Costs, costs
 from stencilnet.study.demonstration import DemoResult, demo
 from stencilnet.study.denoising import denoise
+from stencilnet.study.exporting import export, export_operator
 from stencilnet.study.extensions import imported
 from stencilnet.study.figures import save_training_figures, training_figure_paths
 from stencilnet.study.filters import compare_denoisers
+from stencilnet.study.fitting import fit
 from stencilnet.study.generation import generate, read_split, store_path
-from stencilnet.study.initial import INITIAL_STATES, InitialState
+from stencilnet.study.initial import InitialState
+from stencilnet.study.initial_kinds import INITIAL_STATES
 from stencilnet.study.keys import Key, config_keys, config_text
 from stencilnet.study.loading import load_config
 from stencilnet.study.metrics import METRICS, Metric, mean_drift, relative_l2
@@ -49,6 +52,9 @@ __all__ = [
     "demo",
     "denoise",
     "equation_of",
+    "export",
+    "export_operator",
+    "fit",
     "forcing_of",
     "generate",
     "imported",

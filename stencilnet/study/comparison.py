@@ -25,6 +25,7 @@ from stencilnet.storage import (
     tensor_of,
 )
 from stencilnet.study.config import Config
+from stencilnet.study.devices import as_device
 from stencilnet.study.following import follow, usual_integrator
 from stencilnet.study.generation import read_split
 from stencilnet.study.kinds import in_kind
@@ -48,6 +49,7 @@ def compare(
     steps: Mapping[str, float] | None = None,
     safety: float = 0.5,
     threshold: float = 0.2,
+    device: torch.device | str = "cpu",
     progress: Progress | bool = no_progress,
 ) -> xr.Dataset:
     """Rolls out methods from the same states under the same forcing, in float64.
@@ -67,6 +69,7 @@ def compare(
         steps: fixed steps in units of time.
         safety: share of the stable step that classical methods take.
         threshold: relative error at which the valid time ends.
+        device: to roll out on.
         progress: told about the methods; True for a display.
 
     Returns:
@@ -99,7 +102,7 @@ def compare(
         raise ValueError("There is nothing to compare: name at least one method.")
     if values is not None:
         _check_same_draw(reference, values)
-    integrators, steps = integrators or {}, steps or {}
+    integrators, steps, place = integrators or {}, steps or {}, as_device(device)
     grid, forcing = grid_of(reference), forcing_of(reference).to(dtype=torch.float64)
     times = tensor_of(reference["time"], torch.float64)
     columns = []
@@ -108,21 +111,21 @@ def compare(
             _check_grid(name, method, grid)
             truth = in_kind(name, method.averages, reference, values)
             # A copy: what a caller passes in is never changed.
-            method = copy.deepcopy(method).double()
+            method = copy.deepcopy(method).cpu().double()
             integrator = integrators.get(name, usual_integrator(method))
             stable = method.stable_step(truth, integrator)
             with torch.no_grad():
                 u, step = follow(
-                    method,
-                    truth[:, 0],
+                    copy.deepcopy(method).to(place),
+                    truth[:, 0].to(place),
                     times,
-                    forcing,
+                    forcing.to(place),
                     integrator=integrator,
                     step=steps.get(name, safety * stable),
                 )
             if name in steps:
                 method.warn_if_unstable(truth, integrator, step)
-            column = measured(Rollout(u, truth, times, forcing, threshold))
+            column = measured(Rollout(u.cpu(), truth, times, forcing, threshold))
             column["step"] = ((), step)
             column["stable_step"] = ((), stable)
             column["floor"] = (("sample",), _floor(method, truth, reference, values))
@@ -209,6 +212,7 @@ def compare_study(
                 steps=steps,
                 safety=comparison.safety,
                 threshold=comparison.threshold,
+                device=comparison.device,
                 progress=progress,
             ).assign_attrs(config=config.model_dump_json())
         )

@@ -6,35 +6,22 @@ from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     field_validator,
     model_validator,
 )
 
 from stencilnet.display import LIMIT
+from stencilnet.study.config_types import (
+    Count,
+    Device,
+    Finite,
+    NonNegative,
+    Positive,
+    Section,
+    Seed,
+)
 from stencilnet.study.extensions import Extension
-
-
-def _finite(value: float) -> float:
-    if not math.isfinite(value):
-        raise ValueError("a finite number is needed")
-    return value
-
-
-Finite = Annotated[float, AfterValidator(_finite)]
-Positive = Annotated[Finite, Field(gt=0)]
-NonNegative = Annotated[Finite, Field(ge=0)]
-Count = Annotated[int, Field(ge=1)]
-Seed = Annotated[int, Field(ge=0)]
-
-
-class Section(BaseModel):
-    """Section of a config: immutable, unknown keys are errors."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
 
 class Problem(Section):
@@ -178,6 +165,7 @@ class Training(Section):
         validate_every: iterations between two validations.
         checkpoint_every: iterations between two checkpoints.
         dtype: precision of the training.
+        device: to train on.
     """
 
     seed: Seed = 0
@@ -193,6 +181,7 @@ class Training(Section):
     validate_every: Count = 100
     checkpoint_every: Count = 100
     dtype: Literal["float32", "float64"] = "float32"
+    device: Device = "cpu"
 
 
 class Comparison(Section):
@@ -206,6 +195,7 @@ class Comparison(Section):
             one it was trained with.
         safety: step of a classical method in units of its stable one.
         threshold: relative error that ends the valid time.
+        device: to roll out on, in float64.
     """
 
     methods: Annotated[tuple[str, ...], Field(min_length=1)] = (
@@ -215,6 +205,7 @@ class Comparison(Section):
     integrator: str = "SSPRK3"
     safety: Annotated[float, Field(gt=0, le=1)] = 0.5
     threshold: Positive = 0.2
+    device: Device = "cpu"
 
 
 class Config(Section):

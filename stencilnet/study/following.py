@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from stencilnet.discretizations import Discretization, Picture
-from stencilnet.forcing import RandomForcing
+from stencilnet.forcing import StoredForcing
 from stencilnet.solver import (
     CHIN_4A,
     FOUR_DRIFTS,
@@ -35,7 +35,7 @@ def follow(
     method: Discretization,
     u0: Float[Tensor, "sample x"],
     times: Float[Tensor, " time"],
-    forcing: RandomForcing,
+    forcing: StoredForcing,
     *,
     integrator: Integrator,
     step: float,

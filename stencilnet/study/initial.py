@@ -1,20 +1,16 @@
 """Initial states as values, one random stream per sample."""
 
 import abc
-import dataclasses
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
-from stencilnet.errors import nearest, unknown
 from stencilnet.grid import Grid
 
 Profile = Callable[[Float[Tensor, " x"], float], Float[Tensor, " x"]]
@@ -190,57 +186,44 @@ class RandomSolitons(InitialState):
         return profile
 
 
-INITIAL_STATES: Mapping[str, type[InitialState]] = MappingProxyType(
-    {
-        state.__name__: state
-        for state in (Rest, Bump, RandomBump, RandomWaves, RandomSolitons)
-    }
-)
-"""The initial states by the names that configs use."""
+@dataclass(frozen=True)
+class RandomShocks(InitialState):
+    """Shocks at random places, between ramps: a sum of periodic sawtooth waves.
 
+    Each falls by `2 height` in a shock, `-height tanh(x / width)`, and rises along the
+    rest of the period.
 
-def initial_state_from_spec(
-    spec: Mapping[str, Any], extensions: Iterable[type] = ()
-) -> InitialState:
-    """The initial state of a config.
-
-    Args:
-        spec: its name and its parameters.
-        extensions: classes, of which initial states are known by their names as well.
-
-    Raises:
-        ValueError: if the name is unknown or a parameter does not fit it.
+    Attributes:
+        count: number of shocks.
+        height: range of half the jump of each.
+        width: of the shocks, in units of length. A shock of viscosity `nu` has the
+            width `2 nu / height`; a thinner one needs a finer reference.
+        mean: range of what is added.
     """
-    own = {cls.__name__: cls for cls in extensions if issubclass(cls, InitialState)}
-    known = {**INITIAL_STATES, **own}
-    if "name" not in spec:
-        raise ValueError(
-            f"An initial state is written with its name, as in {{name: Bump}}, not "
-            f"{dict(spec)}."
-        )
-    if spec["name"] not in known:
-        error = unknown("initial state", spec["name"], known)
-        raise ValueError(
-            f"{str(error).removesuffix('.')}; list one of your own as an extension."
-        )
-    state = known[spec["name"]]
-    parameters = {key: value for key, value in spec.items() if key != "name"}
-    names = [field.name for field in dataclasses.fields(state)]  # type: ignore[arg-type]
-    for key in parameters:
-        if key not in names:
-            raise ValueError(
-                f"{spec['name']} has no parameter {key!r}, {nearest(key, names)}."
-            )
-    try:
-        built: InitialState = TypeAdapter(state).validate_python(parameters)
-    except ValidationError as error:
-        detail = error.errors()[0]
-        where = f"parameter {detail['loc'][0]} of " if detail["loc"] else ""
-        raise ValueError(
-            f"The {where}{spec['name']} does not fit, {detail['input']!r}: "
-            f"{detail['msg'].removeprefix('Value error, ')}."
-        ) from None
-    return built
+
+    count: int = 2
+    height: tuple[float, float] = (0.2, 0.6)
+    width: float = 0.1
+    mean: tuple[float, float] = (-0.2, 0.2)
+
+    def __post_init__(self) -> None:
+        _check(self, positive=("count", "width"))
+
+    def draw(self, stream: np.random.Generator) -> Profile:
+        places = stream.uniform(size=self.count)
+        heights = stream.uniform(*self.height, self.count)
+        mean = stream.uniform(*self.mean)
+
+        def profile(x: Float[Tensor, " x"], period: float) -> Float[Tensor, " x"]:
+            u = torch.full_like(x, mean)
+            for place, height in zip(places, heights, strict=True):
+                distances = _distances(x, place * period, period)
+                # The middle image is the nearest one.
+                ramp = 2 * distances[_IMAGES] / period
+                u = u + height * (ramp - (distances / self.width).tanh().sum(0))
+            return u
+
+        return profile
 
 
 def _check(state: Any, positive: tuple[str, ...] = ()) -> None:

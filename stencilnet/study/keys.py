@@ -11,7 +11,8 @@ import yaml
 from pydantic.fields import FieldInfo
 
 from stencilnet.errors import unknown
-from stencilnet.study.config import Config, Section
+from stencilnet.study.config import Config
+from stencilnet.study.config_types import Section
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import xarray as xr
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from stencilnet.forcing import RandomForcing
+from stencilnet.forcing import StoredForcing
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Rollout:
     u: Float[Tensor, "sample time x"]
     reference: Float[Tensor, "sample time x"]
     times: Float[Tensor, " time"]
-    forcing: RandomForcing
+    forcing: StoredForcing
     threshold: float
 
     @cached_property
@@ -104,7 +104,7 @@ def longest_interval(times: Float[Tensor, " time"]) -> float:
 def mean_drift(
     u: Float[Tensor, "sample time x"],
     times: Float[Tensor, " time"],
-    forcing: RandomForcing,
+    forcing: StoredForcing,
 ) -> Float[Tensor, " sample"]:
     """Largest departure of the spatial mean from its initial value plus the impulse.
 

@@ -8,10 +8,15 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from stencilnet.discretizations import LearnedPicture, LearnedStencil
+from stencilnet.discretizations import (
+    LearnedPicture,
+    LearnedStencil,
+    stencil_arrays,
+)
 from stencilnet.equations import Equation
 from stencilnet.errors import nearest, plain, unknown
 from stencilnet.grid import Grid
@@ -52,6 +57,7 @@ def save_operator(
     path: Path | str,
     *,
     attributes: Mapping[str, Any] | None = None,
+    history: Mapping[str, np.ndarray] | None = None,
     overwrite: bool = False,
 ) -> Path:
     """Stores a learned operator, weights bit for bit, for `load_operator`.
@@ -62,6 +68,7 @@ def save_operator(
         operator: trained in any way.
         path: of the store.
         attributes: plain values to keep with it.
+        history: numbers of its training, as `fit` returns them.
         overwrite: whether to replace a store.
 
     Raises:
@@ -74,8 +81,21 @@ def save_operator(
     weights = {
         name: value.detach().cpu().numpy() for name, value in operator.weights().items()
     }
-    stored = StoredOperator(operator.spec(), weights, attributes=dict(attributes or {}))
+    stored = StoredOperator(
+        operator.spec(),
+        weights,
+        history=dict(history or {}),
+        attributes=dict(attributes or {}),
+        stencils=stencils_of(operator),
+    )
     return write_operator(stored, path, overwrite=overwrite)
+
+
+def stencils_of(operator: Operator) -> dict[str, np.ndarray]:
+    """What a store keeps of the stencils of an operator; nothing of a picture."""
+    if isinstance(operator, LearnedStencil):
+        return stencil_arrays(operator)
+    return {}
 
 
 def _check_loads(operator: Operator) -> None:

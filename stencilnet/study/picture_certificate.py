@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from stencilnet.discretizations import LearnedPicture, Picture
-from stencilnet.forcing import RandomForcing
+from stencilnet.forcing import SampledForcing, StoredForcing
 from stencilnet.solver import STRANG, ColeHopf, rollout
 from stencilnet.storage import forcing_of, tensor_of
 from stencilnet.study.following import follow
@@ -72,7 +72,7 @@ def certify_picture(
 def _mirror_error(
     picture: Picture,
     u0: Float[Tensor, "sample x"],
-    forcing: RandomForcing,
+    forcing: StoredForcing,
     integrator: ColeHopf,
     step: float,
 ) -> float:
@@ -81,13 +81,17 @@ def _mirror_error(
     def image(u: Tensor) -> Tensor:
         return mirrored_states(lambda _: u)(picture.grid)
 
-    def after(start: Tensor, waves: RandomForcing) -> Tensor:
+    def after(start: Tensor, waves: StoredForcing) -> Tensor:
         force = waves.on(picture.grid, averages=True)
         times = torch.tensor([0.0, step], dtype=torch.float64)
         return rollout(picture, start, times, force, integrator=integrator)[:, -1]
 
     plain = after(u0, forcing)
-    again = image(after(image(u0), mirrored_forcing(forcing)))
+    if isinstance(forcing, SampledForcing):
+        mirrored: StoredForcing = forcing.mirrored()
+    else:
+        mirrored = mirrored_forcing(forcing)
+    again = image(after(image(u0), mirrored))
     return float((again - plain).abs().max() / _size(u0))
 
 

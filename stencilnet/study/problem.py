@@ -18,7 +18,8 @@ from stencilnet.grid import Grid
 from stencilnet.solver import INTEGRATORS, Integrator
 from stencilnet.storage import equidistant_times
 from stencilnet.study.config import Config
-from stencilnet.study.initial import States, initial_state_from_spec
+from stencilnet.study.initial import States
+from stencilnet.study.initial_kinds import initial_state_from_spec
 from stencilnet.study.reference import InitialValueProblem
 from stencilnet.study.transformations import (
     boosted_forcing,

@@ -6,13 +6,20 @@ from collections.abc import Mapping, Sequence
 from stencilnet.study.config import Training
 
 
-def learning_rate(training: Training, iteration: int) -> float:
+def warm_cosine(highest: float, index: int, total: int, warm_up: float = 0.1) -> float:
     """Linear rise over the warm-up, then half a cosine down to zero."""
-    rise = training.warm_up * training.iterations
-    if iteration < rise:
-        return training.learning_rate * (iteration + 1) / (rise + 1)
-    done = (iteration - rise) / max(training.iterations - rise, 1)
-    return training.learning_rate * (1 + math.cos(math.pi * done)) / 2
+    rise = warm_up * total
+    if index < rise:
+        return highest * (index + 1) / (rise + 1)
+    done = (index - rise) / max(total - rise, 1)
+    return highest * (1 + math.cos(math.pi * done)) / 2
+
+
+def learning_rate(training: Training, iteration: int) -> float:
+    """The learning rate of an update, see `warm_cosine`."""
+    return warm_cosine(
+        training.learning_rate, iteration, training.iterations, training.warm_up
+    )
 
 
 def horizon_at(training: Training, iteration: int) -> int:

@@ -128,6 +128,7 @@ def simulate(
         grid,
         forcing,
         averages=averages,
+        finite=False,
         attributes={
             "config": setup.config.model_dump_json(),
             "method": method,

@@ -41,7 +41,7 @@ class TrainingState:
     """
 
     operator: LearnedStencil
-    optimizer: torch.optim.Adam
+    optimizer: torch.optim.Optimizer
     iteration: int = 0
     best: dict[str, Tensor] = field(default_factory=dict)
     best_error: float = math.inf
@@ -66,12 +66,14 @@ class TrainingState:
     def stored(self, attributes: dict[str, Any]) -> StoredOperator:
         """Everything, as a checkpoint."""
         arrays = {
-            name: value.numpy() for name, value in self.operator.weights().items()
+            name: value.cpu().numpy() for name, value in self.operator.weights().items()
         }
-        arrays |= {f"best.{name}": value.numpy() for name, value in self.best.items()}
+        arrays |= {
+            f"best.{name}": value.cpu().numpy() for name, value in self.best.items()
+        }
         for index, moments in self.optimizer.state_dict()["state"].items():
             arrays |= {
-                f"adam.{index}.{name}": np.asarray(value)
+                f"adam.{index}.{name}": np.asarray(torch.as_tensor(value).cpu())
                 for name, value in moments.items()
             }
         return StoredOperator(

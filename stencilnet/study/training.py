@@ -1,6 +1,7 @@
 """Training of learned stencils through the solver."""
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from stencilnet.discretizations import (
 from stencilnet.equations import form_from_name
 from stencilnet.grid import Grid
 from stencilnet.progress import Progress, no_progress, shown
-from stencilnet.solver import Integrator, rollout
+from stencilnet.solver import Integrator
 from stencilnet.storage import (
     STOPS,
     StoredOperator,
@@ -32,7 +33,7 @@ from stencilnet.study.certificate import certify
 from stencilnet.study.config import Config, Training
 from stencilnet.study.generation import read_split
 from stencilnet.study.losses import LossLog
-from stencilnet.study.metrics import relative_l2
+from stencilnet.study.operators import stencils_of
 from stencilnet.study.problem import equation_of, integrator_of
 from stencilnet.study.schedule import horizon_at, learning_rate, note
 from stencilnet.study.state import (
@@ -43,7 +44,8 @@ from stencilnet.study.state import (
     resume_from,
     write_checkpoint,
 )
-from stencilnet.study.windows import Trajectories, window_loss
+from stencilnet.study.updates import Updates
+from stencilnet.study.windows import Trajectories
 
 CONSTANT = "constant"
 """Name of the best constant stencil, a method that is trained, in comparisons."""
@@ -190,12 +192,14 @@ def _train(
     integrator = integrator_of(training.integrator)
     datasets = _datasets(config, source, operator)
     learning, validation = (
-        Trajectories.of(dataset, DTYPES[training.dtype]) for dataset in datasets
+        Trajectories.of(dataset, DTYPES[training.dtype]).to(training.device)
+        for dataset in datasets
     )
     learning.check_horizon(max(training.horizon))
     if operator is None:
         scale = float(learning.u.double().std())
         operator = new_operator(config, learning.grid, scale)
+    operator.to(training.device)
     attributes = _attributes(config, datasets[0])
     operator.warn_if_unstable(learning.u, integrator, attributes["step"])
     state = TrainingState(operator, torch.optim.Adam(operator.parameters()))
@@ -205,35 +209,68 @@ def _train(
         remove_checkpoints(folder)
 
     losses = LossLog(run, name, state.history)
+    _iterate(
+        state,
+        _updates(training, integrator, folder),
+        (learning, validation),
+        training,
+        lambda: write_checkpoint(state, folder, attributes),
+        lambda: losses.add(state.history),
+        progress,
+    )
+    operator.load_state_dict({**operator.state_dict(), **state.best})
+    operator.cpu()
+    # The stencils have changed, and the limit of the step with them.
+    operator.warn_if_unstable(learning.u.cpu(), integrator, attributes["step"])
+    stored = StoredOperator(
+        operator.spec(),
+        {name: value.cpu().numpy() for name, value in state.best.items()},
+        {name: np.asarray(values) for name, values in state.history.items()},
+        {**attributes, "validation_relative_l2": state.best_error},
+        certify(operator, datasets[1], integrator=integrator, step=attributes["step"]),
+        stencils_of(operator),
+    )
+    return write_operator(stored, target, overwrite=overwrite)
+
+
+def _iterate(
+    state: TrainingState,
+    updates: Updates,
+    trajectories: tuple[Trajectories, Trajectories],
+    training: Training,
+    keep: Callable[[], None],
+    log: Callable[[], None],
+    progress: Progress,
+) -> None:
+    """All updates, with validations and checkpoints; a signal ends it with one.
+
+    Args:
+        state: where the training stands.
+        updates: how it goes on.
+        trajectories: to learn from and to validate on.
+        training: its settings.
+        keep: writes a checkpoint.
+        log: writes the losses of the latest update.
+        progress: told about the updates.
+    """
+    learning, validation = trajectories
     try:
         while state.iteration < training.iterations:
             with uninterrupted():
-                _update(state, learning, training, integrator, folder)
+                updates.update(state, learning)
                 last = state.iteration == training.iterations
                 if last or state.iteration % training.validate_every == 0:
-                    _validate(state, validation, integrator, training.substeps)
+                    updates.validate(state, validation)
                 if last or state.iteration % training.checkpoint_every == 0:
-                    write_checkpoint(state, folder, attributes)
-                losses.add(state.history)
+                    keep()
+                log()
             progress(state.iteration, training.iterations, note(state.history))
     except STOPS as stop:
         if state.iteration:
             with uninterrupted():
-                write_checkpoint(state, folder, attributes)
+                keep()
             stop.args = (_STOPPED.format(state.iteration),)
         raise
-
-    operator.load_state_dict({**operator.state_dict(), **state.best})
-    # The stencils have changed, and the limit of the step with them.
-    operator.warn_if_unstable(learning.u, integrator, attributes["step"])
-    stored = StoredOperator(
-        operator.spec(),
-        {name: value.numpy() for name, value in state.best.items()},
-        {name: np.asarray(values) for name, values in state.history.items()},
-        {**attributes, "validation_relative_l2": state.best_error},
-        certify(operator, datasets[1], integrator=integrator, step=attributes["step"]),
-    )
-    return write_operator(stored, target, overwrite=overwrite)
 
 
 def _attributes(config: Config, dataset: xr.Dataset) -> dict[str, Any]:
@@ -261,67 +298,27 @@ def _datasets(
     ]
 
 
-def _update(
-    state: TrainingState,
-    learning: Trajectories,
-    training: Training,
-    integrator: Integrator,
-    folder: Path,
-) -> None:
-    """One step of the optimizer."""
-    draws = np.random.default_rng([training.seed, state.iteration])
-    horizon = horizon_at(training, state.iteration)
-    window = learning.windows(draws, training.batch, horizon)
-    rate = learning_rate(training, state.iteration)
-    for group in state.optimizer.param_groups:
-        group["lr"] = rate
-    state.optimizer.zero_grad()
-    loss = window_loss(
-        state.operator,
-        window,
-        integrator=integrator,
-        substeps=training.substeps,
-        backward=training.backward,
-    )
-    loss.backward()  # type: ignore[no-untyped-call]
-    norm = torch.nn.utils.clip_grad_norm_(state.operator.parameters(), training.clip)
-    if not (torch.isfinite(loss) and torch.isfinite(norm)):
+def _updates(training: Training, integrator: Integrator, folder: Path) -> Updates:
+    """The updates that a config asks for."""
+
+    def remedy() -> str:
         saved = last_checkpoint(folder)
         remains = (
             f"the last good checkpoint is {saved}" if saved else "there is none yet"
         )
-        raise FloatingPointError(
-            f"The loss turned {loss.item():g} with a gradient of {norm.item():g} in "
-            f"update {state.iteration + 1}; {remains}: lower training.learning_rate or "
-            f"shorten training.horizon, then use --resume."
+        return (
+            f"{remains}: lower training.learning_rate or shorten training.horizon, "
+            f"then use --resume"
         )
-    state.optimizer.step()
-    state.iteration += 1
-    state.record(
-        loss=loss.item(), gradient_norm=norm.item(), learning_rate=rate, horizon=horizon
+
+    return Updates(
+        integrator,
+        training.substeps,
+        training.batch,
+        lambda iteration: horizon_at(training, iteration),
+        lambda iteration: learning_rate(training, iteration),
+        training.seed,
+        training.backward,
+        training.clip,
+        remedy=remedy,
     )
-
-
-def _validate(
-    state: TrainingState,
-    validation: Trajectories,
-    integrator: Integrator,
-    substeps: int,
-) -> None:
-    """Measures the error over whole trajectories and keeps the best weights."""
-    with torch.no_grad():
-        u = rollout(
-            state.operator,
-            validation.u[:, 0],
-            validation.times,
-            validation.force(),
-            integrator=integrator,
-            steps=substeps,
-        )
-    error = float(relative_l2(u, validation.u).mean())
-    state.record(validation_iteration=state.iteration, validation_relative_l2=error)
-    if error < state.best_error or not state.best:
-        state.best_error = error
-        state.best = {
-            name: value.clone() for name, value in state.operator.weights().items()
-        }

@@ -1,5 +1,6 @@
 """Pieces of trajectories, and the error of a rollout over them."""
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -11,10 +12,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from stencilnet.discretizations import LearnedStencil
-from stencilnet.forcing import RandomForcing
+from stencilnet.forcing import StoredForcing
 from stencilnet.grid import Grid
 from stencilnet.solver import Integrator, rollout
 from stencilnet.storage import forcing_of, grid_of, tensor_of
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+"""`loss(u, reference)`, a number, of states of shape (window, time, x)."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,7 @@ class Trajectories:
     u: Float[Tensor, "sample time x"]
     times: Float[Tensor, " time"]
     grid: Grid
-    forcing: RandomForcing
+    forcing: StoredForcing
     averages: bool
 
     @classmethod
@@ -77,6 +81,11 @@ class Trajectories:
         times = self.times[: horizon + 1] - self.times[0]
         return Trajectories(pieces, times, self.grid, forcing, self.averages)
 
+    def to(self, device: torch.device | str) -> "Trajectories":
+        """The same trajectories on another device."""
+        forcing = self.forcing.to(device)
+        return dataclasses.replace(self, u=self.u.to(device), forcing=forcing)
+
     def check_horizon(self, horizon: int) -> None:
         """Raises if windows are longer than the trajectories."""
         intervals = self.u.shape[1] - 1
@@ -99,6 +108,7 @@ def window_loss(
     integrator: Integrator,
     substeps: int,
     backward: float = 0.0,
+    loss: Loss | None = None,
 ) -> Float[Tensor, ""]:
     """Mean squared error of a rollout over a window, in units of the squared scale.
 
@@ -109,13 +119,22 @@ def window_loss(
         substeps: steps per kept state.
         backward: weight of the error of the rollout that starts from the last state
             and runs backward in time.
+        loss: in place of the error.
+
+    Raises:
+        ValueError: if `loss` does not return one number.
     """
     forcing = window.force()
     settings: dict[str, Any] = {"integrator": integrator, "steps": substeps}
     u = rollout(operator, window.u[:, 0], window.times, forcing, **settings)
-    error = (u - window.u)[:, 1:].square().mean()
+    measure = loss or (lambda u, known: (u - known).square().mean())
+    error = measure(u[:, 1:], window.u[:, 1:])
+    if not isinstance(error, Tensor) or error.numel() != 1:
+        raise ValueError(
+            f"A loss returns one number, a tensor, not {error!r:.80}: take its mean."
+        )
     if backward:
         reverse = window.times.flip(0)
         u = rollout(operator, window.u[:, -1], reverse, forcing, **settings)
-        error = error + backward * (u - window.u.flip(1))[:, 1:].square().mean()
-    return error / operator.scale**2
+        error = error + backward * measure(u[:, 1:], window.u.flip(1)[:, 1:])
+    return error.reshape(()) if loss else error / operator.scale**2

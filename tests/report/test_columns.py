@@ -6,8 +6,15 @@ import pytest
 import xarray as xr
 from rich.console import Console
 
-from stencilnet.report import comparison_table, markdown_table, summarize
+from stencilnet.report import (
+    Rows,
+    comparison_table,
+    latex_table,
+    markdown_table,
+    summarize,
+)
 from stencilnet.report.columns import SUMMARIES, metric_columns, write_tables
+from stencilnet.storage import LATEX_MARK
 
 
 def printed(comparisons, *, width=80, styles=False):
@@ -166,3 +173,16 @@ def test_cells_after_a_blow_up_say_so(make_comparison):
     assert (row["blow_ups"], row["samples"]) == (4, 4)
     assert row["relative_l2"] == row["spread"] == row["worst"] == math.inf
     assert markdown_table([comparison]).splitlines()[-1].endswith("| inf | 4/4 |")
+
+
+def test_tables_in_latex_escape_what_latex_reads(metric, tmp_path):
+    metric["shock_error"].attrs["heading"] = "50 % of u_x"
+    text = latex_table([metric])
+    assert text.startswith("\\begin{tabular}{lr")
+    assert r"50 \% of u\_x \\" in text
+    columns = len(text.splitlines()[0].split("{")[2].strip("}"))
+    assert text.count(" & ") == (len(metric["scheme"]) + 1) * (columns - 1)
+    write_tables([metric], tmp_path)
+    assert (tmp_path / "table.tex").read_text() == text + LATEX_MARK
+    rows = Rows({"name": "", "x": "{:.1f}"}, [["a&b", 1.25], ["c", None]])
+    assert rows.latex().splitlines()[4:6] == [r"a\&b & 1.2 \\", r"c &  \\"]

@@ -159,7 +159,7 @@ def test_a_report_holds_tables_figures_and_data(make_comparison, tmp_path):
     paths = write_report(comparisons, folder, overwrite=True)
     assert not (folder / "spectra-64.png").exists()
     assert all(path.stat().st_size > 0 for path in paths)
-    assert {path.name for path in paths} == {"table.csv", "table.md"} | {
+    assert {path.name for path in paths} == {"table.csv", "table.md", "table.tex"} | {
         f"{figure}-{points}.{kind}"
         for figure in FIGURES
         for points in (16, 32)

@@ -1,0 +1,236 @@
+"""Learned stencils as one header of C."""
+
+import math
+from textwrap import indent
+
+import numpy as np
+
+from stencilnet.discretizations.standalone import Standalone
+from stencilnet.discretizations.standalone_formulas import (
+    face_flux,
+    pointwise,
+    source_of,
+    title_of,
+)
+
+_C = """/* @title@
+
+   NAME_time_derivative(u, u_t, points) writes u_t without forcing, for a periodic field
+   at the distance NAME_DX; it was learned on @points@ points. */
+#ifndef NAME_H
+#define NAME_H
+#include <math.h>
+
+typedef @real@ NAME_real;
+#define NAME_POINTS @points@
+#define NAME_DX @spacing@
+
+@tables@
+@maps@
+
+static inline NAME_real NAME_godunov(NAME_real left, NAME_real right) {
+  NAME_real a = left > 0 ? left : 0, b = right < 0 ? -right : 0;
+  NAME_real m = a > b ? a : b;
+  return 0.5 * m * m;
+}
+
+static inline NAME_real NAME_at(const NAME_real *u, int points, int i) {
+  i %= points;
+  return u[i < 0 ? i + points : i];
+}
+
+static inline void NAME_dense(const NAME_real *w, const NAME_real *b, int rows,
+                              int columns, const NAME_real *in, NAME_real *out) {
+  for (int i = 0; i < rows; i++) {
+    NAME_real sum = b[i];
+    for (int j = 0; j < columns; j++) sum += w[i * columns + j] * in[j];
+    out[i] = sum;
+  }
+}
+
+/* The network's raw numbers for a window, or for its mirror image. */
+static inline void NAME_network(const NAME_real *u, int points, int first, int sign,
+                                NAME_real *out) {
+  NAME_real in[@width@], next[@hidden@];
+  for (int j = 0; j < @length@; j++) {
+    int place = sign > 0 ? first + j : first + @last@ - j;
+    in[j] = sign * NAME_at(u, points, place) / @scale@;
+  }
+@layers@
+}
+
+static inline void NAME_stencil(int number, const NAME_real *raw, NAME_real *c) {
+  NAME_real x[@outputs@];
+  switch (number) {
+@stencils@
+  }
+}
+
+/* All derivatives at the point i, those at faces at its right face. */
+static inline void NAME_derivatives(const NAME_real *u, int points, int i,
+                                    NAME_real *d) {
+  NAME_real own[@windows@][@outputs@], image[@windows@][@outputs@];
+  NAME_real c[@most@], m[@most@];
+@read@
+@derivatives@
+}
+
+static inline NAME_real NAME_flux(const NAME_real *d) {
+  (void)d;
+  return @flux@;
+}
+
+static inline void NAME_time_derivative(const NAME_real *u, NAME_real *u_t,
+                                        int points) {
+  NAME_real d[@count@];
+@form@
+}
+
+#endif
+"""
+
+
+def c_code(operator: Standalone, name: str) -> str:
+    """A header of C with `NAME_time_derivative(u, u_t, points)`, without allocation.
+
+    Args:
+        operator: from `take_apart`.
+        name: an identifier that all names in the header begin with.
+    """
+    width = max(len(bias) for _, bias in operator.layers)
+    tables = "\n".join(
+        f"static const {name}_real {name}_w{i}[] = {_flat(weight)};\n"
+        f"static const {name}_real {name}_b{i}[] = {_flat(bias)};"
+        for i, (weight, bias) in enumerate(operator.layers)
+    )
+    maps = "\n".join(
+        f"static const {name}_real {name}_m{i}[] = {_flat(stencil.matrix)};\n"
+        f"static const {name}_real {name}_c{i}[] = {_flat(stencil.offset)};"
+        for i, stencil in enumerate(operator.stencils)
+    )
+    holes = {
+        "title": title_of(operator),
+        "points": operator.points,
+        "real": "float" if operator.dtype == "float32" else "double",
+        "spacing": operator.spacing,
+        "scale": operator.scale,
+        "tables": tables,
+        "maps": maps,
+        "width": max(width, operator.length),
+        "hidden": width,
+        "length": operator.length,
+        "last": operator.length - 1,
+        "outputs": len(operator.layers[-1][1]),
+        "windows": len(operator.windows),
+        "most": max(len(stencil.offset) for stencil in operator.stencils),
+        "count": len(operator.stencils),
+        "layers": indent(_c_layers(operator), "  "),
+        "stencils": indent(_c_stencils(operator), "    "),
+        "read": indent(_c_windows(operator), "  "),
+        "derivatives": indent(_c_derivatives(operator), "  "),
+        "flux": face_flux(operator),
+        "form": indent(_c_form(operator), "  "),
+    }
+    text = _C
+    for hole, value in holes.items():
+        text = text.replace(f"@{hole}@", str(value))
+    return (
+        text.replace("NAME", name)
+        .replace("godunov(", f"{name}_godunov(")
+        .replace(f"{name}_{name}_", f"{name}_")
+    )
+
+
+def _flat(values: np.ndarray) -> str:
+    numbers = [repr(number) for number in values.ravel().tolist()]
+    lines = [", ".join(numbers[i : i + 4]) for i in range(0, len(numbers), 4)]
+    return "{\n  " + ",\n  ".join(lines) + "}"
+
+
+def _c_layers(operator: Standalone) -> str:
+    lines = []
+    last = len(operator.layers) - 1
+    for number, (weight, _) in enumerate(operator.layers):
+        rows, columns = weight.shape
+        target = "out" if number == last else "next"
+        tables = f"NAME_w{number}, NAME_b{number}"
+        lines.append(f"NAME_dense({tables}, {rows}, {columns}, in, {target});")
+        if number != last:
+            lines.append(
+                f"for (int j = 0; j < {rows}; j++)\n"
+                f"  in[j] = next[j] * (0.5 + 0.5 * tanh(0.5 * next[j]));"
+            )
+    if not last:
+        lines.append("(void)next;")
+    return "\n".join(lines)
+
+
+def _c_stencils(operator: Standalone) -> str:
+    cases = []
+    for number, stencil in enumerate(operator.stencils):
+        rows, columns = stencil.matrix.shape
+        raw = f"raw[{stencil.start} + j]"
+        if math.isfinite(stencil.limit):
+            raw = f"{stencil.limit!r} * tanh({raw} / {stencil.limit!r})"
+        cases.append(
+            f"case {number}:\n"
+            f"  for (int j = 0; j < {columns}; j++) x[j] = {raw};\n"
+            f"  NAME_dense(NAME_m{number}, NAME_c{number}, {rows}, {columns}, x, c);\n"
+            f"  break;"
+        )
+    return "\n".join(cases)
+
+
+def _c_windows(operator: Standalone) -> str:
+    mirrored = any(stencil.partner >= 0 for stencil in operator.stencils)
+    lines = []
+    for number, first in enumerate(operator.windows):
+        at = f"u, points, i + ({first})"
+        lines.append(f"NAME_network({at}, 1, own[{number}]);")
+        if mirrored:
+            lines.append(f"NAME_network({at}, -1, image[{number}]);")
+    if not mirrored:
+        lines.append("(void)image;\n(void)m;")
+    return "\n".join(lines)
+
+
+def _c_derivatives(operator: Standalone) -> str:
+    blocks = []
+    for number, stencil in enumerate(operator.stencils):
+        size, window = len(stencil.offset), stencil.window
+        lines = [f"NAME_stencil({number}, own[{window}], c);"]
+        if stencil.partner >= 0:
+            lines += [
+                f"NAME_stencil({stencil.partner}, image[{window}], m);",
+                f"for (int j = 0; j < {size}; j++)",
+                f"  c[j] = 0.5 * (c[j] + ({stencil.parity}) * m[{size - 1} - j]);",
+            ]
+        lines += [
+            f"d[{number}] = 0;",
+            f"for (int j = 0; j < {size}; j++)",
+            f"  d[{number}] += c[j] * NAME_at(u, points, i + ({stencil.first}) + j);",
+            f"d[{number}] *= {stencil.factor!r};",
+        ]
+        blocks += lines
+    return "\n".join(blocks)
+
+
+def _c_form(operator: Standalone) -> str:
+    if operator.form == "Convective":
+        return (
+            "for (int i = 0; i < points; i++) {\n"
+            "  NAME_real u_i = u[i];\n"
+            "  NAME_derivatives(u, points, i, d);\n"
+            f"  u_t[i] = {pointwise(operator)};\n"
+            "}"
+        )
+    return (
+        "NAME_derivatives(u, points, points - 1, d);\n"
+        "NAME_real before = NAME_flux(d);\n"
+        "for (int i = 0; i < points; i++) {\n"
+        "  NAME_derivatives(u, points, i, d);\n"
+        "  NAME_real flux = NAME_flux(d);\n"
+        f"  u_t[i] = -(flux - before) / NAME_DX{source_of(operator)};\n"
+        "  before = flux;\n"
+        "}"
+    )

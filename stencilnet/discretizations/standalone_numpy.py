@@ -1,0 +1,118 @@
+"""Learned stencils as a module of Python that needs numpy alone."""
+
+import math
+from textwrap import indent
+
+import numpy as np
+
+from stencilnet.discretizations.standalone import Standalone, Stencil
+from stencilnet.discretizations.standalone_formulas import (
+    face_flux,
+    pointwise,
+    source_of,
+    title_of,
+)
+
+_NUMPY = '''
+def around(u, first, count):
+    places = np.arange(u.shape[-1])[:, None] + first + np.arange(count)
+    return u[..., places % u.shape[-1]]
+
+
+def network(values):
+    for number, (weight, bias) in enumerate(LAYERS):
+        if number:
+            values = values * (0.5 + 0.5 * np.tanh(0.5 * values))
+        values = values @ weight.T + bias
+    return values
+
+
+def stencil(number, outputs):
+    _, _, _, start, limit, matrix, offset, _, _, _ = STENCILS[number]
+    raw = outputs[..., start : start + len(matrix[0])]
+    if np.isfinite(limit):
+        raw = limit * np.tanh(raw / limit)
+    return raw @ np.array(matrix, REAL).T + np.array(offset, REAL)
+
+
+def coefficients(u):
+    """Coefficients of each derivative at each point, by name."""
+    windows = [around(u, first, LENGTH) / SCALE for first in WINDOWS]
+    own = [network(window) for window in windows]
+    mirrored = [network(-window[..., ::-1]) for window in windows]
+    result = {}
+    for number, entry in enumerate(STENCILS):
+        name, window, partner, parity = entry[0], entry[1], entry[8], entry[9]
+        c = stencil(number, own[window])
+        if partner >= 0:
+            c = (c + parity * stencil(partner, mirrored[window])[..., ::-1]) / 2
+        result[name] = c * entry[7]
+    return result
+
+
+def godunov(left, right):
+    return 0.5 * np.maximum(np.maximum(left, 0), -np.minimum(right, 0)) ** 2
+
+
+def time_derivative(u):
+    """`u_t` without forcing."""
+    u = np.asarray(u, REAL)
+    found = coefficients(u)
+    d = [
+        (around(u, entry[2], len(entry[6])) * found[entry[0]]).sum(-1)
+        for entry in STENCILS
+    ]
+'''
+
+
+def numpy_code(operator: Standalone) -> str:
+    """A module of Python that needs numpy only, with `time_derivative(u)`."""
+    layers = ",\n".join(
+        f"({_nested(weight)},\n {_nested(bias)})" for weight, bias in operator.layers
+    )
+    stencils = ",\n".join(_python_stencil(stencil) for stencil in operator.stencils)
+    return f'''"""{title_of(operator)}
+
+`time_derivative(u)` is `u_t` without forcing, for fields (..., x) on {operator.points}
+points at the distance {operator.spacing!r}, periodic. Needs numpy only.
+"""
+
+import numpy as np
+
+REAL = np.{operator.dtype}
+DX = {operator.spacing!r}
+SCALE = {operator.scale!r}
+WINDOWS, LENGTH = {list(operator.windows)!r}, {operator.length}
+LAYERS = [(np.array(w, REAL), np.array(b, REAL)) for w, b in [
+{indent(layers, "    ")}
+]]
+# Name, window, first cell, first raw number, limit, matrix, offset, dx**-d, partner
+# under the mirror (-1 for none), parity.
+STENCILS = [
+{indent(stencils, "    ")}
+]
+
+{_NUMPY}{indent(_python_form(operator), "    ")}
+'''
+
+
+def _python_stencil(stencil: Stencil) -> str:
+    limit = "np.inf" if math.isinf(stencil.limit) else repr(stencil.limit)
+    return (
+        f"({stencil.name!r}, {stencil.window}, {stencil.first}, {stencil.start}, "
+        f"{limit},\n {_nested(stencil.matrix)},\n {_nested(stencil.offset)},\n "
+        f"{stencil.factor!r}, {stencil.partner}, {stencil.parity})"
+    )
+
+
+def _nested(values: np.ndarray) -> str:
+    return repr(values.tolist()).replace("], [", "],\n  [")
+
+
+def _python_form(operator: Standalone) -> str:
+    if operator.form == "Convective":
+        return f"u_i = u\nreturn {pointwise(operator)}"
+    return (
+        f"flux = {face_flux(operator)} + np.zeros_like(u)\n"
+        f"return -(flux - np.roll(flux, 1, -1)) / DX{source_of(operator)}"
+    )

@@ -1,0 +1,106 @@
+"""Updates of a training through the solver, and its validations."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from stencilnet.solver import Integrator, rollout
+from stencilnet.study.metrics import relative_l2
+from stencilnet.study.state import TrainingState
+from stencilnet.study.windows import Loss, Trajectories, window_loss
+
+
+@dataclass(frozen=True)
+class Updates:
+    """How the weights of an operator are updated.
+
+    Attributes:
+        integrator: of the rollouts.
+        substeps: its steps per kept state.
+        batch: windows per update.
+        horizon: kept states that the windows of an update are unrolled over.
+        rate: learning rate of an update; None leaves it to the optimizer.
+        seed: of the draws of windows.
+        backward: weight of the error of windows integrated backward in time.
+        clip: largest norm of the gradient.
+        loss: error of a rollout; mean squared error by default.
+        parameters: trained beside those of the operator.
+        remedy: what to do about a loss that is not finite, for the message.
+    """
+
+    integrator: Integrator
+    substeps: int
+    batch: int
+    horizon: Callable[[int], int]
+    rate: Callable[[int], float] | None
+    seed: int = 0
+    backward: float = 0.0
+    clip: float = 1.0
+    loss: Loss | None = None
+    parameters: tuple[Tensor, ...] = ()
+    remedy: Callable[[], str] = lambda: "lower learning_rate or shorten horizon"
+
+    def update(self, state: TrainingState, learning: Trajectories) -> None:
+        """One step of the optimizer, on windows that depend on its number and the seed.
+
+        Raises:
+            FloatingPointError: if loss or gradient is not finite.
+        """
+        draws = np.random.default_rng([self.seed, state.iteration])
+        horizon = self.horizon(state.iteration)
+        window = learning.windows(draws, self.batch, horizon)
+        if self.rate is not None:
+            for group in state.optimizer.param_groups:
+                group["lr"] = self.rate(state.iteration)
+        state.optimizer.zero_grad()
+        loss = window_loss(
+            state.operator,
+            window,
+            integrator=self.integrator,
+            substeps=self.substeps,
+            backward=self.backward,
+            loss=self.loss,
+        )
+        loss.backward()  # type: ignore[no-untyped-call]
+        trained = [*state.operator.parameters(), *self.parameters]
+        norm = nn.utils.clip_grad_norm_(trained, self.clip)
+        if not (torch.isfinite(loss) and torch.isfinite(norm)):
+            raise FloatingPointError(
+                f"The loss turned {loss.item():g} with a gradient of {norm.item():g} "
+                f"in update {state.iteration + 1}; {self.remedy()}."
+            )
+        state.optimizer.step()
+        state.iteration += 1
+        state.record(
+            loss=loss.item(),
+            gradient_norm=norm.item(),
+            learning_rate=state.optimizer.param_groups[0]["lr"],
+            horizon=horizon,
+        )
+
+    def validate(self, state: TrainingState, validation: Trajectories) -> None:
+        """Measures the error over whole trajectories and keeps the best weights."""
+        with torch.no_grad():
+            u = rollout(
+                state.operator,
+                validation.u[:, 0],
+                validation.times,
+                validation.force(),
+                integrator=self.integrator,
+                steps=self.substeps,
+            )
+        error = float(relative_l2(u, validation.u).mean())
+        state.record(validation_iteration=state.iteration, validation_relative_l2=error)
+        if error < state.best_error or not state.best:
+            state.best_error = error
+            state.best = _copies(state.operator)
+
+
+def _copies(operator: nn.Module) -> dict[str, Tensor]:
+    """Weights, and parameters of the equation where these are trained too."""
+    weights: dict[str, Tensor] = operator.weights()  # type: ignore[operator]
+    values = {**weights, **dict(operator.named_parameters())}
+    return {name: value.detach().clone() for name, value in values.items()}
