@@ -46,7 +46,7 @@ from typer.testing import CliRunner
 from stencilnet.cli import app
 from stencilnet.cli.app import CONFIG_EXAMPLES, EXAMPLES
 
-verbs = [[], *([verb.__name__] for verb in EXAMPLES)]
+verbs = [[], *([verb.__name__.rstrip("_")] for verb in EXAMPLES)]
 verbs += [["config", verb.__name__] for verb in CONFIG_EXAMPLES]
 for words in verbs:
     told = CliRunner().invoke(app, [*words, "--help"])

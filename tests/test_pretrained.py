@@ -27,6 +27,7 @@ def validation(tmp_path_factory):
     def of(stored, points):
         config = json.loads(stored.attributes["config"])
         config["data"] |= {"training": 1, "validation": 2, "test": 1}
+        config["data"]["averages"] = [16, 32, 64]
         config = validate_config(config, "the stored config")
         if config.name not in runs:
             runs[config.name] = tmp_path_factory.mktemp(config.name)

@@ -144,12 +144,17 @@ from stencilnet.stencils import MomentConditions, NullSpaceLayer
     ),
     "An initial state": Recipe(
         "stencilnet/study/initial.py",
-        "INITIAL_STATES: ",
+        "@dataclass(frozen=True)\nclass RandomShocks(",
         (
             (
-                "stencilnet/study/initial.py",
-                "        for state in (Rest,",
-                "        for state in (RandomSine, Rest,",
+                "stencilnet/study/initial_kinds.py",
+                "    RandomSolitons,\n    RandomWaves,\n    Rest,\n)",
+                "    RandomSine,\n",
+            ),
+            (
+                "stencilnet/study/initial_kinds.py",
+                "            RandomSolitons,\n            RandomShocks,",
+                "            RandomSine,\n",
             ),
         ),
     ),
