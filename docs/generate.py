@@ -3,6 +3,7 @@
 import dataclasses
 import importlib
 import inspect
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -97,6 +98,9 @@ def _signature(value: object) -> str:
         str(parameter.replace(annotation=inspect.Parameter.empty))
         for parameter in signature.parameters.values()
     )
+    # Classes and functions by their names, as one writes them.
+    text = re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", text)
+    text = re.sub(r"<function (?:\w+\.)*(\w+) at 0x\w+>", r"\1", text)
     return f"({text})" if len(text) < 600 else "(...)"
 
 
