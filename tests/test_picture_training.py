@@ -95,16 +95,40 @@ def test_polishing_goes_on_where_training_ends(regime, tmp_path):
     assert after.update[3:] == [64, 68, 72, 76, 80, 84]
 
 
-def test_a_polish_that_cannot_help_changes_nothing(regime):
-    # One cell of one window says nothing about the rest.
+def test_weights_that_a_polish_makes_worse_are_not_kept(regime):
     learned = picture()
-    polish_picture(learned, [regime], Polish(40, (1,), cells=1024, validate_every=20))
-    weights, error = learned.weights(), regime.error(learned)
-    kept = {name: value.clone() for name, value in weights.items()}
-    polish_picture(learned, [regime], Polish(30, (1,), cells=1, validate_every=30))
-    if regime.error(learned) == error:
-        assert all(torch.equal(learned.weights()[n], kept[n]) for n in kept)
-    assert regime.error(learned) <= error
+    train_picture(learned, [regime], RECIPE)
+    kept = {name: value.clone() for name, value in learned.weights().items()}
+    error = regime.error(learned)
+    # One window says nothing about the rest.
+    recipe = Polish(40, (1,), cells=1, validate_every=40)
+    history = polish_picture(learned, [regime], recipe)
+    assert history.errors["small"][-1] > error
+    for name, value in learned.weights().items():
+        assert torch.equal(value, kept[name])
+
+
+def test_a_polish_that_is_stopped_leaves_the_best_weights(regime):
+    learned = picture()
+    learned.float()
+
+    def stop(done, total, note):
+        if done == 6:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        recipe = Polish(20, (1,), cells=1024, validate_every=5)
+        polish_picture(learned, [regime], recipe, progress=stop)
+    assert learned.dtype == torch.float32
+    assert regime.error(learned) < regime.error(picture())
+
+
+def test_a_polish_of_a_picture_that_blows_up_is_refused(regime):
+    learned = picture()
+    with torch.no_grad():
+        next(learned.network.parameters()).fill_(math.nan)
+    with pytest.raises(FloatingPointError, match="train it before"):
+        polish_picture(learned, [regime], Polish(2, (1,), cells=64))
 
 
 def test_training_again_gives_the_same_weights(regime):

@@ -1,7 +1,7 @@
 """Second-order polish of learned pictures after Adam."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -49,18 +49,18 @@ def polish_picture(
 
     Raises:
         ValueError: if there is no regime.
+        FloatingPointError: if the rollouts of the picture blow up.
     """
     if not regimes:
         raise ValueError("There is nothing to learn from: give at least one regime.")
     dtype = picture.dtype
     picture.double()
     models = [shared(picture, regime) for regime in regimes]
-    if history is None:
-        classical = [WenoParabola(r.equation, r.learning.grid) for r in regimes]
-        history = PictureHistory(errors_of(regimes, classical))
+    history = _untrained(regimes) if history is None else history
     weights = [p for p in picture.network.parameters() if p.requires_grad]
     start = history.update[-1] if history.update else 0
-    done, total = 0, recipe.iterations * len(recipe.horizons)
+    total = recipe.iterations * len(recipe.horizons)
+    done = checked = 0
     best = parameters_to_vector(weights).detach().clone()
     best_score = history.score(errors_of(regimes, models))
 
@@ -68,42 +68,75 @@ def polish_picture(
         with torch.no_grad():
             vector_to_parameters(torch.from_numpy(values).to(best), weights)
 
-    def after(intermediate_result: np.ndarray) -> None:
-        nonlocal done, best, best_score
+    def check(values: np.ndarray) -> None:
+        nonlocal best, best_score, checked
+        put(values)
+        checked, score = done, history.record(start + done, errors_of(regimes, models))
+        if score < best_score:
+            best, best_score = parameters_to_vector(weights).detach().clone(), score
+
+    def after(values: np.ndarray) -> None:
+        nonlocal done
         done += 1
-        if done % recipe.validate_every == 0 or done == total:
-            put(intermediate_result)
-            score = history.record(start + done, errors_of(regimes, models))
-            if score < best_score:
-                best = parameters_to_vector(weights).detach().clone()
-                best_score = score
+        if done % recipe.validate_every == 0:
+            check(values)
         progress(done, total, f"gain {math.exp(-best_score):.1f}")
 
-    for phase, horizon in enumerate(recipe.horizons):
-        draws = np.random.default_rng([recipe.seed, phase])
-        windows = [_pieces(regime, draws, recipe.cells, horizon) for regime in regimes]
-
-        def objective(values: np.ndarray) -> tuple[float, np.ndarray]:
-            put(values)
-            level, slope = 0.0, np.zeros_like(values)
-            for regime, model, pieces in zip(regimes, models, windows, strict=True):  # noqa: B023
-                loss, gradient = _loss(regime, model, pieces, weights)
-                level += math.log(loss) / len(regimes)
-                slope += gradient / (loss * len(regimes))
-            return level, slope
-
-        minimize(
-            objective,
-            parameters_to_vector(weights).detach().numpy(),
-            jac=True,
-            method="BFGS",
-            callback=lambda values: after(values),
-            options={"maxiter": recipe.iterations, "gtol": 1e-9},
-        )
+    try:
+        if not math.isfinite(best_score):
+            raise FloatingPointError(
+                "The picture blows up in its validation: train it before."
+            )
+        for phase, horizon in enumerate(recipe.horizons):
+            draws = np.random.default_rng([recipe.seed, phase])
+            windows = [_pieces(r, draws, recipe.cells, horizon) for r in regimes]
+            first = best.numpy().copy()
+            found = minimize(
+                _objective(regimes, models, windows, weights, put),
+                first,
+                jac=True,
+                method="BFGS",
+                callback=after,
+                options={"maxiter": recipe.iterations, "gtol": 1e-9},
+            )
+            if checked < done:
+                check(found.x)
+            done = checked = recipe.iterations * (phase + 1)
+    finally:
+        # After a stop, too, the picture has its best weights, in its own precision.
         put(best.numpy())
-        done = recipe.iterations * (phase + 1)
-    picture.to(dtype)
+        picture.to(dtype)
     return history
+
+
+def _untrained(regimes: Sequence[Regime]) -> PictureHistory:
+    """An empty history, with the errors of the classical picture."""
+    classical = [WenoParabola(r.equation, r.learning.grid) for r in regimes]
+    return PictureHistory(errors_of(regimes, classical))
+
+
+def _objective(
+    regimes: Sequence[Regime],
+    models: Sequence[LearnedPicture],
+    windows: Sequence[Sequence[Trajectories]],
+    weights: Sequence[torch.nn.Parameter],
+    put: Callable[[np.ndarray], None],
+) -> Callable[[np.ndarray], tuple[float, np.ndarray]]:
+    """Mean logarithm of the losses and its gradient, as functions of the weights."""
+
+    def objective(values: np.ndarray) -> tuple[float, np.ndarray]:
+        put(values)
+        level, slope = 0.0, np.zeros_like(values)
+        for regime, model, pieces in zip(regimes, models, windows, strict=True):
+            loss, gradient = _loss(regime, model, pieces, weights)
+            if not 0 < loss < math.inf:
+                # A search along a line turns back from there.
+                return math.inf, np.zeros_like(values)
+            level += math.log(loss) / len(regimes)
+            slope += gradient / (loss * len(regimes))
+        return level, slope
+
+    return objective
 
 
 def _pieces(
