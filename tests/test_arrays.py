@@ -63,6 +63,9 @@ def test_both_ends_of_the_period_are_named_and_dropped_on_request():
 
 def test_what_arrays_cannot_be_is_refused_in_a_sentence():
     refused("how long their domain is", U, TIMES)
+    refused("a sample and two points", U[..., :1], TIMES, period=4.0)
+    refused("a sample and two points", U[..., :2], TIMES, period=4.0, drop_end=True)
+    refused("a sample and two points", U[:0], TIMES, period=4.0)
     uneven = X + 0.1 * np.eye(16)[3]
     refused(r"equal steps, but x\[3\]", U, TIMES, x=uneven)
     refused("make the period 4, not 5", U, TIMES, x=X, period=5.0)

@@ -143,6 +143,11 @@ def _on_grid(
 ) -> tuple[np.ndarray, Grid, float]:
     """Field, grid and origin from positions or a period."""
     points = field.shape[-1]
+    if not field.size or points < 2 + drop_end:
+        raise ValueError(
+            f"Trajectories need a sample and two points in a period, not the shape "
+            f"{field.shape}: give more, as (sample, time, x)."
+        )
     length = None if period is None else as_number(period)
     if period is not None and not (length and 0 < length < math.inf):
         raise ValueError(f"The period must be positive and finite, not {period!r}.")

@@ -13,6 +13,7 @@ import xarray as xr
 from torch import Tensor, nn
 
 from stencilnet.discretizations import LearnedPicture, Picture, WenoParabola
+from stencilnet.errors import whole_number
 from stencilnet.progress import Progress, no_progress
 from stencilnet.storage import StoredOperator, write_operator
 from stencilnet.study.regimes import Regime
@@ -96,10 +97,7 @@ class Polish:
 
     def __post_init__(self) -> None:
         for name in ("iterations", "cells", "validate_every"):
-            if not getattr(self, name) > 0:
-                raise ValueError(
-                    f"`{name}` must be positive, not {getattr(self, name)}."
-                )
+            whole_number(f"`{name}`", getattr(self, name))
         if not self.horizons or min(self.horizons) < 1:
             raise ValueError(
                 f"`horizons` must be positive numbers of steps, not {self.horizons}."
