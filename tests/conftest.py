@@ -6,6 +6,7 @@ from pathlib import Path
 
 import hypothesis
 import jaxtyping
+import matplotlib
 import pytest
 import torch
 from jaxtyping import install_import_hook
@@ -18,6 +19,8 @@ capability = torch.backends.cpu.get_cpu_capability().replace(" ", "-")
 os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(
     Path(tempfile.gettempdir()) / f"stencilnet-{os.getuid()}-{capability}"
 )
+# Most of a short study's time goes into its figures: few pixels, unless a test says.
+matplotlib.rcParams["savefig.dpi"] = 40
 torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
 # The same examples everywhere, and none judged by the speed of a machine.
 hypothesis.settings.register_profile("stencilnet", deadline=None, derandomize=True)

@@ -220,7 +220,7 @@ def test_foreign_files_among_the_checkpoints_stay(run):
 
 
 def test_a_killed_training_resumes_to_the_same_bits(run):
-    config = small(training={"iterations": 50, "checkpoint_every": 2})
+    config = small(training={"iterations": 24, "checkpoint_every": 2})
     (run / "small.json").write_text(config.model_dump_json())
     program = (
         "import sys, pathlib, torch; torch.set_num_threads(1);"

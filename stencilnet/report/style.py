@@ -124,13 +124,25 @@ def save(figure: Figure, path: Path | str) -> list[Path]:
     Raises:
         FileExistsError: if one of them exists and the package did not draw it.
     """
-    with package_style(), ExitStack() as partials:
+    with package_style(), _laid_out(figure), ExitStack() as partials:
         for file in figure_paths(path):
             kind = file.suffix.removeprefix(".")
             store = new_store(file, kind="figure", overwrite=True)
             partial = partials.enter_context(store)
             figure.savefig(partial, format=kind, metadata=_MARKS[kind])
     return figure_paths(path)
+
+
+@contextmanager
+def _laid_out(figure: Figure) -> Iterator[None]:
+    """A figure whose layout is computed once, not for each file anew."""
+    engine = figure.get_layout_engine()
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    try:
+        yield
+    finally:
+        figure.set_layout_engine(engine)
 
 
 def figure_paths(path: Path | str) -> list[Path]:

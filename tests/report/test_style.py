@@ -20,6 +20,13 @@ from stencilnet.report.style import COLOURS, highlighted, labels
 NEW = [f"method {number}" for number in range(40)]
 
 
+@pytest.fixture(autouse=True)
+def untouched_parameters():
+    """matplotlib's own: other tests draw few pixels."""
+    with mpl.rc_context({"savefig.dpi": "figure"}):
+        yield
+
+
 def pairs(styles):
     return [(style["color"], str(style["linestyle"])) for style in styles.values()]
 
