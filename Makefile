@@ -9,7 +9,7 @@ SOURCES := $(shell find stencilnet configs -name '*.py' -o -name '*.yaml' -o -pa
 export OMP_NUM_THREADS := $(THREADS)
 export MKL_NUM_THREADS := $(THREADS)
 
-.PHONY: demo test lint docs clean
+.PHONY: demo test lint docs paper clean
 
 demo: $(VENV)/package
 	$(BIN)/stencilnet demo --overwrite
@@ -26,6 +26,10 @@ lint: $(VENV)/package
 docs: $(VENV)/package
 	$(BIN)/sphinx-build --fail-on-warning --quiet docs build/docs
 	@echo "wrote build/docs/index.html"
+
+# Tables 1 to 6 and Figures 1 to 8 of the paper that this project builds on.
+paper: $(VENV)/package
+	$(BIN)/python simulations/paper.py
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
