@@ -38,6 +38,7 @@ from stencilnet.storage import (
 from stencilnet.study.comparison import compare_study
 from stencilnet.study.demonstration import demo
 from stencilnet.study.filters import compare_denoisers
+from stencilnet.study.generation import read_split, store_path
 
 GRID = Grid.line(16)
 
@@ -73,6 +74,8 @@ TAKERS = {
     "compare_study": lambda path: compare_study(small(), path),
     "compare_study operator": lambda path: compare_study(small(), "x", operator=path),
     "demo": lambda path: demo(small(), path),
+    "store_path": lambda path: store_path(path, "test", 16, averages=True),
+    "read_split": lambda path: read_split(small(), path, "test", 16, averages=True),
     "simulate out": lambda path: simulate("weno_z", path, config=small()),
     "simulate method": lambda path: simulate(str(path), "out.zarr"),
     "denoise": denoise,

@@ -39,10 +39,10 @@ _UNHELD = {"long_name": "root mean square of the waves that the grid cannot hold
 _FEWEST_POINTS = 64
 
 
-def store_path(run: Path, split: str, points: int, *, averages: bool) -> Path:
+def store_path(run: Path | str, split: str, points: int, *, averages: bool) -> Path:
     """Path of a split on a grid within a run's folder."""
     kind = "averages" if averages else "values"
-    return run / "data" / split / f"{kind}-{points}.zarr"
+    return local_path(run) / "data" / split / f"{kind}-{points}.zarr"
 
 
 def coarse_grids(config: Config) -> list[tuple[Grid, bool]]:
@@ -165,7 +165,7 @@ def _generate(
 
 
 def read_split(
-    config: Config, run: Path, split: str, points: int, *, averages: bool
+    config: Config, run: Path | str, split: str, points: int, *, averages: bool
 ) -> xr.Dataset:
     """The trajectories that `generate` stored in a run.
 
