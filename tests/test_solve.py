@@ -649,6 +649,39 @@ def test_stable_steps_are_as_many_as_the_limit_asks_for():
     assert not torch.equal(half, finer)
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("duration", [2.0, 4.0])
+def test_stable_steps_follow_a_forcing_from_rest(duration):
+    """At rest nothing but viscosity limits a step, and it would be far too long."""
+    grid = Grid.line(32)
+    method = Weno(Burgers(0.01), grid)
+    forcing = RandomForcing.sample(2, wavenumbers=(3, 4), seed=1).on(grid)
+    rest, times = torch.zeros(2, 32).double(), torch.tensor([0.0, duration])
+    u = rollout(method, rest, times, forcing, steps="stable")
+    fine = rollout(method, rest, times, forcing, steps=120)
+    assert float((u - fine).norm() / fine.norm()) < 0.02
+    few = math.ceil(duration / (0.5 * method.stable_step(rest, SSPRK3)))
+    naive = rollout(method, rest, times, forcing, steps=few)
+    assert not float((naive - fine).norm() / fine.norm()) < 0.1
+
+
+def test_a_solution_that_grows_without_bound_ends():
+    class Explosive:
+        calls = 0
+
+        def __call__(self, u):
+            self.calls += 1
+            return 1e6 * u**2
+
+        def stable_step(self, u, integrator):
+            return 1.0
+
+    rhs = Explosive()
+    u = rollout(rhs, torch.ones(3), [0.0, 4.0], steps="stable")
+    assert not u[-1].isfinite().any()
+    assert rhs.calls < 3 * 8 * 2**6
+
+
 def test_shares_of_the_stable_step_are_checked():
     for safety in (0.0, -1.0, math.nan, math.inf):
         with pytest.raises(ValueError, match="must be positive"):

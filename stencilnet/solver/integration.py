@@ -28,6 +28,10 @@ from stencilnet.solver.problem import (
 from stencilnet.solver.runge_kutta import SSPRK3, DormandPrince54
 from stencilnet.solver.steps import Adaptive, StableStep
 
+# How often a solution that outgrew its stable steps is solved again, and a size that no
+# solution has that has not blown up.
+_TRIES, _BLOWN = 5, 1e15
+
 
 def rollout(
     rhs: Callable[[Tensor], Tensor],
@@ -58,7 +62,8 @@ def rollout(
             `DormandPrince54` under adaptive steps.
         steps: between two of the `times`: a number of equal steps; `StableStep()`, or
             "stable" for short, for as many equal steps as stability needs at half of
-            the limit, which need not be the best at equal cost; or
+            the limit, which need not be the best at equal cost, solved again with
+            more of them where the solution outgrows its initial state; or
             `Adaptive()` for steps that follow an error estimate, sample by sample.
             `solve_adaptively` counts the latter.
         checkpoint: whether gradients store only the state at the start of each segment
@@ -92,7 +97,8 @@ def rollout(
         _positive("checkpoint", checkpoint)
     if forcing is not None:
         check_forcing(forcing, clock[0].to(u.device), u)
-    counts = _step_counts(rhs, u, clock.tolist(), integrator, steps)
+    knots = clock.tolist()
+    counts = _step_counts(rhs, u, knots, integrator, steps)
     context: AbstractContextManager[None] = nullcontext()
     if compile:
         if not integrator.compilable:
@@ -106,9 +112,13 @@ def rollout(
         step = integrator.bind_compiled(rhs, forcing, faster)
     else:
         step = integrator.bind(rhs, forcing)
-    solver = _EqualSteps(step, clock.tolist(), counts, checkpoint)
     with context:
-        solution = _isolated(solver, u)
+        solution = _isolated(_EqualSteps(step, knots, counts, checkpoint), u)
+        for _ in range(_TRIES):
+            counts = _outgrown(rhs, solution, knots, integrator, steps, counts)
+            if not counts:
+                break
+            solution = _isolated(_EqualSteps(step, knots, counts, checkpoint), u)
     if solution.dtype != u.dtype:
         raise TypeError(
             f"The right-hand side turns a {u.dtype} state into {solution.dtype}: "
@@ -174,6 +184,35 @@ def _step_counts(
             f"integrator, such as RK4."
         )
     return [substeps_within(abs(b - a), limit) for a, b in pairwise(times)]
+
+
+def _outgrown(
+    rhs: Any,
+    solution: Tensor,
+    times: list[float],
+    integrator: Integrator,
+    steps: Any,
+    counts: list[int],
+) -> list[int]:
+    """Numbers of stable steps for a solution that its own were too long for, or none.
+
+    Steps were chosen for the initial state, and a forcing may have driven the solution
+    out of its range: they are too long if they pass the limit at its largest state.
+    """
+    if not isinstance(steps, str | StableStep) or not counts:
+        return []
+    safety = StableStep().safety if isinstance(steps, str) else steps.safety
+    gaps = [abs(stop - start) for start, stop in pairwise(times)]
+    longest = max(gap / count for gap, count in zip(gaps, counts, strict=True))
+    sizes = solution.detach().abs().amax(-1)
+    if not holds((sizes < _BLOWN).all()):
+        limit = longest / 2 / safety
+    else:
+        peak = int(sizes.reshape(-1, sizes.shape[-1]).amax(0).argmax())
+        limit = rhs.stable_step(solution.detach()[..., peak, :], integrator)
+        if longest <= limit * max(safety, 1.0) * (1 + 1e-9):
+            return []
+    return [substeps_within(gap, safety * limit) for gap in gaps]
 
 
 def _isolated(solver: "_EqualSteps", u0: Tensor) -> Tensor:

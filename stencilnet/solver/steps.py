@@ -14,11 +14,11 @@ from stencilnet.errors import as_number
 
 @dataclass(frozen=True)
 class StableStep:
-    """Equal steps, a share of the stable one for the range of the initial state.
+    """Equal steps, a share of the stable one.
 
-    The limit is that of `Discretization.stable_step`. Where the solution outgrows its
-    initial range, as it does from a state at rest under forcing, choose a number of
-    steps instead.
+    The limit is that of `Discretization.stable_step` for the initial state. A solution
+    that outgrows this, as one does from rest under a forcing, is solved again for the
+    range that it reached, a few times at most.
 
     Stable is not accurate: at shocks WENO-Z on 256 cells of P1 has an error of .0060 at
     .6 and of .0120 at .9 of its stable step. Half of it is a choice that is seldom far
