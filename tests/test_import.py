@@ -100,3 +100,14 @@ def test_names_come_from_where_the_types_say():
     assert stencilnet.solver is importlib.import_module("stencilnet.solver")
     with pytest.raises(AttributeError, match="no attribute 'Gird'"):
         getattr(stencilnet, "Gird")  # noqa: B009
+
+
+def test_the_package_runs_as_a_module():
+    done = subprocess.run(
+        [sys.executable, "-m", "stencilnet", "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "stencilnet [OPTIONS] COMMAND" in done.stdout
+    assert "__main__" not in done.stdout

@@ -20,6 +20,7 @@ LEVELS = [
     {"report"},
     {"study"},
     {"cli"},
+    {"__main__"},
 ]
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
 PACKAGE = Path(stencilnet.__file__).parent
