@@ -1,8 +1,8 @@
-"""Uniform periodic grids."""
+"""Uniform grids, periodic or between boundaries."""
 
 import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,33 +11,38 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from stencilnet.boundaries import Boundary
 from stencilnet.display import Displayed
 from stencilnet.errors import as_integer, as_number, whole_number
 
 
 @dataclass(frozen=True)
 class Grid(Displayed):
-    """A uniform periodic grid, one entry per spatial axis.
+    """A uniform grid, periodic by default, with one entry per spatial axis.
 
     Spatial axes are the trailing axes of every field, so a negative `axis`
     addresses a tensor and its grid alike: `u.shape[-1]`, `grid.spacing[-1]`.
     A value at `points()[i]` is a point value or the average over the cell
-    `[x_i - dx/2, x_i + dx/2]`; the form decides which.
+    `[x_i - dx/2, x_i + dx/2]`; the form decides which. On a periodic grid
+    `x_i = i dx`: the left end of the domain is a point and the right end, its periodic
+    image, is not. Between boundaries `x_i = (i + 1/2) dx`: whole cells fill the domain,
+    the ends are faces, and point values lie at the centres of cells.
 
     Attributes:
         shape: number of points along each axis; a tuple of `int` after construction.
-            The left end of the domain is a point and the right end, its periodic
-            image, is not.
-        extent: period along each axis, in length units of the equation; a tuple of
-            `float` after construction.
+        extent: length of the domain along each axis, the period if there is one, in
+            length units of the equation; a tuple of `float` after construction.
+        boundaries: what holds at the left and the right end; None for a period.
 
     Raises:
         ValueError: if a number of points is not a positive whole number, or a period
-            not a positive finite number.
+            not a positive finite number, or if a grid of several axes has boundaries.
+        TypeError: if boundaries are not one or two values such as `Wall()`.
     """
 
     shape: tuple[int, ...]
     extent: tuple[float, ...]
+    boundaries: tuple[Boundary, Boundary] | None = None
 
     def __post_init__(self) -> None:
         try:
@@ -67,11 +72,63 @@ class Grid(Displayed):
                 )
         object.__setattr__(self, "shape", sizes)
         object.__setattr__(self, "extent", periods)
+        if self.boundaries is not None:
+            object.__setattr__(self, "boundaries", _pair(self.boundaries))
+            if len(shape) > 1:
+                raise ValueError(
+                    f"Boundaries are those of a grid of one axis, not of {len(shape)}: "
+                    f"give Grid.line(points, length, boundaries=...)."
+                )
 
     @classmethod
-    def line(cls, points: int, length: float = 2 * math.pi) -> "Grid":
-        """A grid of `points` points on the interval `[0, length)`."""
-        return cls((points,), (length,))
+    def line(
+        cls,
+        points: int,
+        length: float = 2 * math.pi,
+        *,
+        boundaries: Boundary | tuple[Boundary, Boundary] | None = None,
+    ) -> "Grid":
+        """A grid of `points` points on the interval from 0 to `length`.
+
+        Args:
+            points: number of points.
+            length: of the interval.
+            boundaries: what holds at the left and the right end, or at both; by default
+                the interval is a period.
+        """
+        ends = None if boundaries is None else _pair(boundaries)
+        return cls((points,), (length,), ends)
+
+    def require_periodic(self, subject: str) -> None:
+        """Raises if the grid has boundaries, which `subject` does not know.
+
+        Args:
+            subject: a plural that starts a sentence, such as "Trajectory stores".
+
+        Raises:
+            ValueError: naming the boundaries.
+        """
+        if self.boundaries is not None:
+            left, right = self.boundaries
+            raise ValueError(
+                f"{subject} need a periodic grid, but this one has the boundaries "
+                f"{left!r} and {right!r}: give Grid.line(points, length)."
+            )
+
+    def spec(self) -> dict[str, Any]:
+        """Shape and extent, as plain values.
+
+        Raises:
+            ValueError: if the grid has boundaries.
+        """
+        self.require_periodic("Stores and configs")
+        return {"shape": list(self.shape), "extent": list(self.extent)}
+
+    def _parts(self) -> Mapping[str, object]:
+        parts = dict(super()._parts())
+        if self.boundaries is None:
+            del parts["boundaries"]
+        return parts
 
     @property
     def spacing(self) -> tuple[float, ...]:
@@ -82,19 +139,32 @@ class Grid(Displayed):
         )
 
     def points(self, axis: int = -1) -> Float[Tensor, " x"]:
-        """Coordinates `x_i = i dx` along `axis`, in float64."""
-        return torch.arange(self.shape[axis], dtype=torch.float64) * self.spacing[axis]
+        """Coordinates `x_i` along `axis`, in float64, see `Grid`."""
+        numbers = torch.arange(self.shape[axis], dtype=torch.float64)
+        if self.boundaries is not None:
+            numbers = numbers + 0.5
+        return numbers * self.spacing[axis]
 
     def wavenumbers(self, axis: int = -1) -> Float[Tensor, " k"]:
         """Angular wavenumbers `2 pi m / L` of `torch.fft.rfft` along `axis`.
 
         In float64, for `m = 0, ..., N // 2`.
+
+        Raises:
+            ValueError: if the grid has boundaries.
         """
+        self.require_periodic("Waves")
         modes = torch.arange(self.shape[axis] // 2 + 1, dtype=torch.float64)
         return modes * (2 * math.pi / self.extent[axis])
 
     def coarsen(self, factor: int) -> "Grid":
-        """The grid of every `factor`-th point of this one."""
+        """The grid of every `factor`-th point of this one.
+
+        Raises:
+            ValueError: if the factor does not divide the number of points, or the grid
+                has boundaries, between which points lie at the centres of cells.
+        """
+        self.require_periodic("Grids to coarsen")
         step = as_integer(factor) or 0
         for points in self.shape:
             if step < 1 or points % step:
@@ -112,7 +182,7 @@ class Grid(Displayed):
 
         Args:
             f: `f(x)`, or `f(t, x)` such as a forcing, of numpy or torch. It sees
-                positions in `[0, L)`, shape `(position,)`, and returns values along
+                positions in the domain, shape `(position,)`, and returns values along
                 its last axis.
             nodes: of the quadrature, per cell.
 
@@ -134,7 +204,8 @@ class Grid(Displayed):
             whole_number("The number of nodes", nodes)
         )
         inner = torch.from_numpy(roots / 2) * self.spacing[-1]
-        x = (self.points().unsqueeze(-1) + inner).remainder(self.extent[-1]).flatten()
+        x = (self.points().unsqueeze(-1) + inner).flatten()
+        x = x.remainder(self.extent[-1]) if self.boundaries is None else x
         shares = torch.from_numpy(weights / 2)
 
         def mean(values: Any) -> Tensor:
@@ -154,6 +225,22 @@ class Grid(Displayed):
         if _arguments(f) == 1:
             return mean(f(x))
         return lambda t: mean(f(t, x.to(getattr(t, "device", None))))
+
+
+def _pair(boundaries: Any) -> tuple[Boundary, Boundary]:
+    """Boundaries of both ends, from one for both or a pair."""
+    both = isinstance(boundaries, Boundary)
+    pair = (boundaries, boundaries) if both else boundaries
+    if not (
+        isinstance(pair, tuple | list)
+        and len(pair) == 2
+        and all(isinstance(end, Boundary) for end in pair)
+    ):
+        raise TypeError(
+            f"Boundaries are one value such as Wall() for both ends, or a pair of them "
+            f"for the left and the right end, not {boundaries!r}."
+        )
+    return pair[0], pair[1]
 
 
 def _arguments(f: Any) -> int:

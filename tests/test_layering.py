@@ -14,7 +14,7 @@ import pytest
 import stencilnet
 
 LEVELS = [
-    {"grid", "solver", "stencils", "progress", "display", "errors"},
+    {"boundaries", "grid", "solver", "stencils", "progress", "display", "errors"},
     {"equations", "forcing", "denoising"},
     {"discretizations", "storage"},
     {"report"},

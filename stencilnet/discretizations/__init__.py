@@ -1,11 +1,6 @@
 """Discretizations: methods that turn an equation into `u -> u_t` on a grid."""
 
-from stencilnet.discretizations.base import (
-    Discretization,
-    StencilMethod,
-    patches,
-    shifted,
-)
+from stencilnet.discretizations.base import Discretization
 from stencilnet.discretizations.blended_weno import BlendedWeno
 from stencilnet.discretizations.classical import (
     CLASSICAL,
@@ -53,9 +48,11 @@ from stencilnet.discretizations.spectral import (
 from stencilnet.discretizations.standalone import stencil_arrays, take_apart
 from stencilnet.discretizations.standalone_c import c_code
 from stencilnet.discretizations.standalone_numpy import numpy_code
+from stencilnet.discretizations.stencil_method import StencilMethod
 from stencilnet.discretizations.symbols import FrozenStencils, frozen_stencils
 from stencilnet.discretizations.teno import Teno
 from stencilnet.discretizations.weno import Weno
+from stencilnet.discretizations.windows import patches, shifted
 
 __all__ = [
     "CLASSICAL",

@@ -1,21 +1,22 @@
-"""What every discretization offers, and what stencil methods share."""
+"""What every discretization offers."""
 
 import abc
 import math
 import warnings
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar, final
+from collections.abc import Callable
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from jaxtyping import Complex, Float
 from torch import Tensor, nn
 
 from stencilnet.discretizations import stability
+from stencilnet.discretizations.ends import Ends, EndValues
 from stencilnet.display import Displayed
 from stencilnet.equations import Equation, Form
 from stencilnet.grid import Grid
 from stencilnet.solver import Integrator, SemilinearIntegrator
-from stencilnet.stencils import ConstantModule, Derivative
+from stencilnet.stencils import ConstantModule
 
 F = TypeVar("F", bound=Form)
 
@@ -33,9 +34,16 @@ class Discretization(Displayed, ConstantModule, abc.ABC):
         averages: whether the field holds cell averages rather than point values.
         element: number of points by which the method may be translated; more than
             one where several of them belong together.
+        ends: what lies beyond the ends of a grid with boundaries; None for a period.
+        takes_boundaries: whether the method knows them.
+
+    Raises:
+        ValueError: if the grid has several axes, or boundaries that the method does not
+            know.
     """
 
     element: int = 1
+    takes_boundaries: ClassVar[bool] = False
 
     def __init__(self, equation: Equation, grid: Grid, *, averages: bool) -> None:
         super().__init__()
@@ -44,9 +52,12 @@ class Discretization(Displayed, ConstantModule, abc.ABC):
                 f"The methods are one-dimensional, but the grid has {len(grid.shape)} "
                 f"axes: give Grid.line(points, length)."
             )
+        if not self.takes_boundaries:
+            grid.require_periodic(f"Methods of the kind {type(self).__name__}")
         self._equation = equation
         self.grid = grid
         self.averages = averages
+        self.ends: Ends | None = None
         for name, value in equation.tensors.items():
             if isinstance(value, nn.Parameter):
                 self.register_parameter(_of_equation(name), value)
@@ -56,6 +67,26 @@ class Discretization(Displayed, ConstantModule, abc.ABC):
     @abc.abstractmethod
     def forward(self, u: Float[Tensor, "*batch x"]) -> Float[Tensor, "*batch x"]:
         """`u_t` without forcing."""
+
+    @property
+    def depends_on_time(self) -> bool:
+        """Whether boundary values depend on time, which `at` takes."""
+        return self.ends is not None and self.ends.depends_on_time
+
+    def at(
+        self, t: Tensor | None, u: Float[Tensor, "*batch x"]
+    ) -> Float[Tensor, "*batch x"]:
+        """`u_t` without forcing at a time, a float64 tensor `()` or `(*batch, 1)`."""
+        if self.ends is None:
+            return self(u)
+        self.check_field(u)
+        return self.between(u, self.ends.values(u, t))
+
+    def between(
+        self, u: Float[Tensor, "*batch x"], values: EndValues
+    ) -> Float[Tensor, "*batch x"]:
+        """`u_t` without forcing between ends with given values."""
+        raise NotImplementedError
 
     @property
     def equation(self) -> Equation:
@@ -100,7 +131,7 @@ class Discretization(Displayed, ConstantModule, abc.ABC):
         return {
             "method": type(self).__name__,
             "equation": self.equation.spec(),
-            "grid": {"shape": list(self.grid.shape), "extent": list(self.grid.extent)},
+            "grid": self.grid.spec(),
             "settings": {name: _plain(value) for name, value in self.settings.items()},
         }
 
@@ -144,6 +175,8 @@ class Discretization(Displayed, ConstantModule, abc.ABC):
         The method is linearized about constant states between the extremes of `u`; the
         integrator's stability function gives the step, see `Integrator.stable_step`.
 
+        The values of boundaries count as well where they do not depend on time.
+
         Frozen coefficients do not prove nonlinear stability: take 0.8 of the limit
         or less. Nor is a stable step an accurate one, see `StableStep`.
 
@@ -161,6 +194,8 @@ class Discretization(Displayed, ConstantModule, abc.ABC):
                 if there are fewer than 2 states, or if the integrator needs the symbol
                 of a linear part that the method does not have.
         """
+        if self.ends is not None:
+            u = torch.cat([u.flatten(), *self.ends.constant_values(u)])
         levels = stability.constant_states(u, states)
         eigenvalues = self.eigenvalues(levels)
         linear = None
@@ -186,7 +221,12 @@ class Discretization(Displayed, ConstantModule, abc.ABC):
     def eigenvalues(
         self, levels: Float[Tensor, " state"]
     ) -> Complex[Tensor, "states x"]:
-        """Eigenvalues about constant `levels`, see `stability.eigenvalues`."""
+        """Eigenvalues about constant `levels`, see `stability.eigenvalues`.
+
+        Between boundaries those of a few of the cells, with the ends as they are.
+        """
+        if self.ends is not None:
+            return stability.bounded_eigenvalues(self, levels)
         return stability.eigenvalues(
             stability.differentiable(self).forward,
             levels,
@@ -206,6 +246,7 @@ class Discretization(Displayed, ConstantModule, abc.ABC):
         Raises:
             ValueError: if the method does not commute with translation by one point.
         """
+        self.grid.require_periodic("Fourier symbols, and integrators that take one,")
         if self.element > 1:
             raise ValueError(
                 f"{type(self).__name__} has elements of {self.element} points and so "
@@ -231,111 +272,6 @@ class Discretization(Displayed, ConstantModule, abc.ABC):
     def jacobian(self, u: Float[Tensor, "state x"]) -> Float[Tensor, "state x x"]:
         """Derivative of `u_t` at each point by `u` at each point, about any states."""
         return stability.jacobian(stability.differentiable(self).forward, u)
-
-
-class StencilMethod(Discretization):
-    """A discretization that supplies derivatives, which a form combines.
-
-    Args:
-        equation: the equation to discretize.
-        grid: the grid to discretize on.
-        form: which derivatives the equation takes: the class of a form, or one built
-            from the equation.
-
-    Raises:
-        ValueError: if the method does not supply a derivative that the form requires.
-    """
-
-    def __init__(self, equation: Equation, grid: Grid, form: type[Form] | Form) -> None:
-        built = form(equation) if isinstance(form, type) else form.of(equation)
-        super().__init__(equation, grid, averages=built.averages)
-        self._form = built
-        for name, derivative in built.requires.items():
-            if not self.supplies(derivative):
-                raise ValueError(
-                    f"{type(self).__name__} does not supply {derivative.describe()}, "
-                    f"which {type(built).__name__} requires as {name!r}: choose "
-                    f"another form or another method."
-                )
-
-    @property
-    def form(self) -> Form:
-        """The form, of the equation with the parameters that the module holds now."""
-        return self._current(self._form)
-
-    def _apply(
-        self, fn: Callable[[Tensor], Tensor], recurse: bool = True
-    ) -> "Discretization":
-        super()._apply(fn, recurse)
-        self._form = self.form
-        return self
-
-    @classmethod
-    @abc.abstractmethod
-    def supplies(cls, derivative: Derivative) -> bool:
-        """Whether the method has an approximation of a derivative."""
-
-    @abc.abstractmethod
-    def derivatives(
-        self, u: Float[Tensor, "*batch x"]
-    ) -> dict[str, Float[Tensor, "*batch x"]]:
-        """The derivatives that `form.requires` names."""
-
-    @final  # type: ignore[misc]
-    def forward(self, u: Float[Tensor, "*batch x"]) -> Float[Tensor, "*batch x"]:
-        self.check_field(u)
-        return self.form.time_derivative(u, self.derivatives(u), self.grid)
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        return {"form": self._form_type()}
-
-    def _form_type(self) -> type[Form] | Form:
-        """What builds the form again: its class, or a form that knows more."""
-        plain = set(vars(self._form)) <= {"equation", "requires"}
-        return type(self._form) if plain else self._form
-
-
-def shifted(
-    u: Float[Tensor, "*batch x"], indices: Sequence[int]
-) -> list[Float[Tensor, "*batch x"]]:
-    """The fields `u[i + j]`, one for each of consecutive `j` in `indices`.
-
-    Raises:
-        ValueError: as for `patches`.
-    """
-    points = u.shape[-1]
-    padded, start = _padded(u, indices)
-    return [
-        padded[..., first : first + points]
-        for first in range(start, start + len(indices))
-    ]
-
-
-def patches(
-    u: Float[Tensor, "*batch x"], indices: Sequence[int]
-) -> Float[Tensor, "*batch x points"]:
-    """The values `u[i + j]` around each point `i`, for consecutive `j` in `indices`.
-
-    Raises:
-        ValueError: if the stencil reaches further than the grid is long.
-    """
-    padded, start = _padded(u, indices)
-    windows = padded.unfold(-1, len(indices), 1)
-    return windows[..., start : start + u.shape[-1], :]
-
-
-def _padded(u: Tensor, indices: Sequence[int]) -> tuple[Tensor, int]:
-    """The field with what the indices reach around it, and where `u[indices[0]]` is."""
-    before, after = max(-indices[0], 0), max(indices[-1], 0)
-    points = u.shape[-1]
-    if max(before, after) > points:
-        raise ValueError(
-            f"A stencil over the cells {indices[0]} to {indices[-1]} does not fit a "
-            f"grid of {points} points: refine the grid or narrow the stencil."
-        )
-    padded = torch.cat([u[..., points - before :], u, u[..., :after]], dim=-1)
-    return padded, indices[0] + before
 
 
 def _plain(value: Any) -> Any:

@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
-from stencilnet.discretizations.base import StencilMethod
 from stencilnet.discretizations.cell_polynomials import solve_exactly
+from stencilnet.discretizations.stencil_method import StencilMethod
 from stencilnet.equations import CentralFlux, Equation, Form, UpwindFlux
 from stencilnet.errors import as_integer
 from stencilnet.grid import Grid

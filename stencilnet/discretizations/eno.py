@@ -9,13 +9,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from stencilnet.discretizations.base import shifted
 from stencilnet.discretizations.cell_polynomials import (
     mean_row,
     substencils,
     value_row,
 )
 from stencilnet.discretizations.reconstruction import Reconstruction
+from stencilnet.discretizations.windows import shifted
 from stencilnet.equations import Equation, Form, UpwindFlux
 from stencilnet.errors import as_integer
 from stencilnet.grid import Grid

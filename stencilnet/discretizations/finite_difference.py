@@ -6,7 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from stencilnet.discretizations.base import StencilMethod, shifted
+from stencilnet.discretizations.stencil_method import StencilMethod
+from stencilnet.discretizations.windows import shifted
 from stencilnet.equations import CentralFlux, Equation, Form, UpwindFlux
 from stencilnet.errors import whole_number
 from stencilnet.grid import Grid
@@ -37,6 +38,8 @@ class FiniteDifference(StencilMethod):
             derivative, or if the stencil is longer than the grid.
     """
 
+    takes_boundaries = True
+
     def __init__(
         self,
         equation: Equation,
@@ -49,7 +52,8 @@ class FiniteDifference(StencilMethod):
         if form is None:
             form = UpwindFlux if order % 2 else CentralFlux
         super().__init__(equation, grid, form)
-        sides = [derivative.side for derivative in self.form.requires.values()]
+        requires = self.form.requires.values()
+        sides = [derivative.side for derivative in requires]
         if order % 2 and equation.has_flux and not any(sides):
             raise ValueError(
                 f"{type(self.form).__name__} has no one-sided derivative for the odd "
@@ -63,6 +67,9 @@ class FiniteDifference(StencilMethod):
             )
             self.stencils[name] = indices
             self.register_constant(name, coefficients)
+        even = order + order % 2
+        degrees = [d.order + (order if d.side else even) - 1 for d in requires]
+        self._close_ends(self.stencils.values(), max(degrees, default=0))
 
     @classmethod
     def supplies(cls, derivative: Derivative) -> bool:

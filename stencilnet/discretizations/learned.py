@@ -9,7 +9,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from stencilnet.discretizations.base import StencilMethod, patches, shifted
 from stencilnet.discretizations.constant import Constant
 from stencilnet.discretizations.finite_difference import reference_coefficients
 from stencilnet.discretizations.learned_spec import (
@@ -25,7 +24,9 @@ from stencilnet.discretizations.mirror import (
     mirror_of,
     with_image,
 )
-from stencilnet.discretizations.networks import MLP
+from stencilnet.discretizations.networks import MLP, check_outputs
+from stencilnet.discretizations.stencil_method import StencilMethod
+from stencilnet.discretizations.windows import patches, shifted
 from stencilnet.equations import CentralFlux, Equation, Form
 from stencilnet.errors import real_number, whole_number
 from stencilnet.grid import Grid
@@ -78,6 +79,8 @@ class LearnedStencil(StencilMethod):
             number of values, or `mirror` is true and not possible.
     """
 
+    takes_boundaries = True
+
     def __init__(
         self,
         equation: Equation,
@@ -105,7 +108,8 @@ class LearnedStencil(StencilMethod):
         self.layers = nn.ModuleDict()
         self._scales = {}
         for name, derivative in self.form.requires.items():
-            points = _default_width(derivative) if width is None else width
+            # Stencils are odd at points and even elsewhere.
+            points = width or (7 if derivative.at == 0 else 6)
             self._scales[name] = grid.spacing[-1] ** -derivative.order
             self.stencils[name] = self._cells(points, derivative)
             self.windows[name] = self._cells(window or points, derivative)
@@ -121,6 +125,9 @@ class LearnedStencil(StencilMethod):
         self.partners = mirror_of(mirror, self.form, grid, cells, self._layers())
         self.mirror = bool(self.partners)
         self.network = self._network(network)
+        conditions = [layer.conditions for layer in self._layers().values()]
+        degree = max((c.derivative + c.order - 1 for c in conditions), default=0)
+        self._close_ends([*self.stencils.values(), *self.windows.values()], degree)
         self.to(dtype)
 
     @classmethod
@@ -148,15 +155,7 @@ class LearnedStencil(StencilMethod):
         outputs = sum(layer.inputs for layer in self._layers().values())
         if isinstance(network, MLP | Constant):
             return network.build(inputs, outputs, seed=self.seed)
-        weights = next(network.parameters(), torch.empty(0))
-        with torch.no_grad():
-            answer = network(torch.zeros(1, inputs).to(weights))
-        if tuple(answer.shape) != (1, outputs):
-            raise ValueError(
-                f"The network maps windows of {inputs} values to shape "
-                f"{tuple(answer.shape)}, but the layers take (1, {outputs}): give it "
-                f"{outputs} outputs."
-            )
+        check_outputs(network, inputs, outputs)
         return network
 
     @property
@@ -205,7 +204,7 @@ class LearnedStencil(StencilMethod):
         }
         return {
             name: (around[self.stencils[name]] * stencil).sum(-1) * self._scales[name]
-            for name, stencil in self.dimensionless(u).items()
+            for name, stencil in self.choose(self._windows_of(u)).items()
         }
 
     def _fused_derivatives(
@@ -223,7 +222,15 @@ class LearnedStencil(StencilMethod):
         self, u: Float[Tensor, "*batch x"]
     ) -> dict[str, Float[Tensor, "*batch x points"]]:
         """`coefficients` before they are divided by `dx**d`."""
-        return self.choose(self._windows_of(u))
+        self.check_field(u)
+        ends = self.ends
+        if ends is None:
+            return self.choose(self._windows_of(u))
+        longer = self._windows_of(ends.continued(u, ends.values(u, None)))
+        return {
+            name: ends.within(stencil.mT).mT
+            for name, stencil in self.choose(longer).items()
+        }
 
     def _windows_of(self, u: Tensor) -> dict[tuple[int, ...], Tensor]:
         """What the network reads of a field."""
@@ -232,7 +239,6 @@ class LearnedStencil(StencilMethod):
                 f"The field is {u.dtype} and the operator {self.dtype}: convert one, "
                 f"as in operator.to(u.dtype)."
             )
-        self.check_field(u)
         return {indices: patches(u, indices) for indices in set(self.windows.values())}
 
     def choose(
@@ -303,7 +309,7 @@ class LearnedStencil(StencilMethod):
         return {
             "equation": self.equation.spec(),
             "form": type(self.form).__name__,
-            "grid": {"shape": list(self.grid.shape), "extent": list(self.grid.extent)},
+            "grid": self.grid.spec(),
             "width": self.width,
             "window": self.window,
             "constraint": spec_of_constraints(self.constraint),
@@ -342,7 +348,3 @@ class LearnedStencil(StencilMethod):
 
     def _layers(self) -> dict[str, Any]:
         return dict(self.layers.items())
-
-
-def _default_width(derivative: Derivative) -> int:
-    return 7 if derivative.at == 0 else 6

@@ -8,10 +8,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from stencilnet.discretizations.base import shifted
 from stencilnet.discretizations.constant import Constant
 from stencilnet.discretizations.networks import MLP, network_from_spec
 from stencilnet.discretizations.pictures import Branch, TwoBranches
+from stencilnet.discretizations.windows import shifted
 from stencilnet.equations import Equation, equation_from_spec
 from stencilnet.grid import Grid
 from stencilnet.stencils import CoefficientLayer, NullSpace, in_full_precision
@@ -246,7 +246,7 @@ class LearnedPicture(TwoBranches):
         return {
             "kind": "picture",
             "equation": self.equation.spec(),
-            "grid": {"shape": list(self.grid.shape), "extent": list(self.grid.extent)},
+            "grid": self.grid.spec(),
             "network": described() if callable(described) else network,
             "dtype": str(self.dtype).removeprefix("torch."),
             **self.settings,

@@ -6,9 +6,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from stencilnet.discretizations.base import patches
 from stencilnet.discretizations.learned import LearnedStencil
 from stencilnet.discretizations.networks import Perceptron
+from stencilnet.discretizations.windows import patches
 
 # Largest slope of SiLU, where z tanh(z / 2) = 2, rounded up.
 _SILU_SLOPE = 1.09984

@@ -122,3 +122,25 @@ def _empty(inputs: int, outputs: int) -> nn.Linear:
         nn.Linear, inputs, outputs, dtype=torch.float64
     )
     return layer
+
+
+def check_outputs(network: nn.Module, inputs: int, outputs: int) -> None:
+    """Raises unless a network maps windows to as many numbers as layers take.
+
+    Args:
+        network: from windows of shape `(*batch, inputs)`; called once.
+        inputs: values of a window.
+        outputs: raw numbers of the layers.
+
+    Raises:
+        ValueError: if it returns another shape.
+    """
+    weights = next(network.parameters(), torch.empty(0))
+    with torch.no_grad():
+        answer = network(torch.zeros(1, inputs).to(weights))
+    if tuple(answer.shape) != (1, outputs):
+        raise ValueError(
+            f"The network maps windows of {inputs} values to shape "
+            f"{tuple(answer.shape)}, but the layers take (1, {outputs}): give it "
+            f"{outputs} outputs."
+        )

@@ -15,8 +15,9 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from stencilnet.discretizations.base import Discretization, shifted
+from stencilnet.discretizations.base import Discretization
 from stencilnet.discretizations.weno import Weno
+from stencilnet.discretizations.windows import shifted
 from stencilnet.equations import Burgers, Equation
 from stencilnet.grid import Grid
 from stencilnet.solver import Integrator

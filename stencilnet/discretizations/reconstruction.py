@@ -6,8 +6,9 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 
-from stencilnet.discretizations.base import StencilMethod, shifted
 from stencilnet.discretizations.finite_difference import classical_scheme
+from stencilnet.discretizations.stencil_method import StencilMethod
+from stencilnet.discretizations.windows import shifted
 from stencilnet.equations import Equation, Form
 from stencilnet.errors import as_integer
 from stencilnet.grid import Grid
@@ -33,6 +34,8 @@ class Reconstruction(StencilMethod):
             method does not supply, if the viscous order is odd or below 2, or if the
             grid has fewer points than the stencils need.
     """
+
+    takes_boundaries = True
 
     def __init__(
         self,
@@ -71,6 +74,10 @@ class Reconstruction(StencilMethod):
                 )
                 self._stencils[key] = indices
                 self.register_constant(key, coefficients)
+        sides = range(-(reach // 2), reach // 2 + 2)
+        viscous = even if equation.linear() else 0
+        degree = max(value_order - 1, viscous)
+        self._close_ends([*self._stencils.values(), sides], degree)
 
     @classmethod
     def supplies(cls, derivative: Derivative) -> bool:

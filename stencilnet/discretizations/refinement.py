@@ -8,7 +8,8 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
-from stencilnet.discretizations.base import Discretization, StencilMethod
+from stencilnet.discretizations.base import Discretization
+from stencilnet.discretizations.stencil_method import StencilMethod
 from stencilnet.equations import FORMS, Manufactured
 from stencilnet.grid import Grid
 from stencilnet.stencils import Derivative

@@ -3,7 +3,7 @@
 import copy
 import math
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from jaxtyping import Complex, Float
@@ -11,6 +11,9 @@ from torch import Tensor, nn
 
 RightHandSide = Callable[[Tensor], Tensor]
 Method = TypeVar("Method", bound=nn.Module)
+
+# Cells between two ends that show the eigenvalues of any number of them.
+_CELLS = 64
 
 
 def constant_states(
@@ -76,6 +79,37 @@ def eigenvalues(
     if element == 1:
         return blocks.flatten(-3).resolve_conj()
     return torch.linalg.eigvals(blocks.transpose(-3, -2)).flatten(-2)
+
+
+def bounded_eigenvalues(
+    method: Any, levels: Float[Tensor, " state"]
+) -> Complex[Tensor, "states x"]:
+    """Eigenvalues of a method between boundaries, linearized about constant states.
+
+    The ends are continued about each state, so that it is one that stays as it is. Up
+    to 64 cells of the grid's spacing stand for all.
+
+    Args:
+        method: a `Discretization` with `ends`.
+        levels: the constant states.
+
+    Returns:
+        One per cell, shape `(state, x)`; where a parameter differs by sample, for each
+        state and sample.
+    """
+    method = differentiable(method)
+    points, samples = min(method.grid.shape[-1], _CELLS), method.equation.samples
+    points -= points % method.element
+    with torch.inference_mode(False), torch.enable_grad():
+        states = levels.detach().clone().reshape(-1, *[1] * len(samples), 1)
+        values = method.ends.at_level(states)
+
+        def summed(u: Tensor) -> Tensor:
+            u_t: Tensor = method.between(u, values)
+            return u_t.flatten(end_dim=-2).sum(0)
+
+        rows = _rows(summed, states.repeat(1, *samples, points))
+    return torch.linalg.eigvals(torch.stack(rows, dim=-2).double()).flatten(end_dim=-2)
 
 
 def per_eigenvalue(

@@ -7,8 +7,8 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
-from stencilnet.discretizations.base import StencilMethod
 from stencilnet.discretizations.learned import LearnedStencil
+from stencilnet.discretizations.stencil_method import StencilMethod
 from stencilnet.stencils import Derivative, stencil_offsets
 
 # Points of each state at which a method without coefficients of its own is linearized.

@@ -10,7 +10,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from stencilnet.discretizations.base import shifted
 from stencilnet.discretizations.cell_polynomials import (
     linear_weights,
     smoothness_squares,
@@ -18,6 +17,7 @@ from stencilnet.discretizations.cell_polynomials import (
     value_row,
 )
 from stencilnet.discretizations.reconstruction import Reconstruction
+from stencilnet.discretizations.windows import shifted
 from stencilnet.equations import Equation, Form, UpwindFlux
 from stencilnet.errors import as_integer, as_number
 from stencilnet.grid import Grid

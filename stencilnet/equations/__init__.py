@@ -33,6 +33,7 @@ from stencilnet.equations.mirror import (
     has_mirror_symmetry,
     mirror_partners,
 )
+from stencilnet.equations.shock_layer import ShockLayer
 from stencilnet.errors import unknown
 
 __all__ = [
@@ -53,6 +54,7 @@ __all__ = [
     "KuramotoSivashinsky",
     "Manufactured",
     "MovingShock",
+    "ShockLayer",
     "Solitons",
     "Steepening",
     "TravellingWave",

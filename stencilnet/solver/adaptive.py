@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from stencilnet.display import Displayed
-from stencilnet.solver.base import Forcing, Integrator, evaluate
+from stencilnet.solver.base import Forcing, Integrator, RightHandSide, with_forcing
 from stencilnet.solver.problem import (
     Numbers,
     as_state,
@@ -93,7 +93,8 @@ def solve_adaptively(
         check_forcing(forcing, start, u)
     knots = Knots.between(clock, steps.through)
     with refused_under_vmap("An adaptive step", "pass the samples as one batch"):
-        return _AdaptiveSteps(rhs, forcing, integrator, steps, knots).solve(u)
+        forced = with_forcing(rhs, forcing)
+        return _AdaptiveSteps(forced, integrator, steps, knots).solve(u)
 
 
 @dataclass
@@ -126,8 +127,7 @@ class _Clocks:
 class _AdaptiveSteps:
     """A problem with its method and the rule for its steps."""
 
-    rhs: Callable[[Tensor], Tensor]
-    forcing: Forcing | None
+    rhs: RightHandSide
     pair: EmbeddedPair
     settings: Adaptive
     knots: Knots
@@ -233,9 +233,7 @@ class _AdaptiveSteps:
         clocks.blown = clocks.blown | (moving & ~fits & (clocks.step.abs() <= shortest))
 
     def _u_t(self, t: Tensor, u: Tensor) -> Tensor:
-        if self.forcing is None:
-            return self.rhs(u)
-        return self.rhs(u) + evaluate(self.forcing, t.unsqueeze(-1), u)
+        return self.rhs(t.unsqueeze(-1), u)
 
     def _advance(
         self, clocks: _Clocks, dt: Tensor, bounds: tuple[Tensor, Tensor] | None

@@ -12,7 +12,7 @@ RightHandSide = Callable[[Any, Tensor], Tensor]
 """`rhs(t, u) -> u_t`; `t` is a float or a scalar tensor."""
 
 Field = Callable[[Tensor], Tensor]
-"""`rhs(u) -> u_t` without forcing."""
+"""`rhs(u) -> u_t` without forcing; see `with_forcing` for one that depends on time."""
 
 Forcing = Callable[[Tensor], Tensor]
 """`forcing(t) -> f`, broadcastable to the state.
@@ -88,6 +88,23 @@ class Integrator(abc.ABC):
             ValueError: if there are no eigenvalues, if one is not finite, or if
                 `linear` is missing.
         """
+
+
+def with_forcing(rhs: Field, forcing: Forcing | None) -> RightHandSide:
+    """`rhs(u) + forcing(t)` as a function of time and state.
+
+    A right-hand side that depends on time itself, as boundary values do, says so by the
+    attribute `depends_on_time` and has a method `at(t, u)`, which sees the time as a
+    forcing does.
+    """
+    timed = getattr(rhs, "depends_on_time", False)
+    at: Any = getattr(rhs, "at", None) if timed else None
+
+    def forced(t: Any, u: Tensor) -> Tensor:
+        u_t: Tensor = rhs(u) if at is None else at(as_time(t, u), u)
+        return u_t if forcing is None else u_t + evaluate(forcing, t, u)
+
+    return forced
 
 
 def evaluate(forcing: Forcing, t: float | Tensor, u: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from stencilnet.solver.base import (
     Integrator,
     RightHandSide,
     Step,
-    evaluate,
+    with_forcing,
 )
 from stencilnet.solver.stability import check_eigenvalues, last_stable
 
@@ -67,9 +67,7 @@ class RungeKutta(Integrator):
 
     def bind(self, rhs: Field, forcing: Forcing | None) -> Step:
         """See `Integrator.bind`."""
-
-        def u_t(t: float | Tensor, u: Tensor) -> Tensor:
-            return rhs(u) if forcing is None else rhs(u) + evaluate(forcing, t, u)
+        u_t = with_forcing(rhs, forcing)
 
         def step(t: float | Tensor, u: Tensor, dt: float | Tensor) -> Tensor:
             return self.step(u_t, t, u, dt)

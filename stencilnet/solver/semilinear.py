@@ -16,7 +16,7 @@ from stencilnet.solver.base import (
     Integrator,
     RightHandSide,
     Step,
-    evaluate,
+    with_forcing,
 )
 from stencilnet.solver.stability import check_eigenvalues, last_stable
 
@@ -74,6 +74,7 @@ class SemilinearIntegrator(Integrator):
             ValueError: if there is no symbol or if it is zero for all modes.
         """
         symbol = self.linear_symbol(rhs).to(torch.complex128)
+        slope = with_forcing(rhs, forcing)
         schemes: dict[tuple[float, torch.dtype, torch.device, bool], Scheme] = {}
 
         def scheme(dt: float, like: Tensor) -> Scheme:
@@ -95,10 +96,7 @@ class SemilinearIntegrator(Integrator):
 
             def remainder(t: float | Tensor, u_hat: Tensor) -> Tensor:
                 u = torch.fft.irfft(u_hat, n=points)
-                u_t = rhs(u)
-                if forcing is not None:
-                    u_t = u_t + evaluate(forcing, t, u)
-                return torch.fft.rfft(u_t) - diagonal * u_hat
+                return torch.fft.rfft(slope(t, u)) - diagonal * u_hat
 
             u_hat = scheme(dt, u_hat).step(remainder, t, u_hat)
             return torch.fft.irfft(u_hat, n=points)

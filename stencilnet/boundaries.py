@@ -1,0 +1,215 @@
+"""Boundaries: what holds at the ends of a domain that is not periodic."""
+
+import abc
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from stencilnet.errors import as_number
+from stencilnet.stencils import finite_difference_coefficients
+
+Continuation = tuple[Tensor, Tensor]
+"""`(matrix, weight)` with `ghosts = cells @ matrix + value * weight`."""
+
+
+class Boundary(abc.ABC):
+    """What holds at an end of the domain, and how the field goes on beyond it.
+
+    Methods read ghost cells beyond the end. They follow linearly from the cells within,
+
+        ghosts_k = sum_j cells_j matrix_jk + value weight_k,
+
+    where both count from the end: `cells_0` and `ghosts_0` touch it. One of your own
+    derives from this class and writes `continuation`.
+    """
+
+    @abc.abstractmethod
+    def continuation(
+        self, ghosts: int, degree: int, *, averages: bool
+    ) -> tuple[Float[Tensor, "cells ghosts"], Float[Tensor, " ghosts"]]:
+        """`matrix` and `weight`, in float64.
+
+        Args:
+            ghosts: number of ghost cells.
+            degree: of the polynomials that ghosts shall continue exactly.
+            averages: whether the field holds cell averages rather than point values.
+        """
+
+    @property
+    def depends_on_time(self) -> bool:
+        """Whether the boundary has to be told the time."""
+        return False
+
+    def value_at(self, t: Tensor | None, like: Tensor) -> Tensor | None:
+        """The value at the end, broadcastable to one per sample; None for none."""
+        return None
+
+    def beyond(
+        self, within: Float[Tensor, "*batch"], value: Float[Tensor, "*any"] | None
+    ) -> Float[Tensor, "*batch"] | None:
+        """The state just beyond the end, from the one just within it.
+
+        None leaves it to the reconstruction from ghost cells.
+        """
+        return None
+
+
+@dataclass(frozen=True)
+class Wall(Boundary):
+    """A wall, `u = 0`, by odd reflection `u(-x) = -u(x)`.
+
+    Exact for an equation with the mirror symmetry `(x, u) -> (-x, -u)`, such as
+    Burgers': the solution is half of the odd periodic one on twice the domain, for any
+    method that has the symmetry too. Nothing flows through a wall but momentum: the
+    flux of `u` there is that of the numerical flux between `-u` and `u`.
+    """
+
+    def continuation(
+        self, ghosts: int, degree: int, *, averages: bool
+    ) -> tuple[Float[Tensor, "cells ghosts"], Float[Tensor, " ghosts"]]:
+        return -torch.eye(ghosts).double(), torch.zeros(ghosts).double()
+
+
+@dataclass(frozen=True)
+class ZeroSlope(Boundary):
+    """No slope, `u_x = 0`, by even reflection `u(-x) = u(x)`."""
+
+    def continuation(
+        self, ghosts: int, degree: int, *, averages: bool
+    ) -> tuple[Float[Tensor, "cells ghosts"], Float[Tensor, " ghosts"]]:
+        return torch.eye(ghosts).double(), torch.zeros(ghosts).double()
+
+
+@dataclass(frozen=True)
+class Prescribed(Boundary):
+    """A prescribed value, `u = value`, such as that of an inflow.
+
+    Ghost cells lie on the polynomial through the value at the end and the nearest
+    cells, of the degree that the method is exact for, so stencils keep their moment
+    conditions and their order. At the face itself the state beyond is the value: a
+    numerical flux sees it on one side and the solution on the other, which takes the
+    value where the flow comes in and lets it pass where it goes out.
+
+    Attributes:
+        value: a number; a tensor `()` or `(*sample, 1)`, which may need gradients; or a
+            function of time that returns one of these. It sees the time of the stage
+            as a float64 tensor as a forcing does: `()`, or `(*batch, 1)` under adaptive
+            steps. Runge-Kutta methods lose some of their order near an end whose value
+            varies with time.
+
+    Raises:
+        ValueError: if the value is not finite, or a tensor of another shape.
+    """
+
+    value: float | Tensor | Callable[[Tensor], Any]
+
+    def __post_init__(self) -> None:
+        if callable(self.value):
+            return
+        if isinstance(self.value, Tensor):
+            _check_shape(self.value)
+            return
+        number = as_number(self.value)
+        if number is None or not math.isfinite(number):
+            raise ValueError(
+                f"A prescribed value is a finite number, a tensor or a function of "
+                f"time, not {self.value!r}."
+            )
+        object.__setattr__(self, "value", number)
+
+    def continuation(
+        self, ghosts: int, degree: int, *, averages: bool
+    ) -> tuple[Float[Tensor, "cells ghosts"], Float[Tensor, " ghosts"]]:
+        # The nearest ghost is what gives the end, at offset 1/2 from it, its value.
+        offsets = [cell - 0.5 for cell in range(degree + 1)]
+        at_end = finite_difference_coefficients(offsets, 0, averages=averages)
+        first, weight = -at_end[1:] / at_end[0], 1 / at_end[0]
+        rows = _extrapolation(ghosts, range(-1, degree))
+        matrix = rows[1:] + first.unsqueeze(-1) * rows[0]
+        return matrix, weight * rows[0]
+
+    @property
+    def depends_on_time(self) -> bool:
+        return callable(self.value)
+
+    def value_at(self, t: Tensor | None, like: Tensor) -> Tensor | None:
+        value = self.value
+        if callable(value):
+            if t is None:
+                raise ValueError(
+                    "A prescribed value depends on time: solve by rollout, or evaluate "
+                    "the method by at(t, u)."
+                )
+            value = value(t)
+        known = torch.as_tensor(value).to(like.device, like.dtype)
+        _check_shape(known)
+        return known
+
+    def beyond(
+        self, within: Float[Tensor, "*batch"], value: Float[Tensor, "*any"] | None
+    ) -> Float[Tensor, "*batch"] | None:
+        if value is None:
+            return None
+        return (value if value.ndim == 0 else value.squeeze(-1)).expand_as(within)
+
+
+@dataclass(frozen=True)
+class Outflow(Boundary):
+    """An open end: the field goes on beyond it as it comes.
+
+    Ghost cells continue the polynomial through the nearest cells, so stencils near the
+    end are one-sided ones; the flux through it is that of the state within. For what
+    leaves the domain; nothing is known of what would enter.
+
+    Attributes:
+        degree: of the polynomial; by default the one that the method is exact for. Zero
+            repeats the last cell, which is of first order and leaves shocks calmest.
+
+    Raises:
+        ValueError: if the degree is negative.
+    """
+
+    degree: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.degree is not None and self.degree < 0:
+            raise ValueError(
+                f"A polynomial has a degree of at least 0, not {self.degree}."
+            )
+
+    def continuation(
+        self, ghosts: int, degree: int, *, averages: bool
+    ) -> tuple[Float[Tensor, "cells ghosts"], Float[Tensor, " ghosts"]]:
+        own = degree if self.degree is None else self.degree
+        return _extrapolation(ghosts, range(own + 1)), torch.zeros(ghosts).double()
+
+    def beyond(
+        self, within: Float[Tensor, "*batch"], value: Float[Tensor, "*any"] | None
+    ) -> Float[Tensor, "*batch"] | None:
+        return within
+
+
+def _extrapolation(ghosts: int, cells: range) -> Float[Tensor, "cells ghosts"]:
+    """Weights of cells in the polynomial through them, at the cells -1, -2, ...
+
+    The averages of a polynomial over equal cells are one of the same degree in their
+    number, so these weights serve averages and point values alike.
+    """
+    columns = [
+        finite_difference_coefficients([float(cell + 1 + k) for cell in cells], 0)
+        for k in range(ghosts)
+    ]
+    return torch.stack(columns, dim=-1)
+
+
+def _check_shape(value: Tensor) -> None:
+    if value.ndim and value.shape[-1] != 1:
+        raise ValueError(
+            f"A prescribed value is one number or has the shape (sample, 1), not "
+            f"{tuple(value.shape)}: add an axis, as in value[:, None]."
+        )

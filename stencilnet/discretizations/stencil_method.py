@@ -1,0 +1,113 @@
+"""What methods share that supply derivatives to a form."""
+
+import abc
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, final
+
+from jaxtyping import Float
+from torch import Tensor
+
+from stencilnet.discretizations.base import Discretization
+from stencilnet.discretizations.ends import Ends, EndValues
+from stencilnet.equations import Equation, Form
+from stencilnet.grid import Grid
+from stencilnet.stencils import Derivative
+
+
+class StencilMethod(Discretization):
+    """A discretization that supplies derivatives, which a form combines.
+
+    Args:
+        equation: the equation to discretize.
+        grid: the grid to discretize on.
+        form: which derivatives the equation takes: the class of a form, or one built
+            from the equation.
+
+    Raises:
+        ValueError: if the method does not supply a derivative that the form requires.
+    """
+
+    def __init__(self, equation: Equation, grid: Grid, form: type[Form] | Form) -> None:
+        built = form(equation) if isinstance(form, type) else form.of(equation)
+        super().__init__(equation, grid, averages=built.averages)
+        self._form = built
+        for name, derivative in built.requires.items():
+            if not self.supplies(derivative):
+                raise ValueError(
+                    f"{type(self).__name__} does not supply {derivative.describe()}, "
+                    f"which {type(built).__name__} requires as {name!r}: choose "
+                    f"another form or another method."
+                )
+
+    def _close_ends(self, cells: Iterable[Sequence[int]], degree: int) -> None:
+        """Says what stencils read, for a grid with boundaries.
+
+        Args:
+            cells: of each stencil or window, relative to the point.
+            degree: of the polynomials for which derivatives are exact.
+        """
+        if self.grid.boundaries is not None:
+            # The left end is the right face of the cell before the first one.
+            ghosts = [max(1 - reach[0], reach[-1]) for reach in cells]
+            self.ends = Ends(
+                self.grid,
+                ghosts=max(ghosts, default=1),
+                degree=degree,
+                averages=self.averages,
+            )
+
+    @property
+    def form(self) -> Form:
+        """The form, of the equation with the parameters that the module holds now."""
+        return self._current(self._form)
+
+    def _apply(
+        self, fn: Callable[[Tensor], Tensor], recurse: bool = True
+    ) -> "Discretization":
+        super()._apply(fn, recurse)
+        self._form = self.form
+        return self
+
+    @classmethod
+    @abc.abstractmethod
+    def supplies(cls, derivative: Derivative) -> bool:
+        """Whether the method has an approximation of a derivative."""
+
+    @abc.abstractmethod
+    def derivatives(
+        self, u: Float[Tensor, "*batch x"]
+    ) -> dict[str, Float[Tensor, "*batch x"]]:
+        """The derivatives that `form.requires` names, of a field taken as periodic."""
+
+    @final  # type: ignore[misc]
+    def forward(self, u: Float[Tensor, "*batch x"]) -> Float[Tensor, "*batch x"]:
+        if self.ends is not None:
+            return self.at(None, u)
+        self.check_field(u)
+        return self.form.time_derivative(u, self.derivatives(u), self.grid)
+
+    def between(
+        self, u: Float[Tensor, "*batch x"], values: EndValues
+    ) -> Float[Tensor, "*batch x"]:
+        v, derivatives = self.continued(u, values)
+        u_t = self.form.time_derivative(v, derivatives, self.grid)
+        return u_t if self.ends is None else self.ends.within(u_t)
+
+    def continued(
+        self, u: Float[Tensor, "*batch x"], values: EndValues
+    ) -> tuple[Float[Tensor, "*batch y"], dict[str, Float[Tensor, "*batch y"]]]:
+        """The field between its ghost cells, and the derivatives there."""
+        ends = self.ends
+        if ends is None:
+            return u, self.derivatives(u)
+        v = ends.continued(u, values)
+        return v, ends.with_end_states(self.derivatives(v), self.form.requires, values)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return {"form": self._form_type()}
+
+    def _form_type(self) -> type[Form] | Form:
+        """What builds the form again: its class, or a form that knows more."""
+        plain = set(vars(self._form)) <= {"equation", "requires"}
+        return type(self._form) if plain else self._form
