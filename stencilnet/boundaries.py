@@ -146,9 +146,11 @@ class Prescribed(Boundary):
                     "the method by at(t, u)."
                 )
             value = value(t)
-        known = torch.as_tensor(value).to(like.device, like.dtype)
-        _check_shape(known)
-        return known
+        # By way of double precision, which numbers of Python have.
+        if not isinstance(value, Tensor):
+            value = torch.tensor(value, dtype=torch.float64)
+        _check_shape(value)
+        return value.to(like.device, like.dtype)
 
     def beyond(
         self, within: Float[Tensor, "*batch"], value: Float[Tensor, "*any"] | None

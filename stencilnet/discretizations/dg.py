@@ -10,6 +10,7 @@ from numpy.polynomial import legendre
 from torch import Tensor
 
 from stencilnet.discretizations.base import Discretization
+from stencilnet.discretizations.ends import Ends, EndValues
 from stencilnet.equations import Equation, UpwindFlux
 from stencilnet.errors import as_integer
 from stencilnet.grid import Grid
@@ -40,6 +41,9 @@ class DiscontinuousGalerkin(Discretization):
     which `sum u**2` over the elements never grows without forcing (a cell entropy
     inequality); `SplitGalerkin` says so for any flux.
 
+    Beyond an end lies an element that the boundary continues: a reflected one, or the
+    polynomial through the prescribed value and the nearest cells.
+
     Sources: Cockburn and Shu (1998), doi:10.1137/S0036142997316712, Section 2; Jiang
     and Shu (1994), doi:10.1090/S0025-5718-1994-1223232-7.
 
@@ -55,6 +59,8 @@ class DiscontinuousGalerkin(Discretization):
             degree is no whole number from 1 to 31, or the number of points is no
             multiple of `p + 1`.
     """
+
+    takes_boundaries = True
 
     def __init__(self, equation: Equation, grid: Grid, *, degree: int) -> None:
         super().__init__(equation, grid, averages=True)
@@ -85,6 +91,8 @@ class DiscontinuousGalerkin(Discretization):
         self.elements = points // self.element
         self.width = grid.extent[-1] / self.elements
         self._register(whole)
+        if grid.boundaries is not None:
+            self.ends = Ends(grid, ghosts=self.element, degree=whole, averages=True)
 
     def _register(self, degree: int) -> None:
         """The matrices, from cell averages and to those of `u_t`."""
@@ -148,7 +156,20 @@ class DiscontinuousGalerkin(Discretization):
         return {"degree": self.degree}
 
     def forward(self, u: Float[Tensor, "*batch x"]) -> Float[Tensor, "*batch x"]:
+        if self.ends is not None:
+            return self.at(None, u)
         self.check_field(u)
+        return self._u_t(u)
+
+    def between(
+        self, u: Float[Tensor, "*batch x"], values: EndValues
+    ) -> Float[Tensor, "*batch x"]:
+        if self.ends is None:
+            return self._u_t(u)
+        return self.ends.within(self._u_t(self.ends.continued(u, values)))
+
+    def _u_t(self, u: Tensor) -> Tensor:
+        """`u_t` of any number of elements in a row, taken as periodic."""
         cells = self._by_element(u)
         pairs = torch.cat([cells.roll(1, -2), cells], dim=-1)
         evaluated = _product(pairs, self.get_constant("evaluate", u))
@@ -171,7 +192,7 @@ class DiscontinuousGalerkin(Discretization):
         return u_t.flatten(-2)
 
     def _by_nodes(self, values: Tensor) -> Tensor:
-        return values.reshape(*values.shape[:-1], self.elements, self.nodes)
+        return values.unflatten(-1, (-1, self.nodes))
 
     def element_averages(
         self, u: Float[Tensor, "*batch x"], *, parts: int = 1
@@ -219,13 +240,14 @@ class DiscontinuousGalerkin(Discretization):
         return _product(values, self.get_constant("onto", values)).flatten(-2)
 
     def _by_element(self, u: Tensor) -> Tensor:
-        return u.reshape(*u.shape[:-1], self.elements, self.element)
+        return u.unflatten(-1, (-1, self.element))
 
     def _fine_points(self) -> Float[Tensor, "element node"]:
         first = torch.arange(self.elements, dtype=torch.float64) + 0.5
         offset = self._exact["fine_nodes"] / 2
         centres = first.unsqueeze(-1) + offset
-        return centres * self.width - self.grid.spacing[-1] / 2
+        start = self.grid.points()[0] - self.grid.spacing[-1] / 2
+        return centres * self.width + start
 
 
 def _product(a: Tensor, b: Tensor) -> Tensor:

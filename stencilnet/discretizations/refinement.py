@@ -50,6 +50,7 @@ def refine(method: Discretization, size: float, *, levels: int = 5) -> Refinemen
         levels: number of refinements.
     """
     grid = method.grid
+    grid.require_periodic("Refinements, which are measured of waves,")
     waves = _random_waves(min(_SMOOTH_MODES, (grid.shape[-1] - 1) // 2), size)
     requires = method.form.requires if isinstance(method, StencilMethod) else {}
     powers = {

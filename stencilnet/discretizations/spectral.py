@@ -8,8 +8,9 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
+from stencilnet.boundaries import Wall, ZeroSlope
 from stencilnet.discretizations.base import Discretization
-from stencilnet.equations import Equation
+from stencilnet.equations import Equation, has_mirror_symmetry
 from stencilnet.grid import Grid
 
 
@@ -70,6 +71,11 @@ class PseudoSpectral(Discretization):
     doi:10.1175/1520-0469(1971)028<1074:OTEOAI>2.0.CO;2).
     Cell averages are the same coefficients times `sinc(k dx / 2)`.
 
+    Between two walls the waves are sines, between two ends of zero slope cosines: the
+    method is that of the reflected field on twice the domain. That takes an equation
+    which reflection leaves alone: `(x, u) -> (-x, -u)` for walls, `x -> -x` for zero
+    slopes, which no flux survives.
+
     Args:
         equation: the equation to discretize.
         grid: the grid to discretize on.
@@ -77,9 +83,12 @@ class PseudoSpectral(Discretization):
         damping: of the shortest waves; none by default.
 
     Raises:
-        ValueError: if the grid has fewer than 4 points, or if there is a filter and the
-            equation has a flux but no speed.
+        ValueError: if the grid has fewer than 4 points, if there is a filter and the
+            equation has a flux but no speed, or if reflection at the boundaries is no
+            symmetry of the equation.
     """
+
+    takes_boundaries = True
 
     def __init__(
         self,
@@ -90,7 +99,11 @@ class PseudoSpectral(Discretization):
         damping: ExponentialFilter | None = None,
     ) -> None:
         super().__init__(equation, grid, averages=averages)
-        points = grid.shape[-1]
+        self._parity = _parity(equation, grid)
+        self._whole = grid
+        if self._parity:
+            self._whole = Grid.line(2 * grid.shape[-1], 2 * grid.extent[-1])
+        points = self._whole.shape[-1]
         if points < 4:
             raise ValueError(
                 f"A pseudo-spectral method needs at least 4 points, not {points}."
@@ -106,7 +119,7 @@ class PseudoSpectral(Discretization):
             # The square of cos(K x) must not fall on the wave K itself.
             self.padded_points = _fast_size(3 * points // 2 + 1)
         self.modes = (points - 1) // 2 + 1
-        k = grid.wavenumbers()
+        k = self._whole.wavenumbers()
         averaging = torch.sinc(k * grid.spacing[-1] / (2 * torch.pi))
         # A transform of N points counts the wave at the Nyquist wavenumber twice.
         twice = torch.ones_like(k)
@@ -136,7 +149,8 @@ class PseudoSpectral(Discretization):
     ) -> Float[Tensor, "*batch x"]:
         """Point values or averages, as the method holds; inverse of `to_modes`."""
         scaled = u_hat * self._scale(u_hat.real)[: u_hat.shape[-1]]
-        return torch.fft.irfft(scaled, n=self.grid.shape[-1], norm="forward")
+        values = torch.fft.irfft(scaled, n=self._whole.shape[-1], norm="forward")
+        return values[..., : self.grid.shape[-1]] if self._parity else values
 
     def symbol(self) -> Tensor:
         """The linear part of the equation, per mode of `to_modes`."""
@@ -144,12 +158,21 @@ class PseudoSpectral(Discretization):
 
     def linear_symbol(self) -> Complex[Tensor, "*sample mode"]:
         """The linear part, that of the flux about zero included, see the base class."""
+        self.grid.require_periodic("Fourier symbols, and integrators that take one,")
         k = self.get_constant("wavenumbers", self.get_buffer("k").double())
         symbol = self.equation.symbol(k).to(torch.complex128)
         if self.equation.has_flux and self.equation.has_speed:
             symbol = symbol - 1j * k * self.equation.speed(torch.zeros_like(k[:1]))
         nyquist = symbol[..., self.modes :].real.to(symbol.dtype)
         return torch.cat([symbol[..., : self.modes], nyquist], dim=-1)
+
+    def eigenvalues(
+        self, levels: Float[Tensor, " state"]
+    ) -> Complex[Tensor, "states x"]:
+        """As the base class; between boundaries those on twice the domain."""
+        if not self._parity:
+            return super().eigenvalues(levels)
+        return self.on(self._whole).eigenvalues(levels)
 
     def nonlinear(
         self, u_hat: Complex[Tensor, "*batch modes"]
@@ -185,6 +208,8 @@ class PseudoSpectral(Discretization):
 
     def _transform(self, u: Tensor) -> Tensor:
         """All modes that the grid holds."""
+        if self._parity:
+            u = torch.cat([u, self._parity * u.flip(-1)], dim=-1)
         return torch.fft.rfft(u, norm="forward") / self._scale(u)
 
     def _scale(self, like: Tensor) -> Tensor:
@@ -238,6 +263,28 @@ def truncation_floor(
     norm = exact.square().sum((-2, -1)).sqrt()
     return error.square().sum((-2, -1)).sqrt() / norm.clamp(
         min=torch.finfo(norm.dtype).tiny
+    )
+
+
+def _parity(equation: Equation, grid: Grid) -> int:
+    """Sign of the reflected field: 0 for a period, -1 at walls, 1 at zero slopes.
+
+    Raises:
+        ValueError: if reflection at the boundaries is no symmetry of the equation.
+    """
+    if grid.boundaries is None:
+        return 0
+    kinds = {type(boundary) for boundary in grid.boundaries}
+    even = all(order % 2 == 0 for order in equation.linear())
+    if kinds == {Wall} and has_mirror_symmetry(equation):
+        return -1
+    if kinds == {ZeroSlope} and even and not equation.has_flux:
+        return 1
+    raise ValueError(
+        f"A spectral method takes a period, two walls for an equation with the mirror "
+        f"symmetry (x, u) -> (-x, -u), or two zero slopes for one without a flux, not "
+        f"{type(equation).__name__} between {grid.boundaries[0]!r} and "
+        f"{grid.boundaries[1]!r}: take another method, such as FiniteDifference."
     )
 
 

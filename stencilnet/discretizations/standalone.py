@@ -134,6 +134,7 @@ def take_apart(operator: LearnedStencil) -> Standalone:
         ValueError: if its network, constraint, form or equation is not of those that
             are known here.
     """
+    operator.grid.require_periodic("Exports")
     form = type(operator.form)
     if form not in (CentralFlux, UpwindFlux, Convective):
         raise ValueError(

@@ -4,12 +4,13 @@ import abc
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, final
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from stencilnet.discretizations.base import Discretization
 from stencilnet.discretizations.ends import Ends, EndValues
-from stencilnet.equations import Equation, Form
+from stencilnet.equations import Equation, FluxForm, Form
 from stencilnet.grid import Grid
 from stencilnet.stencils import Derivative
 
@@ -102,6 +103,34 @@ class StencilMethod(Discretization):
             return u, self.derivatives(u)
         v = ends.continued(u, values)
         return v, ends.with_end_states(self.derivatives(v), self.form.requires, values)
+
+    def end_fluxes(
+        self, u: Float[Tensor, "*batch x"], t: Tensor | None = None
+    ) -> tuple[Float[Tensor, "*batch"], Float[Tensor, "*batch"]]:
+        """The numerical fluxes through the left and the right end, to the right.
+
+        Without a source `sum(u_t) dx` is their difference, left minus right.
+
+        Args:
+            u: cell averages.
+            t: the time, where boundary values depend on it.
+
+        Raises:
+            ValueError: if the grid has no boundaries or the form no flux.
+        """
+        form, ends = self.form, self.ends
+        if ends is None or not isinstance(form, FluxForm):
+            raise ValueError(
+                f"Fluxes through ends are those of a flux form between boundaries, not "
+                f"of {type(form).__name__} on {self.grid!r}: give a grid with "
+                f"boundaries and form=CentralFlux or UpwindFlux."
+            )
+        self.check_field(u)
+        v, derivatives = self.continued(u, ends.values(u, t))
+        flux = form.face_flux(derivatives)
+        flux = torch.zeros_like(v) if flux is None else flux
+        first = ends.ghosts - 1
+        return flux[..., first], flux[..., first + self.grid.shape[-1]]
 
     @property
     def settings(self) -> dict[str, Any]:

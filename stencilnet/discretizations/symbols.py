@@ -69,7 +69,11 @@ def frozen_stencils(
     Args:
         method: in the precision of `u`.
         u: states to freeze the method about.
+
+    Raises:
+        ValueError: if the grid of the method has boundaries.
     """
+    method.grid.require_periodic("Frozen stencils")
     if isinstance(method, LearnedStencil):
         with torch.no_grad():
             coefficients = method.dimensionless(u)

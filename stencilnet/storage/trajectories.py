@@ -58,14 +58,15 @@ def dataset_of(
     Args:
         u: solution.
         times: of the states, on the clock of `forcing`.
-        grid: of the solution; one axis.
+        grid: of the solution; one axis, periodic.
         forcing: one row per sample; None for none.
         averages: whether `u` holds cell averages.
         attributes: further attributes of the dataset, plain values.
 
     Raises:
-        ValueError: if the sizes do not fit each other.
+        ValueError: if the sizes do not fit each other, or the grid has boundaries.
     """
+    grid.require_periodic("Trajectory stores")
     rows = len(u) if forcing is None else len(forcing)
     expected = (rows, len(times), grid.shape[-1])
     if tuple(u.shape) != expected:
