@@ -186,16 +186,18 @@ def check_order(name, equation, exact, length, boundaries, *, forcing=None, end=
 
 @orders
 def test_methods_keep_their_order_between_walls(name):
-    check_order(name, Burgers(0.3), DecayingWave(0.3).of, math.pi, Wall())
+    check_order(name, Burgers(0.3), DecayingWave(0.3).of, math.pi, Wall(), end=0.1)
 
 
 @orders
 def test_methods_keep_their_order_between_prescribed_values(name):
-    check_order(name, Burgers(0.2), STEADY.of, 2.0, ENDS_OF_STEADY)
+    check_order(name, Burgers(0.2), STEADY.of, 2.0, ENDS_OF_STEADY, end=0.05)
 
 
-@orders
+@pytest.mark.parametrize("name", [name for name in ORDERS if name != "learned"])
 def test_methods_keep_their_order_at_an_outflow(name):
+    # Without viscosity, which would ask for a boundary value. Random stencils of one
+    # order are not stable then; that they are exact is another test's.
     def exact(grid, t, *, averages):
         wave = lambda x: (x + 0.3).exp()  # noqa: E731
         return grid.averages(wave) if averages else wave(grid.points())
@@ -267,7 +269,7 @@ def test_the_mean_changes_by_the_fluxes_through_the_ends(name, ends):
 
 
 def test_fluxes_through_the_ends_are_those_of_the_boundary():
-    equation, level = Burgers(0.0), torch.full((32,), 0.8).double()
+    equation, level = Burgers(0.0), torch.full((32,), 0.8, dtype=torch.float64)
     grid = Grid.line(32, boundaries=(Prescribed(1.2), Outflow()))
     left, right = Weno(equation, grid).end_fluxes(level)
     assert float(left) == pytest.approx(1.2**2 / 2, abs=1e-15)
@@ -289,9 +291,8 @@ def test_learned_stencils_keep_their_moments_at_the_ends(form, order):
     def value(x):
         return ((x - 0.4).unsqueeze(-1) ** powers).sum(-1)
 
-    left, right = (Prescribed(float(value(torch.tensor(x)))) for x in (0.0, length))
-    left = Prescribed(float(value(torch.zeros(()).double())))
-    right = Prescribed(float(value(torch.tensor(length).double())))
+    ends = torch.tensor([0.0, length], dtype=torch.float64)
+    left, right = (Prescribed(number) for number in value(ends).tolist())
     for ends in ((left, right), (left, Outflow()), (Outflow(), right)):
         grid = Grid.line(12, length, boundaries=ends)
         method = learned(Burgers(0.1), grid, order, form=form)
@@ -360,23 +361,37 @@ def test_a_value_is_asked_for_at_the_times_of_the_stages():
         method(u)
 
 
-@pytest.mark.parametrize("ends", ENDS.values(), ids=ENDS)
-@pytest.mark.parametrize("name", ["central 4", "upwind 3", "WENO-Z", "DG p2"])
-def test_stable_steps_know_the_ends(name, ends):
-    grid = Grid.line(24, 2.0, boundaries=ends)
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        (name, kind)
+        for name in ("central 4", "upwind 3", "WENO-Z", "DG p2")
+        for kind in ENDS
+        if (name, kind) != ("DG p2", "slopes")
+    ],
+)
+def test_stable_steps_know_the_ends(name, kind):
+    grid = Grid.line(24, 2.0, boundaries=ENDS[kind])
     method = METHODS[name](Burgers(0.1), grid)
     u = torch.full((24,), 0.7).double()
     values = method.ends.at_level(u[:1])
     noise = field(grid) * 1e-8
     limit = method.stable_step(u, RK4)
-    # Where a value is prescribed the step of a periodic grid is too long.
-    shares = {0.8: True, 1.3: False}
-    for share, stays in shares.items():
+
+    def growth(share):
+        times = [0, 300 * share * limit]
         at_rest = partial(method.between, values=values)
-        end = rollout(
-            at_rest, u + noise, [0, 300 * share * limit], integrator=RK4, steps=300
-        )[-1]
-        assert (float((end - u).norm() / noise.norm()) < 50) == stays
+        end = rollout(at_rest, u + noise, times, integrator=RK4, steps=300)[-1]
+        return float((end - u).norm() / noise.norm())
+
+    assert growth(0.8) < 10
+    periodic = METHODS[name](Burgers(0.1), Grid.line(24, 2.0)).stable_step(u, RK4)
+    if (name, kind) == ("central 4", "values"):
+        # Stiffer than a period.
+        assert limit < 0.7 * periodic
+        assert not growth(1.3) < 1e3
+    else:
+        assert limit <= 1.001 * periodic
 
 
 REFUSED = {
@@ -423,6 +438,10 @@ def test_waves_take_boundaries_that_are_symmetries_only(equation, ends):
 
 
 def test_boundaries_that_cannot_be_are_refused(unchecked_types):
+    with pytest.raises(ValueError, match=r"not ZeroSlope\(\), which its alternating"):
+        DiscontinuousGalerkin(
+            Burgers(0.1), Grid.line(12, boundaries=ZeroSlope()), degree=2
+        )
     with pytest.raises(TypeError, match="one value such as Wall"):
         Grid.line(8, boundaries="wall")
     with pytest.raises(TypeError, match="or a pair of them"):
@@ -440,8 +459,4 @@ def test_boundaries_that_cannot_be_are_refused(unchecked_types):
     with pytest.raises(ValueError, match=r"not \(5,\)"):
         rollout(method, torch.zeros(8).double(), [0, 0.1])
     with pytest.raises(ValueError, match="continues the field from 7 cells"):
-        LearnedStencil(
-            Burgers(0.1),
-            Grid.line(6, boundaries=Outflow()),
-            constraint=NullSpace(order=6),
-        )
+        FiniteDifference(Burgers(0.1), Grid.line(6, boundaries=Outflow()), order=6)

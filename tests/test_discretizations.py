@@ -28,6 +28,7 @@ from stencilnet import (
     Weno,
     rollout,
 )
+from stencilnet.boundaries import Outflow, Prescribed, Wall
 from stencilnet.discretizations import (
     CLASSICAL,
     LIMITERS,
@@ -140,6 +141,33 @@ def test_constants_of_a_method_survive_a_detour_through_float32(make):
     weights = {name: value.clone() for name, value in detour.state_dict().items()}
     detour.float().double().load_state_dict(weights)
     assert torch.equal(detour(u), make(grid)(u))
+
+
+@contract
+@pytest.mark.parametrize(
+    "ends", [Wall(), (Prescribed(0.7), Outflow())], ids=["walls", "inflow"]
+)
+def test_methods_know_boundaries_or_refuse_them(make, ends):
+    grid = Grid.line(24, boundaries=ends)
+    if not make(Grid.line(24)).takes_boundaries:
+        with pytest.raises(ValueError, match="need a periodic grid"):
+            make(grid)
+        return
+    if isinstance(make(Grid.line(24)), PseudoSpectral) and ends != Wall():
+        with pytest.raises(ValueError, match="take another method"):
+            make(grid)
+        return
+    level = 0.0 if ends == Wall() else 0.7
+    for dtype, rounding in ((torch.float32, 1e-3), (torch.float64, 1e-11)):
+        method = make(grid).to(dtype)
+        u_t = method(torch.full((2, 3, 24), level, dtype=dtype))
+        assert u_t.dtype == dtype
+        assert float(u_t.detach().abs().max()) < rounding
+        assert method(torch.zeros(0, 24, dtype=dtype)).shape == (0, 24)
+    u = smooth_field(grid)
+    spoiled = u.clone()
+    spoiled[1] = torch.nan
+    torch.testing.assert_close(method(spoiled)[[0, 2]], method(u)[[0, 2]])
 
 
 @contract

@@ -88,6 +88,10 @@ class Discretization(Displayed, ConstantModule, abc.ABC):
         """`u_t` without forcing between ends with given values."""
         raise NotImplementedError
 
+    def as_periodic(self, u: Float[Tensor, "*batch x"]) -> Float[Tensor, "*batch x"]:
+        """`u_t` of a field of any number of cells, the last next to the first."""
+        raise NotImplementedError
+
     @property
     def equation(self) -> Equation:
         """The equation to discretize, with the parameters that the module holds now."""
@@ -223,7 +227,8 @@ class Discretization(Displayed, ConstantModule, abc.ABC):
     ) -> Complex[Tensor, "states x"]:
         """Eigenvalues about constant `levels`, see `stability.eigenvalues`.
 
-        Between boundaries those of a few of the cells, with the ends as they are.
+        Between boundaries those of up to 64 cells, with the ends as they are and
+        periodic.
         """
         if self.ends is not None:
             return stability.bounded_eigenvalues(self, levels)

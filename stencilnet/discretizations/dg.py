@@ -1,6 +1,6 @@
 """Discontinuous Galerkin method with Legendre polynomials."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,7 @@ from jaxtyping import Float
 from numpy.polynomial import legendre
 from torch import Tensor
 
+from stencilnet.boundaries import Boundary, ZeroSlope
 from stencilnet.discretizations.base import Discretization
 from stencilnet.discretizations.ends import Ends, EndValues
 from stencilnet.equations import Equation, UpwindFlux
@@ -41,8 +42,9 @@ class DiscontinuousGalerkin(Discretization):
     which `sum u**2` over the elements never grows without forcing (a cell entropy
     inequality); `SplitGalerkin` says so for any flux.
 
-    Beyond an end lies an element that the boundary continues: a reflected one, or the
-    polynomial through the prescribed value and the nearest cells.
+    Beyond an end lies an element that the boundary continues: an odd reflection, or the
+    polynomial through the prescribed value and the nearest cells. Fluxes that alternate
+    do not see a slope there.
 
     Sources: Cockburn and Shu (1998), doi:10.1137/S0036142997316712, Section 2; Jiang
     and Shu (1994), doi:10.1090/S0025-5718-1994-1223232-7.
@@ -55,9 +57,9 @@ class DiscontinuousGalerkin(Discretization):
         degree: `p`, 1 to 31; the order of accuracy is `p + 1`.
 
     Raises:
-        ValueError: if the equation has other linear terms or no numerical flux, the
-            degree is no whole number from 1 to 31, or the number of points is no
-            multiple of `p + 1`.
+        ValueError: if the equation has other linear terms or no numerical flux, a
+            boundary prescribes a slope, the degree is no whole number from 1 to 31, or
+            the number of points is no multiple of `p + 1`.
     """
 
     takes_boundaries = True
@@ -92,7 +94,14 @@ class DiscontinuousGalerkin(Discretization):
         self.width = grid.extent[-1] / self.elements
         self._register(whole)
         if grid.boundaries is not None:
-            self.ends = Ends(grid, ghosts=self.element, degree=whole, averages=True)
+            _refuse_zero_slopes(type(self).__name__, grid.boundaries)
+            self.ends = Ends(
+                grid.boundaries,
+                points,
+                ghosts=self.element,
+                degree=whole,
+                averages=True,
+            )
 
     def _register(self, degree: int) -> None:
         """The matrices, from cell averages and to those of `u_t`."""
@@ -159,17 +168,16 @@ class DiscontinuousGalerkin(Discretization):
         if self.ends is not None:
             return self.at(None, u)
         self.check_field(u)
-        return self._u_t(u)
+        return self.as_periodic(u)
 
     def between(
         self, u: Float[Tensor, "*batch x"], values: EndValues
     ) -> Float[Tensor, "*batch x"]:
         if self.ends is None:
-            return self._u_t(u)
-        return self.ends.within(self._u_t(self.ends.continued(u, values)))
+            return self.as_periodic(u)
+        return self.ends.within(self.as_periodic(self.ends.continued(u, values)))
 
-    def _u_t(self, u: Tensor) -> Tensor:
-        """`u_t` of any number of elements in a row, taken as periodic."""
+    def as_periodic(self, u: Float[Tensor, "*batch x"]) -> Float[Tensor, "*batch x"]:
         cells = self._by_element(u)
         pairs = torch.cat([cells.roll(1, -2), cells], dim=-1)
         evaluated = _product(pairs, self.get_constant("evaluate", u))
@@ -192,7 +200,8 @@ class DiscontinuousGalerkin(Discretization):
         return u_t.flatten(-2)
 
     def _by_nodes(self, values: Tensor) -> Tensor:
-        return values.unflatten(-1, (-1, self.nodes))
+        elements = values.shape[-1] // self.nodes
+        return values.reshape(*values.shape[:-1], elements, self.nodes)
 
     def element_averages(
         self, u: Float[Tensor, "*batch x"], *, parts: int = 1
@@ -240,7 +249,8 @@ class DiscontinuousGalerkin(Discretization):
         return _product(values, self.get_constant("onto", values)).flatten(-2)
 
     def _by_element(self, u: Tensor) -> Tensor:
-        return u.unflatten(-1, (-1, self.element))
+        elements = u.shape[-1] // self.element
+        return u.reshape(*u.shape[:-1], elements, self.element)
 
     def _fine_points(self) -> Float[Tensor, "element node"]:
         first = torch.arange(self.elements, dtype=torch.float64) + 0.5
@@ -248,6 +258,15 @@ class DiscontinuousGalerkin(Discretization):
         centres = first.unsqueeze(-1) + offset
         start = self.grid.points()[0] - self.grid.spacing[-1] / 2
         return centres * self.width + start
+
+
+def _refuse_zero_slopes(name: str, boundaries: Iterable[Boundary]) -> None:
+    if any(isinstance(boundary, ZeroSlope) for boundary in boundaries):
+        raise ValueError(
+            f"{name} takes walls, prescribed values and outflow, not ZeroSlope(), "
+            f"which its alternating fluxes do not see: take another method, such as "
+            f"FiniteDifference."
+        )
 
 
 def _product(a: Tensor, b: Tensor) -> Tensor:

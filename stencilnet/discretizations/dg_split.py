@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from numpy.polynomial import legendre
 from torch import Tensor
 
@@ -71,7 +72,7 @@ class SplitGalerkin(DiscontinuousGalerkin):
         self.register_constant("states", torch.from_numpy((states + 1) / 2))
         self.register_constant("shares", torch.from_numpy(shares / 2))
 
-    def _u_t(self, u: Tensor) -> Tensor:
+    def as_periodic(self, u: Float[Tensor, "*batch x"]) -> Float[Tensor, "*batch x"]:
         nodes = _product(self._by_element(u), self.get_constant("to_nodes", u))
         u_t = self._convection_and_diffusion(nodes)
         if self.equation.has_source:

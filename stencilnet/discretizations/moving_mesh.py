@@ -80,6 +80,7 @@ class MovingMesh:
         relaxation: float = 0.05,
         smoothing: float = 1.0,
     ) -> None:
+        grid.require_periodic("Moving meshes")
         if not isinstance(equation, Burgers):
             raise TypeError(
                 f"A moving mesh solves Burgers' equation, not "

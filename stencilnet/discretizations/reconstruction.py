@@ -77,7 +77,7 @@ class Reconstruction(StencilMethod):
         sides = range(-(reach // 2), reach // 2 + 2)
         viscous = even if equation.linear() else 0
         degree = max(value_order - 1, viscous)
-        self._close_ends([*self._stencils.values(), sides], degree)
+        self._close_ends([*self._stencils.values(), sides], degree, limited=True)
 
     @classmethod
     def supplies(cls, derivative: Derivative) -> bool:

@@ -89,13 +89,17 @@ def bounded_eigenvalues(
     The ends are continued about each state, so that it is one that stays as it is. Up
     to 64 cells of the grid's spacing stand for all.
 
+    Eigenvalues do not tell what such a method amplifies on the way: upwind differences
+    from an inflow on have one only, whatever their size. What travels between the ends
+    is that of the same cells without them, whose eigenvalues come with the others.
+
     Args:
         method: a `Discretization` with `ends`.
         levels: the constant states.
 
     Returns:
-        One per cell, shape `(state, x)`; where a parameter differs by sample, for each
-        state and sample.
+        One per cell, shape `(row, x)`, with rows for each state, and for each sample
+        where a parameter differs by sample, first between the ends, then without them.
     """
     method = differentiable(method)
     points, samples = min(method.grid.shape[-1], _CELLS), method.equation.samples
@@ -109,7 +113,11 @@ def bounded_eigenvalues(
             return u_t.flatten(end_dim=-2).sum(0)
 
         rows = _rows(summed, states.repeat(1, *samples, points))
-    return torch.linalg.eigvals(torch.stack(rows, dim=-2).double()).flatten(end_dim=-2)
+    between = torch.linalg.eigvals(torch.stack(rows, dim=-2).double())
+    periodic = eigenvalues(
+        method.as_periodic, levels, points, samples=samples, element=method.element
+    )
+    return torch.cat([between.flatten(end_dim=-2), periodic])
 
 
 def per_eigenvalue(

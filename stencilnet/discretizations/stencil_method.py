@@ -40,21 +40,26 @@ class StencilMethod(Discretization):
                     f"another form or another method."
                 )
 
-    def _close_ends(self, cells: Iterable[Sequence[int]], degree: int) -> None:
+    def _close_ends(
+        self, cells: Iterable[Sequence[int]], degree: int, *, limited: bool = False
+    ) -> None:
         """Says what stencils read, for a grid with boundaries.
 
         Args:
             cells: of each stencil or window, relative to the point.
             degree: of the polynomials for which derivatives are exact.
+            limited: see `Ends`.
         """
         if self.grid.boundaries is not None:
             # The left end is the right face of the cell before the first one.
             ghosts = [max(1 - reach[0], reach[-1]) for reach in cells]
             self.ends = Ends(
-                self.grid,
+                self.grid.boundaries,
+                self.grid.shape[-1],
                 ghosts=max(ghosts, default=1),
                 degree=degree,
                 averages=self.averages,
+                limited=limited,
             )
 
     @property
@@ -85,6 +90,9 @@ class StencilMethod(Discretization):
         if self.ends is not None:
             return self.at(None, u)
         self.check_field(u)
+        return self.as_periodic(u)
+
+    def as_periodic(self, u: Float[Tensor, "*batch x"]) -> Float[Tensor, "*batch x"]:
         return self.form.time_derivative(u, self.derivatives(u), self.grid)
 
     def between(
