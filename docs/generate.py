@@ -11,6 +11,7 @@ from stencilnet.study import config_keys
 
 WINGS = (
     "equations",
+    "boundaries",
     "forcing",
     "discretizations",
     "stencils",

@@ -9,8 +9,8 @@ repeats it, differentiably:
     forcing = RandomForcing.sample(16, seed=0).on(grid, averages=True)
     u = rollout(learned, u0, times, forcing)
 
-More lies in the wings: `stencilnet.equations`, `discretizations`, `stencils`, `solver`,
-`denoising`, `storage`, `report`, `study`.
+More lies in the wings: `stencilnet.equations`, `boundaries`, `discretizations`,
+`stencils`, `solver`, `denoising`, `storage`, `report`, `study`.
 """
 
 from importlib import import_module
@@ -109,6 +109,7 @@ __all__ = [
 # Where the names lie. A wing is imported when a name of it is first asked for, so that
 # commands which need none, such as `stencilnet --help`, answer at once.
 _WINGS = (
+    "boundaries",
     "grid",
     "forcing",
     "stencils",

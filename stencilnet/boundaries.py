@@ -13,8 +13,7 @@ from torch import Tensor
 from stencilnet.errors import as_number
 from stencilnet.stencils import finite_difference_coefficients
 
-Continuation = tuple[Tensor, Tensor]
-"""`(matrix, weight)` with `ghosts = cells @ matrix + value * weight`."""
+__all__ = ["Boundary", "Outflow", "Prescribed", "Wall", "ZeroSlope"]
 
 
 class Boundary(abc.ABC):
@@ -99,8 +98,8 @@ class Prescribed(Boundary):
         value: a number; a tensor `()` or `(*sample, 1)`, which may need gradients; or a
             function of time that returns one of these. It sees the time of the stage
             as a float64 tensor as a forcing does: `()`, or `(*batch, 1)` under adaptive
-            steps. Runge-Kutta methods lose some of their order near an end whose value
-            varies with time.
+            steps. Runge-Kutta methods lose order near an end whose value varies with
+            time, to as few as two in the largest error of long steps.
 
     Raises:
         ValueError: if the value is not finite, or a tensor of another shape.
@@ -167,6 +166,11 @@ class Outflow(Boundary):
     Ghost cells continue the polynomial through the nearest cells, so stencils near the
     end are one-sided ones; the flux through it is that of the state within. For what
     leaves the domain; nothing is known of what would enter.
+
+    Viscosity lets the end be felt upstream, over a length of `nu / speed`: the solution
+    is one whose derivative of order `degree + 1` vanishes there. From the one without
+    an end it differs by about that derivative times `(nu / speed)**(degree + 1)`,
+    however fine the grid is.
 
     Attributes:
         degree: of the polynomial; by default the one that the method is exact for. Zero
