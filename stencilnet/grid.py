@@ -16,7 +16,7 @@ from stencilnet.display import Displayed
 from stencilnet.errors import as_integer, as_number, whole_number
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Grid(Displayed):
     """A uniform grid, periodic by default, with one entry per spatial axis.
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from stencilnet import Grid
+from stencilnet.boundaries import Wall
 
 
 def test_the_periodic_image_of_the_left_end_is_no_point():
@@ -68,3 +69,13 @@ def test_grids_of_any_kind_of_number_are_equal():
     assert hash(arrays) == hash(plain)
     assert {type(value) for value in arrays.shape + arrays.extent} == {int, float}
     assert plain.coarsen(np.int8(2)) == plain.coarsen(2)
+
+
+def test_only_grids_with_boundaries_show_them():
+    assert repr(Grid.line(4, 2.0)) == "Grid(shape=(4,), extent=(2.0,))"
+    walled = Grid.line(4, 2.0, boundaries=Wall())
+    shown = "Grid(shape=(4,), extent=(2.0,), boundaries=(Wall(), Wall()))"
+    assert repr(walled) == shown
+    assert walled != Grid.line(4, 2.0)
+    assert walled == Grid.line(4, 2.0, boundaries=(Wall(), Wall()))
+    assert hash(walled) == hash(Grid.line(4, 2.0, boundaries=Wall()))
