@@ -138,7 +138,7 @@ for problem, (equation, exact, length, ends, duration) in problems.items():
 
 shock = ShockLayer(1.0, 0.0, centre=-0.1)
 inflow = Prescribed(lambda t: shock.u(torch.zeros_like(t), t))
-defects = {}
+defects: dict[str, float] = {}
 for name, pair in {
     "inflow": (inflow, Outflow()),
     "wall": (Prescribed(1.0), Wall()),
