@@ -23,7 +23,8 @@ from stencilnet.report import write_report
 from stencilnet.storage import local_path, read_operator
 from stencilnet.study.comparison import check_comparison, compare_study
 from stencilnet.study.config import Config
-from stencilnet.study.generation import coarse_grids, generate, store_path
+from stencilnet.study.ensemble import coarse_grids
+from stencilnet.study.generation import generate, store_path
 from stencilnet.study.loading import load_config, validate_config
 from stencilnet.study.outline import check_study
 from stencilnet.study.problem import SPLITS, method_of
