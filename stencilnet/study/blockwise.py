@@ -57,7 +57,7 @@ def solve_ensemble(
     told = _tally(progress, "solving the reference", done, total)
     if client is None:
         for number in missing:
-            ensemble.solve(number, told)
+            ensemble.solve(number, writer, told)
     else:
         for _ in finished(client, ensemble.solve, missing):
             told(times)

@@ -94,13 +94,23 @@ class Ensemble:
         size = min(rows_in_block(self.config), self.samples)
         return BlockWriter(self.folder, empty, samples=self.samples, block=size)
 
-    def solve(self, number: int, told: Told = lambda _intervals: None) -> int:
+    def solve(
+        self,
+        number: int,
+        writer: BlockWriter | None = None,
+        told: Told = lambda _intervals: None,
+    ) -> int:
         """Solves for a block, writes it, and returns its number.
+
+        Args:
+            number: of the block.
+            writer: of `blocks`, where this process has it.
+            told: about the intervals.
 
         Raises:
             UnresolvedError: if the solution is not finite.
         """
-        writer = self.blocks()
+        writer = writer or self.blocks()
         rows = range(self.samples)[writer.rows(number)]
         batch = self.batch(rows.start)
         steps = None if len(rows) == len(batch) else _steps(self, batch.start)

@@ -13,6 +13,7 @@ from stencilnet.grid import Grid
 from stencilnet.progress import Progress, no_progress, shown
 from stencilnet.storage import (
     STOPS,
+    BlockWriter,
     claimed,
     has_work,
     library_versions,
@@ -129,9 +130,10 @@ def generate(
         ):
             try:
                 ensemble, quality = _solved(config, folder, client, told)
+                blocks = ensemble.blocks()
                 for target in targets:
                     if overwrite or not target.path.exists():
-                        _store(target, ensemble, quality, overwrite=overwrite)
+                        _store(target, ensemble, blocks, quality, overwrite=overwrite)
             except STOPS as stop:
                 stop.args = (_STOPPED.format(run),)
                 raise
@@ -168,10 +170,15 @@ def _solved(
 
 
 def _store(
-    target: _Target, ensemble: Ensemble, quality: ReferenceQuality, *, overwrite: bool
+    target: _Target,
+    ensemble: Ensemble,
+    blocks: BlockWriter,
+    quality: ReferenceQuality,
+    *,
+    overwrite: bool,
 ) -> None:
     """Writes the store of a split on a grid from the blocks of an ensemble."""
-    config, blocks = ensemble.config, ensemble.blocks()
+    config = ensemble.config
     problem = problem_of_samples(config, range(1))
     times = times_of(len(problem.times) - problem.start - 1, config.problem.interval)
     name, missing = grid_names(target.grid, averages=target.averages)

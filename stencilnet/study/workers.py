@@ -9,7 +9,8 @@ import torch
 
 from stencilnet.errors import optional_module, whole_number
 
-Item, Result = TypeVar("Item"), TypeVar("Result")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 # Seconds to wait for a scheduler before it counts as absent.
 _PATIENCE = 20
 
