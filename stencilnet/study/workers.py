@@ -1,6 +1,7 @@
 """Work on several processes or machines, by Dask, an optional dependency."""
 
 import logging
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -52,17 +53,26 @@ def crew(workers: int | None = None, scheduler: str | None = None) -> Iterator[A
         with client:
             yield client
         return
-    cluster = distributed.LocalCluster(
-        n_workers=workers,
-        threads_per_worker=1,
-        processes=True,
-        dashboard_address=None,
-        # How much memory there is stays with whoever starts the command.
-        memory_limit=None,
-        silence_logs=logging.CRITICAL,
-    )
-    with cluster, distributed.Client(cluster) as client:
-        yield client
+    # Ctrl-C reaches every process of a terminal, but only this one answers it: threads
+    # and processes inherit what is blocked where they are started.
+    former = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        with (
+            distributed.LocalCluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                processes=True,
+                dashboard_address=None,
+                # How much memory there is stays with whoever starts the command.
+                memory_limit=None,
+                silence_logs=logging.CRITICAL,
+            ) as cluster,
+            distributed.Client(cluster) as client,
+        ):
+            signal.pthread_sigmask(signal.SIG_SETMASK, former)
+            yield client
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, former)
 
 
 def finished(
