@@ -18,7 +18,6 @@ from stencilnet import Grid, generate, read_trajectories
 from stencilnet.forcing import RandomForcing
 from stencilnet.study import INITIAL_STATES, generation, plan_sweep, run_sweep
 from stencilnet.study import ensemble as ensembles
-from stencilnet.study import generate as generate_on
 from stencilnet.study.ensemble import Ensemble
 from stencilnet.study.generation import store_path
 from stencilnet.study.problem import SPLITS, problem_of, problem_of_samples
@@ -305,7 +304,7 @@ def test_a_cluster_ends_at_the_same_bits(tmp_path, small_batches, solved, addres
     stopped(there, 13 + 1)
     solved.clear()
     told = []
-    generate_on(
+    generate(
         small(), there, scheduler=address, progress=lambda *words: told.append(words)
     )
     assert sorted(solved) == [1, 2, 3]
@@ -320,7 +319,7 @@ def test_a_cluster_ends_at_the_same_bits(tmp_path, small_batches, solved, addres
 def test_what_is_wrong_on_a_worker_is_told_as_here(tmp_path, address):
     config = small(reference={"tolerance": 1e-15})
     with pytest.raises(UnresolvedError, match="above the tolerance"):
-        generate_on(config, tmp_path, scheduler=address)
+        generate(config, tmp_path, scheduler=address)
     blown = small(
         reference={"courant": 40.0},
         forcing={"amplitude": 300.0},
@@ -328,7 +327,7 @@ def test_what_is_wrong_on_a_worker_is_told_as_here(tmp_path, address):
         data={"training": 1, "validation": 1, "test": 1},
     )
     with pytest.raises(UnresolvedError, match="blew up"):
-        generate_on(blown, tmp_path, scheduler=address)
+        generate(blown, tmp_path, scheduler=address)
     assert not list(tmp_path.iterdir())
 
 
@@ -338,7 +337,7 @@ def test_blocks_that_do_not_arrive_are_told(tmp_path, monkeypatch, address):
 
     monkeypatch.setattr(Ensemble, "solve", solve)
     with pytest.raises(OSError, match="share"):
-        generate_on(small(), tmp_path, scheduler=address)
+        generate(small(), tmp_path, scheduler=address)
 
 
 def test_a_cluster_takes_the_runs_of_a_sweep(tmp_path, monkeypatch, address):
@@ -371,14 +370,14 @@ def test_workers_that_cannot_be_are_refused(
 ):
     monkeypatch.setattr("stencilnet.study.workers._PATIENCE", 0.5)
     with pytest.raises(error, match=message):
-        generate_on(small(), tmp_path, **settings)
+        generate(small(), tmp_path, **settings)
     assert not list(tmp_path.iterdir())
 
 
 def test_without_dask_a_sentence_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(ValueError, match=r"pip install 'stencilnet\[scale\]'"):
-        generate_on(small(), tmp_path, workers=2)
+        generate(small(), tmp_path, workers=2)
     generate(small(), tmp_path)
 
 
