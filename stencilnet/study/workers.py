@@ -4,6 +4,7 @@ import logging
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from typing import Any, TypeVar
 
 import torch
@@ -54,7 +55,9 @@ def crew(workers: int | None = None, scheduler: str | None = None) -> Iterator[A
             yield client
         return
     # Ctrl-C reaches every process of a terminal, but only this one answers it: threads
-    # and processes inherit what is blocked where they are started.
+    # and processes inherit what is blocked where they are started. The tracker would
+    # end that if it were started with the first of them.
+    resource_tracker.ensure_running()
     former = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         with (
