@@ -107,7 +107,9 @@ def test_a_dry_run_tells_memory_and_time(monkeypatch, tmp_path):
     ]
     assert all(cost["training_seconds"] > 0 for cost in told)
     assert told[0]["generating_seconds"] > 0
-    assert told[0]["generating_bytes"] == 7 * 11 * 33 * 16
+    kept = 7 * 11 * 8 * (17 + 33 + 17)
+    assert told[0]["generating_disk_bytes"] == 2 * kept
+    assert told[0]["generating_bytes"] > 2 * kept
     assert told[2]["generating_seconds"] is None
     # Ten times the windows keep about ten times as much for the gradient.
     ratio = told[1]["training_bytes"] / told[0]["training_bytes"]

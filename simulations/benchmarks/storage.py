@@ -7,7 +7,8 @@
 - reads during a replacement that mix the old store and the new one;
 - stores made to do harm that are not refused in a sentence, with what refusing takes;
 - speed of writing and of reading float64 trajectories of 512 points, relative to plain
-  `to_zarr` and `open_zarr` with the same chunks.
+  `to_zarr` and `open_zarr` with the same chunks;
+- speed of `generate` with two workers relative to one, whose result has the same bits.
 
     python simulations/benchmarks/storage.py [--rounds 100] [--megabytes 256] [--json]
 
@@ -35,6 +36,7 @@ import zarr
 from zarr.codecs import ZstdCodec
 
 import stencilnet
+from stencilnet import generate, load_config
 from stencilnet.forcing import RandomForcing
 from stencilnet.grid import Grid
 from stencilnet.storage import (
@@ -170,6 +172,20 @@ def speed_ratios(folder: Path) -> tuple[float, float]:
     return plain_write / ours_write, plain_read / ours_read
 
 
+def workers_speedup(folder: Path) -> float:
+    """How many times as fast two workers generate as one."""
+    config = load_config("demo", ["problem.duration=10.0", "data.training=1504"])
+    took, contents = [], []
+    for workers in (1, 2):
+        begin = time.perf_counter()
+        paths = generate(config, folder / f"{workers}-workers", workers=workers)
+        took.append(time.perf_counter() - begin)
+        contents.append([read_trajectories(p).attrs["content_hash"] for p in paths])
+    if contents[0] != contents[1]:
+        raise ValueError("Two workers and one end at different bits.")
+    return took[0] / took[1]
+
+
 def main() -> None:
     """Measures and prints."""
     crashes = program("crashes", arguments.rounds)
@@ -191,6 +207,7 @@ def main() -> None:
         )
         mixed = mixed_reads(folder)
         write_ratio, read_ratio = speed_ratios(folder)
+        speedup = workers_speedup(folder)
     result = {
         "kills_survived": crashes["kills"] - crashes["lost"],
         "kills": crashes["kills"],
@@ -203,6 +220,7 @@ def main() -> None:
         "hostile_worst_seconds": round(hostile["seconds"], 2),
         "write_ratio": round(write_ratio, 2),
         "read_ratio": round(read_ratio, 2),
+        "workers_speedup": round(speedup, 2),
     }
     print(json.dumps(result) if arguments.json else json.dumps(result, indent=2))
 

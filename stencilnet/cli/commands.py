@@ -18,6 +18,8 @@ from stencilnet.cli.options import (
     OverwriteOption,
     QuietOption,
     RunOption,
+    SchedulerOption,
+    WorkersOption,
 )
 
 
@@ -25,15 +27,28 @@ def generate(
     config: ConfigArgument,
     overrides: OverridesArgument = None,
     run: RunOption = None,
+    workers: WorkersOption = None,
+    scheduler: SchedulerOption = None,
     overwrite: OverwriteOption = False,
     dry_run: DryRunOption = False,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Solve for reference trajectories and keep them on coarse grids."""
+    """Solve for reference trajectories and keep them on coarse grids.
+
+    When it was stopped, the same command goes on after the blocks that are whole.
+    """
     from stencilnet.cli import work
 
-    work.generate(config, overrides, run, overwrite=overwrite, dry_run=dry_run)
+    work.generate(
+        config,
+        overrides,
+        run,
+        workers=workers,
+        scheduler=scheduler,
+        overwrite=overwrite,
+        dry_run=dry_run,
+    )
 
 
 def denoise(

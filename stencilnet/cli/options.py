@@ -62,6 +62,16 @@ DryRunOption = Annotated[
     bool,
     typer.Option("--dry-run", help="Say what would run, its memory and time; stop."),
 ]
+WorkersOption = Annotated[
+    int | None,
+    typer.Option(
+        "--workers", help="Processes on this machine (default: this one).", min=1
+    ),
+]
+SchedulerOption = Annotated[
+    str | None,
+    typer.Option("--scheduler", help="Dask cluster to work on: tcp://HOST:PORT."),
+]
 QuietOption = Annotated[
     bool,
     typer.Option(

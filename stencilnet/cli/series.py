@@ -5,7 +5,12 @@ from typing import Annotated
 
 import typer
 
-from stencilnet.cli.options import ConfigArgument, JsonOption, QuietOption
+from stencilnet.cli.options import (
+    ConfigArgument,
+    JsonOption,
+    QuietOption,
+    SchedulerOption,
+)
 
 
 def sweep(
@@ -29,6 +34,7 @@ def sweep(
         int | None,
         typer.Option(help="Runs at once (default: one for each core).", min=1),
     ] = None,
+    scheduler: SchedulerOption = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would run, and stop.")
     ] = False,
@@ -42,7 +48,15 @@ def sweep(
     """
     from stencilnet.cli import work
 
-    work.sweep(config, settings, run, data=data, jobs=jobs, dry_run=dry_run)
+    work.sweep(
+        config,
+        settings,
+        run,
+        data=data,
+        jobs=jobs,
+        scheduler=scheduler,
+        dry_run=dry_run,
+    )
 
 
 def report(

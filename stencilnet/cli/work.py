@@ -46,12 +46,21 @@ def generate(
     overrides: list[str] | None,
     run: Path | None,
     *,
+    workers: int | None,
+    scheduler: str | None,
     overwrite: bool,
     dry_run: bool,
 ) -> None:
     study, folder = _study(config, overrides, run, dry_run)
     with _bar("Generating") as progress:
-        paths = stages.generate(study, folder, overwrite=overwrite, progress=progress)
+        paths = stages.generate(
+            study,
+            folder,
+            workers=workers,
+            scheduler=scheduler,
+            overwrite=overwrite,
+            progress=progress,
+        )
     answer.wrote(paths)
 
 
@@ -199,6 +208,7 @@ def sweep(
     *,
     data: Path | None,
     jobs: int | None,
+    scheduler: str | None,
     dry_run: bool,
 ) -> None:
     plan = stages.plan_sweep(config, settings, run, data=data)
@@ -206,7 +216,7 @@ def sweep(
         answer.show(plan.outline(), runs=[str(member.folder) for member in plan.runs])
         return
     with _displays() as each:
-        failures = stages.run_sweep(plan, jobs=jobs, progress=each)
+        failures = stages.run_sweep(plan, jobs=jobs, scheduler=scheduler, progress=each)
     done = [member.folder for member in plan.runs if member.folder not in failures]
     answer.wrote(done)
     if done:

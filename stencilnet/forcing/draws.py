@@ -16,6 +16,7 @@ def draw_waves(
     frequency: float,
     wavenumbers: Sequence[int],
     seed: int | np.random.SeedSequence,
+    first: int = 0,
 ) -> tuple[np.ndarray, ...]:
     """Amplitudes, frequencies, wavenumbers and phases, each of shape `(sample, mode)`.
 
@@ -37,11 +38,12 @@ def draw_waves(
         raise ValueError("A forcing needs at least one wavenumber to draw from.")
     if not isinstance(seed, np.random.SeedSequence):
         seed = np.random.SeedSequence(whole_number("A seed", seed, least=0))
+    first = whole_number("The first sample", first, least=0)
     streams = [
         np.random.default_rng(
             np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, row))
         )
-        for row in range(rows)
+        for row in range(first, first + rows)
     ]
     draws = [
         (

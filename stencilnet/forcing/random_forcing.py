@@ -72,6 +72,7 @@ class RandomForcing(Displayed):
         frequency: float = 0.4,
         wavenumbers: Sequence[int] = (2, 3, 4, 5),
         seed: int | np.random.SeedSequence,
+        first: int = 0,
     ) -> "RandomForcing":
         """Independent uniform draws, in float64.
 
@@ -84,6 +85,7 @@ class RandomForcing(Displayed):
             frequency: `w` is uniform in `[-frequency, frequency]`.
             wavenumbers: `l` is one of these, equally likely.
             seed: of the draw.
+            first: number of the first row, in a draw of more of them.
 
         Raises:
             ValueError: if `samples` or `modes` is not a whole number of at least 1, a
@@ -96,6 +98,7 @@ class RandomForcing(Displayed):
             frequency=frequency,
             wavenumbers=wavenumbers,
             seed=seed,
+            first=first,
         )
         return cls(*map(torch.from_numpy, waves))
 

@@ -2,12 +2,14 @@
 
 from stencilnet.storage.arrays import trajectories
 from stencilnet.storage.atomic import (
+    has_work,
     new_store,
     refuse_existing,
     remove,
     sweep_below,
+    workspace,
 )
-from stencilnet.storage.blocks import samples_in_block
+from stencilnet.storage.blocks import BlockWriter, samples_in_block
 from stencilnet.storage.datasets import (
     DATASET_SCHEMA,
     read_dataset,
@@ -33,7 +35,7 @@ from stencilnet.storage.ownership import (
     mark_report,
 )
 from stencilnet.storage.paths import local_path
-from stencilnet.storage.provenance import schema_of
+from stencilnet.storage.provenance import library_versions, schema_of
 from stencilnet.storage.trajectories import (
     equidistant_times,
     grid_of,
@@ -54,12 +56,15 @@ __all__ = [
     "RESULT_SCHEMA",
     "STOPS",
     "TABLE_MARK",
+    "BlockWriter",
     "Interrupted",
     "StoredOperator",
     "claimed",
     "equidistant_times",
     "forcing_of",
     "grid_of",
+    "has_work",
+    "library_versions",
     "local_path",
     "mark_report",
     "new_store",
@@ -78,6 +83,7 @@ __all__ = [
     "tensor_of",
     "trajectories",
     "uninterrupted",
+    "workspace",
     "write_dataset",
     "write_foreign",
     "write_in_blocks",

@@ -97,6 +97,50 @@ def new_store(
         raise located(error, path) from error
 
 
+def has_work(path: Path, identity: str) -> bool:
+    """Whether work was begun that `workspace` would resume."""
+    left = _partial(Path(os.path.realpath(path)).parent)
+    return any(_identity(folder, path.name) == identity for folder in left)
+
+
+@contextlib.contextmanager
+def workspace(
+    path: Path | str, *, identity: str, overwrite: bool = False
+) -> Iterator[Path]:
+    """A hidden folder for work that can be resumed, removed when the block ends.
+
+    It stays if the process is killed or stopped, or if the disk is full, and is given
+    to the next one that does the same work.
+
+    Args:
+        path: beside which the folder lies; no other result has this name.
+        identity: of the work.
+        overwrite: whether to discard what is left of other work.
+
+    Raises:
+        FileExistsError: if other work was stopped there and `overwrite` is false.
+        TypeError, ValueError: if `path` is not a local path.
+    """
+    path = Path(os.path.realpath(local_path(path)))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for left in _partial(path.parent):
+        if not overwrite and _identity(left, path.name) not in ("", identity):
+            raise FileExistsError(
+                f"{path.parent} holds the work of a command that was stopped, with "
+                f"other settings or of another version: repeat that command, choose "
+                f"another place, or discard that work with --overwrite (in Python, "
+                f"overwrite=True)."
+            )
+    sweep(path.parent, name=path.name, identity=identity)
+    try:
+        with _staging(path, identity) as folder:
+            yield folder
+    except OSError as error:
+        if error.filename is not None or error.errno is None:
+            raise
+        raise located(error, path) from error
+
+
 @contextlib.contextmanager
 def _staging(path: Path, identity: str | None) -> Iterator[Path]:
     """A hidden folder beside `path`, locked, and removed at the end."""
@@ -105,7 +149,8 @@ def _staging(path: Path, identity: str | None) -> Iterator[Path]:
     try:
         yield folder
     except (*STOPS, OSError):
-        stays = identity is not None
+        # What has nothing but its identity is not worth resuming.
+        stays = identity is not None and len(list(folder.iterdir())) > 1
         raise
     finally:
         with uninterrupted():

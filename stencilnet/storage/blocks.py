@@ -18,6 +18,7 @@ import numpy as np
 import xarray as xr
 import zarr
 from jaxtyping import UInt8
+from numpy.typing import NDArray
 
 from stencilnet.errors import plain
 from stencilnet.storage.codecs import COMPRESSOR, consolidate
@@ -33,18 +34,24 @@ _CHUNK_BYTES, _BLOCK_BYTES = 2**20, 2**25
 _DIGEST = 32
 
 
-def samples_in_block(dataset: xr.Dataset) -> int:
-    """Samples of a block of moderate size, at least one."""
+def samples_in_block(dataset: xr.Dataset, samples: int | None = None) -> int:
+    """Samples of a block of moderate size, at least one.
+
+    Args:
+        dataset: with the variables of the store.
+        samples: of the store; those of `dataset` by default.
+    """
+    samples = dataset.sizes["sample"] if samples is None else samples
     rows = [
         math.prod(variable.shape[1:]) * variable.dtype.itemsize
         for variable in dataset.variables.values()
         if variable.dims[:1] == ("sample",)
     ]
-    return max(1, min(_BLOCK_BYTES // max(*rows, 1, 1), dataset.sizes["sample"]))
+    return max(1, min(_BLOCK_BYTES // max(*rows, 1, 1), samples))
 
 
 class BlockWriter:
-    """A store that receives its blocks in any order, each once.
+    """A store that receives its blocks in any order, each once, from any process.
 
     Args:
         folder: of the store, which is being made, see `new_store`. Blocks that an
@@ -53,9 +60,6 @@ class BlockWriter:
             samples are those of the store.
         samples: of the store.
         block: samples of each block but the last.
-
-    Attributes:
-        missing: numbers of the blocks that are still to be written.
     """
 
     def __init__(
@@ -73,7 +77,17 @@ class BlockWriter:
                 self._create(template)
         self._group = zarr.open_group(folder, mode="r+", use_consolidated=False)
         self._table: Any = self._group[CHECKSUMS]
-        self.missing = [n for n in range(self.blocks) if not self._is_whole(n)]
+        self._whole: set[int] = set()
+
+    @property
+    def missing(self) -> list[int]:
+        """Numbers of the blocks that are still to be written, or are damaged.
+
+        Files that another process wrote are read once to know it.
+        """
+        others = set(range(self.blocks)) - self._whole
+        self._whole |= {number for number in others if self._is_whole(number)}
+        return sorted(others - self._whole)
 
     def rows(self, number: int) -> slice:
         """The samples of a block."""
@@ -93,7 +107,12 @@ class BlockWriter:
                 raise DamagedError(f"block {number} was not written whole")
             table = np.frombuffer(b"".join(d or b"" for d in digests), dtype=np.uint8)
             self._table[number] = table.reshape(len(self.names), _DIGEST)
-            self.missing = [other for other in self.missing if other != number]
+            self._whole.add(number)
+
+    def read(self, name: str, rows: slice) -> NDArray[Any]:
+        """Some samples of a variable, of blocks that are written."""
+        array: Any = self._group[name]
+        return np.asarray(array[rows])
 
     def finish(self) -> None:
         """Consolidates the metadata and adds provenance and the hash of the whole.
@@ -101,8 +120,9 @@ class BlockWriter:
         Raises:
             ValueError: if a block is missing.
         """
-        if self.missing:
-            raise ValueError(f"The blocks {self.missing} are not written: write them.")
+        missing = self.missing
+        if missing:
+            raise ValueError(f"The blocks {missing} are not written: write them.")
         with uninterrupted():
             consolidate(self.folder)
             digest = whole_hash(GuardedStore(self.folder))
@@ -172,7 +192,10 @@ class BlockWriter:
             return hashlib.file_digest(file, "sha256").digest()
 
     def _is_whole(self, number: int) -> bool:
-        row = np.asarray(self._table[number])
+        try:
+            row = np.asarray(self._table[number])
+        except (OSError, RuntimeError, ValueError):
+            return False
         return bool(row.any()) and all(
             self._digest(name, number) == row[place].tobytes()
             for place, name in enumerate(self.names)

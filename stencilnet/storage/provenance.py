@@ -28,16 +28,21 @@ _CHUNK_BYTES = 8 * 2**20
 _LIBRARIES = ("stencilnet", "torch", "numpy", "xarray", "zarr")
 
 
-def provenance() -> dict[str, str]:
-    """Library versions, git commit of the working folder, and time of creation."""
+def library_versions() -> str:
+    """The versions of the package and of the libraries that decide bits, in JSON."""
     versions = {}
     for name in _LIBRARIES:
         try:
             versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             versions[name] = "unknown"
+    return json.dumps(versions)
+
+
+def provenance() -> dict[str, str]:
+    """Library versions, git commit of the working folder, and time of creation."""
     return {
-        "versions": json.dumps(versions),
+        "versions": library_versions(),
         "git_commit": git_commit(),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }

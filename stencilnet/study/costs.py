@@ -11,7 +11,13 @@ from torch import Tensor
 from stencilnet.grid import Grid
 from stencilnet.progress import duration_text
 from stencilnet.study.config import Config
-from stencilnet.study.problem import SPLITS, forcing_of, integrator_of, problem_of
+from stencilnet.study.ensemble import sample_bytes, working_bytes
+from stencilnet.study.problem import (
+    SPLITS,
+    forcing_of,
+    integrator_of,
+    problem_of_samples,
+)
 from stencilnet.study.reference import reference_solution
 from stencilnet.study.training import (
     CONSTANT,
@@ -31,27 +37,32 @@ class Costs:
 
     Attributes:
         generating: seconds; None where the reference's grid is chosen by itself.
-        generating_memory: bytes of the resolved trajectories; None likewise.
+        generating_memory: bytes for a block of trajectories, in each process that
+            generates; None likewise.
+        generating_disk: bytes of all trajectories before compression, while they are
+            generated; half of them stay.
         training: seconds of the updates, without validations.
         training_memory: bytes that gradients take in the longest phase.
     """
 
     generating: float | None
     generating_memory: int | None
+    generating_disk: int
     training: float
     training_memory: int
 
     def text(self) -> str:
         """The costs in a sentence."""
         if self.generating is None or self.generating_memory is None:
-            data = "Time of the data: unknown until the reference's grid is chosen."
+            data = "Time of the data: unknown until the reference's grid is chosen"
         else:
             data = (
-                f"Data: about {duration_text(self.generating)} and "
-                f"{_size(self.generating_memory)} of memory."
+                f"Data: about {duration_text(self.generating)} on one core and "
+                f"{_size(self.generating_memory)} of memory for each process"
             )
         return (
-            f"{data}\nTraining: about {duration_text(self.training)} and "
+            f"{data}, {_size(self.generating_disk)} of disk before compression, half "
+            f"of which stays.\nTraining: about {duration_text(self.training)} and "
             f"{_size(self.training_memory)} of memory for gradients, beside some "
             f"0.5 GiB of the libraries."
         )
@@ -61,6 +72,7 @@ class Costs:
         return {
             "generating_seconds": self.generating,
             "generating_bytes": self.generating_memory,
+            "generating_disk_bytes": self.generating_disk,
             "training_seconds": self.training,
             "training_bytes": self.training_memory,
         }
@@ -71,8 +83,11 @@ def costs(config: Config) -> Costs:
     seconds, memory = _training(config)
     if CONSTANT in config.comparison.methods:
         seconds += _training(constant_training(config))[0]
-    generating, resolved = _generating(config)
-    return Costs(generating, resolved, seconds, memory)
+    generating, working = _generating(config)
+    samples = sum(getattr(config.data, split) for split in SPLITS)
+    # The blocks that are solved, and the stores that are written from them.
+    disk = 2 * samples * sample_bytes(config)
+    return Costs(generating, working, disk, seconds, memory)
 
 
 def _training(config: Config) -> tuple[float, int]:
@@ -119,13 +134,13 @@ def _training(config: Config) -> tuple[float, int]:
 
 
 def _generating(config: Config) -> tuple[float | None, int | None]:
-    """Seconds of the reference, and bytes of its modes at all kept times."""
+    """Seconds of the reference, and bytes that its solution takes."""
     points = config.reference.points
     if points == "auto":
         return None, None
-    problem = problem_of(config, *SPLITS)
-    samples, intervals = len(problem.forcing), len(problem.times) - 1
-    part = problem.select(slice(0, _SAMPLES))
+    samples = sum(getattr(config.data, split) for split in SPLITS)
+    part = problem_of_samples(config, range(min(samples, _SAMPLES)))
+    intervals = len(part.times) - 1
     part = replace(part, times=part.times[: _INTERVALS + 1])
     grid = Grid.line(points, config.problem.length)
     solution = reference_solution(part, grid, courant=config.reference.courant)
@@ -134,10 +149,10 @@ def _generating(config: Config) -> tuple[float | None, int | None]:
     begin = time.perf_counter()
     count = sum(1 for _state in solution)
     pace = (time.perf_counter() - begin) / max(count, 1) / len(part.forcing)
-    # The check takes twice the points and half the steps for some of the samples.
-    worth = samples + 4 * min(config.reference.checked, samples)
-    kept = intervals - problem.start + 1
-    return pace * worth * intervals, samples * kept * (points // 2 + 1) * 16
+    # The check solves for some of the samples once more, and on twice the points with
+    # half the steps.
+    worth = samples + 5 * min(config.reference.checked, samples)
+    return pace * worth * intervals, working_bytes(config, points)
 
 
 def _size(size: int) -> str:

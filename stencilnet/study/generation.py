@@ -2,41 +2,65 @@
 
 import json
 import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 import xarray as xr
 
 from stencilnet.grid import Grid
 from stencilnet.progress import Progress, no_progress, shown
 from stencilnet.storage import (
+    STOPS,
+    BlockWriter,
     claimed,
+    has_work,
+    library_versions,
     local_path,
+    open_trajectories,
     read_trajectories,
     refuse_existing,
+    remove,
+    samples_in_block,
     sweep_below,
     trajectories,
-    write_trajectories,
+    workspace,
+    write_in_blocks,
 )
+from stencilnet.study.blockwise import solve_ensemble
 from stencilnet.study.config import Config, Problem
+from stencilnet.study.ensemble import Ensemble, coarse_grids, grid_names
 from stencilnet.study.problem import (
     SPLITS,
-    problem_of,
+    problem_of_samples,
     split_forcing,
     times_of,
 )
-from stencilnet.study.reference import coarsening, onto, unheld
-from stencilnet.study.resolution import (
-    Accuracy,
-    resolve,
-    solve_reference,
-)
+from stencilnet.study.reference import UnresolvedError
+from stencilnet.study.resolution import Accuracy, ReferenceQuality, resolve
+from stencilnet.study.workers import crew
 
 # Sections of a config that decide what the data are, beside seed and sizes.
 _DECIDE_DATA = ("problem", "forcing", "reference")
 _UNHELD = {"long_name": "root mean square of the waves that the grid cannot hold"}
 # With which the search for a resolving grid begins.
 _FEWEST_POINTS = 64
+# Of the hidden folder of the blocks.
+_WORK = "generated"
+_STOPPED = "Stopped: blocks that are whole stay in {}; the same command goes on there."
+
+
+@dataclass(frozen=True)
+class _Target:
+    """A store: rows of a split, the first of them and their number, on a grid."""
+
+    split: str
+    first: int
+    samples: int
+    grid: Grid
+    averages: bool
+    path: Path
 
 
 def store_path(run: Path | str, split: str, points: int, *, averages: bool) -> Path:
@@ -45,32 +69,13 @@ def store_path(run: Path | str, split: str, points: int, *, averages: bool) -> P
     return local_path(run) / "data" / split / f"{kind}-{points}.zarr"
 
 
-def coarse_grids(config: Config) -> list[tuple[Grid, bool]]:
-    """The coarse grids of a study, and whether each one holds cell averages.
-
-    Raises:
-        ValueError: if one does not divide the reference's.
-    """
-    period, points = config.problem.length, config.reference.points
-    grids = [
-        (Grid.line(size, period), averages)
-        for averages, sizes in (
-            (True, config.data.averages),
-            (False, config.data.values),
-        )
-        for size in dict.fromkeys(sizes)
-    ]
-    if points != "auto":
-        for grid, _ in grids:
-            coarsening(Grid.line(points, period), grid.shape[-1])
-    return grids
-
-
 def generate(
     config: Config,
     run: Path | str,
     *,
     overwrite: bool = False,
+    workers: int | None = None,
+    scheduler: str | None = None,
     progress: Progress | bool = no_progress,
 ) -> list[Path]:
     """Solves for reference trajectories and stores them on coarse grids.
@@ -80,10 +85,20 @@ def generate(
     by the Fourier symbol `sinc(k dx / 2)`, or point values, of the resolved solution,
     beside the size `unheld` of the waves in it that the coarse grid cannot hold.
 
+    Blocks of samples are solved and written one after another, or by workers, see
+    `Ensemble`; memory does not grow with their number. If it is stopped or killed, the
+    same call goes on after the blocks that are whole. The result has the same bits for
+    any number of workers, stopped or not.
+
     Args:
         config: the study; sections problem, forcing, reference and data are read.
         run: folder of the run; stores go to `data/SPLIT/KIND-POINTS.zarr` within.
-        overwrite: whether to replace stores.
+        overwrite: whether to replace stores, and to discard what was begun with other
+            settings.
+        workers: processes of one thread each, on this machine; the work is done in
+            this process by default. A script that asks for some needs
+            `if __name__ == "__main__":`.
+        scheduler: address of a Dask cluster, whose workers see the folder `run`.
         progress: told about the time steps; True for a display.
 
     Returns:
@@ -91,77 +106,145 @@ def generate(
 
     Raises:
         BlockingIOError: if another process generates or trains in the run.
-        FileExistsError: if a store exists and `overwrite` is false.
+        FileExistsError: if a store exists, or if stores with other settings were begun
+            in the run, and `overwrite` is false.
         ValueError: if a grid does not divide the reference's, or if the solution is
-            not finite, not resolved, or misses the tolerance of self-convergence.
+            not finite, not resolved, or misses the tolerance of self-convergence; also
+            as `crew`.
+        ConnectionError, ChildProcessError: if the cluster does not answer, or workers
+            die again and again.
     """
     run = local_path(run)
-    grids = coarse_grids(config)
+    targets = _targets(config, run)
+    identity = _identity(config)
     with claimed(run):
         sweep_below(run)
-        return _generate(config, run, grids, overwrite, progress)
+        begun = has_work(run / _WORK, identity) and not overwrite
+        for target in targets:
+            if not (begun and _is_of(target.path, config)):
+                refuse_existing(target.path, overwrite=overwrite, kind="trajectories")
+        with (
+            crew(workers, scheduler) as client,
+            workspace(run / _WORK, identity=identity, overwrite=overwrite) as folder,
+            shown(progress, "Generating") as told,
+        ):
+            try:
+                ensemble, quality = _solved(config, folder, client, told)
+                blocks = ensemble.blocks()
+                for target in targets:
+                    if overwrite or not target.path.exists():
+                        _store(target, ensemble, blocks, quality, overwrite=overwrite)
+            except STOPS as stop:
+                stop.args = (_STOPPED.format(run),)
+                raise
+    return [target.path for target in targets]
 
 
-def _generate(
-    config: Config,
-    run: Path,
-    grids: list[tuple[Grid, bool]],
-    overwrite: bool,
-    progress: Progress | bool,
-) -> list[Path]:
-    """See `generate`."""
-    targets = {
-        (split, grid, averages): store_path(
-            run, split, grid.shape[-1], averages=averages
-        )
-        for split in SPLITS
-        for grid, averages in grids
-    }
-    for path in targets.values():
-        refuse_existing(path, overwrite=overwrite, kind="trajectories")
-
-    forcings = {split: split_forcing(config, split) for split in SPLITS}
-    problem = problem_of(config, *SPLITS)
+def _solved(
+    config: Config, folder: Path, client: Any, progress: Progress
+) -> tuple[Ensemble, ReferenceQuality]:
+    """The ensemble of a study, solved in a folder, and its quality."""
     accuracy = Accuracy(**config.reference.model_dump(exclude={"points"}))
-    with shown(progress, "Generating") as told:
-        if config.reference.points == "auto":
-            coarsest = _coarsest_reference(config)
-            fine, modes, quality = resolve(problem, coarsest, accuracy, progress=told)
-        else:
-            fine = Grid.line(config.reference.points, config.problem.length)
-            modes, quality = solve_reference(problem, fine, accuracy, progress=told)
+    record = folder / "attempt.json"
 
-    last = len(problem.times) - problem.start - 1
-    times = times_of(last, config.problem.interval)
-    start = 0
-    paths = []
-    for split, forcing in forcings.items():
-        rows = slice(start, start + len(forcing))
-        start = rows.stop
-        for grid, averages in grids:
-            dataset = trajectories(
-                onto(modes[rows], fine, grid, averages=averages),
-                times,
-                grid,
-                forcing.starting_at(config.problem.warm_up),
-                averages=averages,
-                attributes={
-                    "config": config.model_dump_json(),
-                    "split": split,
-                    "seed": config.data.seed,
-                    "equation": json.dumps(problem.equation.spec()),
-                    "self_convergence": quality.self_convergence,
-                    "spectral_tail": quality.spectral_tail,
-                    "steps": quality.steps,
-                    "reference_points": fine.shape[-1],
-                    "courant": quality.courant,
-                },
-            )
-            missing = unheld(modes[rows], fine, grid, averages=averages)
-            dataset["unheld"] = (("sample", "time"), missing.numpy(), _UNHELD)
-            path = targets[split, grid, averages]
-            paths.append(write_trajectories(dataset, path, overwrite=overwrite))
-    return paths
+    def attempt(points: int, courant: float) -> tuple[Ensemble, ReferenceQuality]:
+        blocks = folder / f"{points}-{courant:g}"
+        ensemble = Ensemble(config.model_dump_json(), points, courant, blocks)
+        written = record.with_suffix(".new")
+        written.write_text(json.dumps([points, courant]), encoding="utf-8")
+        written.replace(record)
+        try:
+            return ensemble, solve_ensemble(ensemble, accuracy, client, progress)
+        except UnresolvedError:
+            remove(blocks)
+            raise
+
+    points = config.reference.points
+    if points != "auto":
+        return attempt(points, accuracy.courant)
+    points, courant = _coarsest_points(config), accuracy.courant
+    if record.exists():
+        # The attempts before failed already.
+        points, courant = json.loads(record.read_text(encoding="utf-8"))
+    return resolve(attempt, points, courant, accuracy)
+
+
+def _store(
+    target: _Target,
+    ensemble: Ensemble,
+    blocks: BlockWriter,
+    quality: ReferenceQuality,
+    *,
+    overwrite: bool,
+) -> None:
+    """Writes the store of a split on a grid from the blocks of an ensemble."""
+    config = ensemble.config
+    problem = problem_of_samples(config, range(1))
+    times = times_of(len(problem.times) - problem.start - 1, config.problem.interval)
+    name, missing = grid_names(target.grid, averages=target.averages)
+    attributes = {
+        "config": ensemble.text,
+        "split": target.split,
+        "seed": config.data.seed,
+        "equation": json.dumps(problem.equation.spec()),
+        "self_convergence": quality.self_convergence,
+        "spectral_tail": quality.spectral_tail,
+        "steps": quality.steps,
+        "reference_points": ensemble.points,
+        "courant": quality.courant,
+    }
+
+    def some(rows: slice) -> xr.Dataset:
+        samples = slice(target.first + rows.start, target.first + rows.stop)
+        forcing = split_forcing(config, target.split, rows)
+        dataset = trajectories(
+            torch.from_numpy(blocks.read(name, samples)),
+            times,
+            target.grid,
+            forcing.starting_at(config.problem.warm_up),
+            averages=target.averages,
+            attributes=attributes,
+        )
+        unheld = blocks.read(missing, samples)
+        dataset["unheld"] = (("sample", "time"), unheld, _UNHELD)
+        return dataset
+
+    write_in_blocks(
+        some,
+        target.path,
+        samples=target.samples,
+        block=samples_in_block(some(slice(0, 1)), target.samples),
+        overwrite=overwrite,
+    )
+
+
+def _targets(config: Config, run: Path) -> list[_Target]:
+    """The stores of a run."""
+    targets, first = [], 0
+    for split in SPLITS:
+        samples = getattr(config.data, split)
+        for grid, averages in coarse_grids(config):
+            path = store_path(run, split, grid.shape[-1], averages=averages)
+            targets.append(_Target(split, first, samples, grid, averages, path))
+        first += samples
+    return targets
+
+
+def _identity(config: Config) -> str:
+    """What decides the bits of all blocks."""
+    parts = {*_DECIDE_DATA, "data", "extensions"}
+    values = config.model_dump(mode="json", include=parts)
+    return json.dumps([values, library_versions()], sort_keys=True)
+
+
+def _is_of(path: Path, config: Config) -> bool:
+    """Whether there is a store that was generated with the settings of a config."""
+    if not path.exists():
+        return False
+    with open_trajectories(path) as dataset:
+        stored = _config_of(dataset, path)
+    asked = json.loads(config.model_dump_json())
+    return all(stored[part] == asked[part] for part in (*_DECIDE_DATA, "data"))
 
 
 def read_split(
@@ -209,10 +292,10 @@ def _config_of(dataset: xr.Dataset, path: Path) -> dict[str, Any]:
     return dict(config)
 
 
-def _coarsest_reference(config: Config) -> Grid:
-    """Where the search for a resolving grid begins."""
+def _coarsest_points(config: Config) -> int:
+    """With how many points the search for a resolving grid begins."""
     # Every coarse grid has its points among those of the reference.
     points = math.lcm(*config.data.averages, *config.data.values)
     while points < _FEWEST_POINTS:
         points *= 2
-    return Grid.line(points, config.problem.length)
+    return points

@@ -34,12 +34,19 @@ class InitialState(abc.ABC):
     def draw(self, stream: np.random.Generator) -> Profile:
         """The profile of one sample; `stream` is its own."""
 
-    def sample(self, samples: int, seed: int | np.random.SeedSequence = 0) -> States:
+    def sample(
+        self, samples: int, seed: int | np.random.SeedSequence = 0, *, first: int = 0
+    ) -> States:
         """Point values of some samples, as a function of the grid.
 
         Each sample has a stream of its own, so the first ones do not depend on how many
         are drawn, nor on the grid. The streams are disjoint from those of
         `RandomForcing.sample` with the same seed.
+
+        Args:
+            samples: number of them.
+            seed: of the draw.
+            first: number of the first sample, in a draw of more of them.
         """
         if not isinstance(seed, np.random.SeedSequence):
             seed = np.random.SeedSequence(seed)
@@ -51,7 +58,7 @@ class InitialState(abc.ABC):
                     )
                 )
             )
-            for row in range(samples)
+            for row in range(first, first + samples)
         ]
 
         def states(grid: Grid) -> Float[Tensor, "sample x"]:

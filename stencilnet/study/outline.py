@@ -4,7 +4,7 @@ from pathlib import Path
 
 from stencilnet.study.comparison import check_comparison
 from stencilnet.study.config import Config
-from stencilnet.study.generation import coarse_grids
+from stencilnet.study.ensemble import coarse_grids
 from stencilnet.study.problem import equation_of, states_of
 from stencilnet.study.training import check_training
 

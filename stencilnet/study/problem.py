@@ -1,5 +1,7 @@
 """The values that a config stands for: equation, initial state, forcing, methods."""
 
+from collections.abc import Iterable, Sequence
+
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -42,9 +44,15 @@ def equation_of(config: Config) -> Equation:
 
 
 def states_of(
-    config: Config, samples: int, seed: int | np.random.SeedSequence
+    config: Config,
+    samples: int,
+    seed: int | np.random.SeedSequence,
+    *,
+    first: int = 0,
 ) -> States:
     """Initial states of some samples, mirrored and boosted as the config says.
+
+    The first of them is that of the number `first` in a draw of more.
 
     Raises:
         ValueError: if the name of the state is unknown, its parameters do not fit, or
@@ -55,18 +63,23 @@ def states_of(
         equation_of(config), mirrored=problem.mirrored, boost=problem.boost
     )
     state = initial_state_from_spec(problem.initial, config.extensions)
-    states = state.sample(samples, seed)
+    states = state.sample(samples, seed, first=first)
     if problem.mirrored:
         states = mirrored_states(states)
     return boosted_states(states, problem.boost) if problem.boost else states
 
 
 def forcing_of(
-    config: Config, samples: int, seed: int | np.random.SeedSequence
+    config: Config,
+    samples: int,
+    seed: int | np.random.SeedSequence,
+    *,
+    first: int = 0,
 ) -> RandomForcing:
     """Forcings of some samples, on a clock that starts at the initial state.
 
-    Mirrored and boosted as the config says.
+    Mirrored and boosted as the config says. The first of them is that of the number
+    `first` in a draw of more.
     """
     draw = config.forcing
     if draw is None:
@@ -78,6 +91,7 @@ def forcing_of(
         frequency=draw.frequency,
         wavenumbers=draw.wavenumbers,
         seed=seed,
+        first=first,
     )
     problem = config.problem
     if problem.mirrored:
@@ -90,14 +104,12 @@ def split_seed(config: Config, split: str) -> np.random.SeedSequence:
     return np.random.SeedSequence(config.data.seed, spawn_key=(SPLITS.index(split),))
 
 
-def split_forcing(config: Config, split: str) -> RandomForcing:
-    """The forcings of a split, on a clock that starts before the warm-up."""
-    return forcing_of(config, getattr(config.data, split), split_seed(config, split))
-
-
-def split_states(config: Config, split: str) -> States:
-    """The initial states of a split, before the warm-up."""
-    return states_of(config, getattr(config.data, split), split_seed(config, split))
+def split_forcing(
+    config: Config, split: str, rows: slice = slice(None)
+) -> RandomForcing:
+    """The forcings of a split, or of some rows, on a clock from before the warm-up."""
+    start, stop, _ = rows.indices(getattr(config.data, split))
+    return forcing_of(config, stop - start, split_seed(config, split), first=start)
 
 
 def times_of(intervals: int, interval: float) -> Float[Tensor, " time"]:
@@ -107,14 +119,44 @@ def times_of(intervals: int, interval: float) -> Float[Tensor, " time"]:
 
 def problem_of(config: Config, *splits: str) -> InitialValueProblem:
     """Initial value problem of some splits, warm-up included."""
+    return _problem(config, [(split, slice(None)) for split in splits])
+
+
+def problem_of_samples(config: Config, samples: Iterable[int]) -> InitialValueProblem:
+    """Initial value problem of some samples, of which no others are drawn.
+
+    Args:
+        config: the study.
+        samples: their numbers, counted through all splits in the order of `SPLITS`.
+    """
+    runs: list[tuple[str, slice]] = []
+    for sample in samples:
+        row = sample
+        for split in SPLITS:
+            if row < getattr(config.data, split):
+                break
+            row -= getattr(config.data, split)
+        if runs and runs[-1][0] == split and runs[-1][1].stop == row:
+            runs[-1] = (split, slice(runs[-1][1].start, row + 1))
+        else:
+            runs.append((split, slice(row, row + 1)))
+    return _problem(config, runs)
+
+
+def _problem(config: Config, parts: Sequence[tuple[str, slice]]) -> InitialValueProblem:
+    """Initial value problem of some rows of splits, one after another."""
     problem = config.problem
     skipped = round(problem.warm_up / problem.interval)
     intervals = skipped + round(problem.duration / problem.interval)
-    states = [split_states(config, split) for split in splits]
+    states = []
+    for split, rows in parts:
+        start, stop, _ = rows.indices(getattr(config.data, split))
+        seed = split_seed(config, split)
+        states.append(states_of(config, stop - start, seed, first=start))
     return InitialValueProblem(
         equation_of(config),
         lambda grid: torch.cat([draw(grid) for draw in states]),
-        RandomForcing.join([split_forcing(config, split) for split in splits]),
+        RandomForcing.join([split_forcing(config, *part) for part in parts]),
         times_of(intervals, problem.interval),
         skipped,
     )

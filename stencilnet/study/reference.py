@@ -1,7 +1,7 @@
 """Resolved solutions of an equation, on the grids of a study."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -59,7 +59,11 @@ class InitialValueProblem:
 
 
 def reference_solution(
-    problem: InitialValueProblem, grid: Grid, *, courant: float = 0.8
+    problem: InitialValueProblem,
+    grid: Grid,
+    *,
+    courant: float = 0.8,
+    steps: Sequence[int] | None = None,
 ) -> Iterator[tuple[Complex[Tensor, "sample modes"], int]]:
     """Dealiased pseudo-spectral solution with exponential time differencing.
 
@@ -77,6 +81,7 @@ def reference_solution(
         problem: the initial value problem.
         grid: fine enough to resolve the solution.
         courant: see above.
+        steps: of each interval, in place of those that `courant` makes.
 
     Yields:
         The modes at each of the times, and the steps taken to get there.
@@ -93,11 +98,14 @@ def reference_solution(
     schemes: dict[float, TimeDifferencing] = {}
     u_hat = method.to_modes(problem.states(grid))
     yield u_hat, 0
-    for start, stop in pairwise(times):
+    for number, (start, stop) in enumerate(pairwise(times)):
         # Differences of equidistant times, which vary in their last bits.
         interval = float(f"{stop - start:.12g}")
-        rate = _fastest_rate(equation, method.to_values(u_hat), k_max)
-        substeps = max(1, math.ceil(interval * rate / courant))
+        if steps is None:
+            rate = _fastest_rate(equation, method.to_values(u_hat), k_max)
+            substeps = max(1, math.ceil(interval * rate / courant))
+        else:
+            substeps = steps[number]
         dt = interval / substeps
         if dt not in schemes:
             schemes[dt] = TimeDifferencing(symbol, dt, krogstad=True)

@@ -5,7 +5,7 @@ import itertools
 import json
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -23,11 +23,16 @@ from stencilnet.report import write_report
 from stencilnet.storage import local_path, read_operator
 from stencilnet.study.comparison import check_comparison, compare_study
 from stencilnet.study.config import Config
-from stencilnet.study.generation import coarse_grids, generate, store_path
+from stencilnet.study.ensemble import coarse_grids
+from stencilnet.study.generation import generate, store_path
 from stencilnet.study.loading import load_config, validate_config
 from stencilnet.study.outline import check_study
 from stencilnet.study.problem import SPLITS, method_of
 from stencilnet.study.training import CONSTANT, check_training, train
+from stencilnet.study.workers import crew, finished
+
+# Number, config in JSON, folder and folder of the data of a run.
+Message = tuple[int, str, Path, Path]
 
 
 @dataclass(frozen=True)
@@ -123,6 +128,7 @@ def run_sweep(
     plan: Sweep,
     *,
     jobs: int | None = None,
+    scheduler: str | None = None,
     progress: Callable[[str], Progress] = lambda _stage: no_progress,
 ) -> dict[Path, str]:
     """Generates, trains and compares; what is complete already stays.
@@ -131,28 +137,51 @@ def run_sweep(
         plan: of `plan_sweep`.
         jobs: runs at once, each in a process of its own; one per core by default. A
             script that asks for more than one needs `if __name__ == "__main__":`.
+        scheduler: address of a Dask cluster, which takes data and runs instead.
         progress: makes a progress display for a named stage.
 
     Returns:
         What went wrong, by the folder of the run; empty if all is well.
+
+    Raises:
+        ValueError: if both `jobs` and `scheduler` are given.
+        Otherwise as `generate`.
     """
+    if jobs is not None and scheduler is not None:
+        raise ValueError(
+            "Jobs are processes of this machine: give jobs or scheduler, not both."
+        )
     for place, config in plan.data.items():
         if not all(path.exists() for path in _stores(config, place)):
-            generate(config, place, overwrite=True, progress=progress("Generating"))
-    cores = os.cpu_count() or 1
-    jobs = min(jobs or cores, len(plan.runs))
+            told = progress("Generating")
+            generate(config, place, overwrite=True, scheduler=scheduler, progress=told)
     tell = progress("Runs")
     failures: dict[Path, str] = {}
-
-    def finished(done: int, member: Member, failure: str | None) -> None:
+    messages = [
+        (number, member.config.model_dump_json(), member.folder, member.data)
+        for number, member in enumerate(plan.runs)
+    ]
+    for done, (number, failure) in enumerate(_ended(messages, jobs, scheduler), 1):
+        folder = plan.runs[number].folder
         if failure is not None:
-            failures[member.folder] = failure
-        tell(done, len(plan.runs), member.folder.name)
+            failures[folder] = failure
+        tell(done, len(plan.runs), folder.name)
+    return failures
 
+
+def _ended(
+    messages: Sequence[Message], jobs: int | None, scheduler: str | None
+) -> Iterator[tuple[int, str | None]]:
+    """Numbers of runs as they end, and what went wrong."""
+    if scheduler is not None:
+        with crew(scheduler=scheduler) as client:
+            yield from finished(client, _attempt, messages)
+        return
+    cores = os.cpu_count() or 1
+    jobs = min(jobs or cores, len(messages))
     if jobs == 1:
-        for done, member in enumerate(plan.runs, start=1):
-            finished(done, member, _attempt(*_message(member)))
-        return failures
+        yield from map(_attempt, messages)
+        return
     # A forked process would share torch's threads.
     with ProcessPoolExecutor(
         jobs,
@@ -160,25 +189,19 @@ def run_sweep(
         initializer=torch.set_num_threads,
         initargs=(max(1, cores // jobs),),
     ) as pool:
-        waiting = {
-            pool.submit(_attempt, *_message(member)): member for member in plan.runs
-        }
-        for done, future in enumerate(as_completed(waiting), start=1):
-            finished(done, waiting[future], future.result())
-    return failures
+        waiting = [pool.submit(_attempt, message) for message in messages]
+        for future in as_completed(waiting):
+            yield future.result()
 
 
-def _message(member: Member) -> tuple[str, Path, Path]:
-    return member.config.model_dump_json(), member.folder, member.data
-
-
-def _attempt(config: str, folder: Path, data: Path) -> str | None:
-    """One run of a sweep; what went wrong, in a sentence."""
+def _attempt(message: Message) -> tuple[int, str | None]:
+    """One run of a sweep: its number, and what went wrong in a sentence."""
+    number, config, folder, data = message
     try:
         _run(validate_config(json.loads(config), str(folder)), folder, data)
     except (ArithmeticError, MemoryError, OSError, RuntimeError, ValueError) as error:
-        return in_words(error) or f"{type(error).__name__}: {error}"
-    return None
+        return number, in_words(error) or f"{type(error).__name__}: {error}"
+    return number, None
 
 
 def _run(config: Config, folder: Path, data: Path) -> None:

@@ -1,0 +1,115 @@
+"""Work on several processes or machines, by Dask, an optional dependency."""
+
+import logging
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from multiprocessing import resource_tracker
+from typing import Any, TypeVar
+
+import torch
+
+from stencilnet.errors import optional_module, whole_number
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+# Seconds to wait for a scheduler before it counts as absent.
+_PATIENCE = 20
+
+
+@contextmanager
+def crew(workers: int | None = None, scheduler: str | None = None) -> Iterator[Any]:
+    """The client of a Dask cluster, or None for work in this process.
+
+    Args:
+        workers: processes of one thread each, on this machine.
+        scheduler: address of a cluster that runs, such as `tcp://host:8786`.
+
+    Raises:
+        ValueError: if both are given, if `workers` is no whole number of at least 1, or
+            if Dask is not installed.
+        ConnectionError: if no scheduler answers at the address.
+    """
+    if workers is None and scheduler is None:
+        yield None
+        return
+    if workers is not None and scheduler is not None:
+        raise ValueError(
+            "Workers are those of this machine or of a cluster: give workers or "
+            "scheduler, not both."
+        )
+    if workers is not None:
+        workers = whole_number("workers", workers, least=1)
+    distributed = optional_module(
+        "distributed", "Work on several processes", extra="scale"
+    )
+    if scheduler is not None:
+        try:
+            client = distributed.Client(scheduler, timeout=_PATIENCE)
+        except (OSError, ValueError) as error:
+            raise ConnectionError(
+                f"No Dask scheduler answers at {scheduler!r}: start one by "
+                f"`dask scheduler`, and give the address that it prints."
+            ) from error
+        with client:
+            yield client
+        return
+    # Ctrl-C reaches every process of a terminal, but only this one answers it: threads
+    # and processes inherit what is blocked where they are started. The tracker would
+    # end that if it were started with the first of them.
+    resource_tracker.ensure_running()
+    former = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        with (
+            distributed.LocalCluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                processes=True,
+                dashboard_address=None,
+                # How much memory there is stays with whoever starts the command.
+                memory_limit=None,
+                silence_logs=logging.CRITICAL,
+            ) as cluster,
+            distributed.Client(cluster) as client,
+        ):
+            signal.pthread_sigmask(signal.SIG_SETMASK, former)
+            yield client
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, former)
+
+
+def finished(
+    client: Any, work: Callable[[Item], Result], items: Sequence[Item]
+) -> Iterator[Result]:
+    """Results of some work on items, in the order in which they come.
+
+    What a worker did that died is done again by another one.
+
+    Args:
+        client: of `crew`, not None.
+        work: a function of a module, of one item.
+        items: what to work on.
+
+    Raises:
+        ChildProcessError: if a worker died several times at one item.
+        Otherwise what `work` raises.
+    """
+    distributed = optional_module("distributed", "Workers", extra="scale")
+    futures = [client.submit(_alone, work, item, pure=False) for item in items]
+    try:
+        for future in distributed.as_completed(futures):
+            try:
+                yield future.result()
+            except distributed.KilledWorker as error:
+                raise ChildProcessError(
+                    "Several workers died at the same block, perhaps for lack of "
+                    "memory: give them more, or use fewer on each machine."
+                ) from error
+    finally:
+        client.cancel(futures)
+
+
+def _alone(work: Callable[[Item], Result], item: Item) -> Result:
+    """The work with one thread, as the workers of a machine share its cores."""
+    torch.set_num_threads(1)
+    return work(item)

@@ -1,0 +1,452 @@
+"""Ensembles in blocks: bounded, resumed, on workers, and the same bits always."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+import torch
+from studies import small
+
+from stencilnet import Grid, generate, read_trajectories
+from stencilnet.forcing import RandomForcing
+from stencilnet.study import INITIAL_STATES, generation, plan_sweep, run_sweep
+from stencilnet.study import ensemble as ensembles
+from stencilnet.study.ensemble import Ensemble
+from stencilnet.study.generation import store_path
+from stencilnet.study.problem import SPLITS, problem_of, problem_of_samples
+from stencilnet.study.reference import (
+    UnresolvedError,
+    onto,
+    reference_solution,
+    unheld,
+)
+from stencilnet.study.workers import crew, finished
+
+distributed = pytest.importorskip("distributed")
+
+# Two batches, of which one holds samples of all splits.
+MANY = {"data": {"training": 100, "validation": 40, "test": 20}}
+
+
+def hashes(run: Path) -> dict[str, str]:
+    """The content of each store, by path."""
+    return {
+        str(path.relative_to(run)): read_trajectories(path).attrs["content_hash"]
+        for path in sorted(run.rglob("*.zarr"))
+    }
+
+
+def left(run: Path) -> list[Path]:
+    """The hidden folders of blocks."""
+    return sorted(run.glob(".*"))
+
+
+@pytest.fixture
+def small_batches(monkeypatch):
+    """Batches of two samples, of which the small study has four."""
+    monkeypatch.setattr(ensembles, "_BATCH", 2)
+
+
+@pytest.fixture
+def solved(monkeypatch):
+    """Numbers of the blocks that this process solves for."""
+    numbers: list[int] = []
+    solve = Ensemble.solve
+
+    def noted(self, number, *others):
+        numbers.append(number)
+        return solve(self, number, *others)
+
+    # Workers look it up by its name.
+    noted.__name__ = "solve"
+    monkeypatch.setattr(Ensemble, "solve", noted)
+    return numbers
+
+
+def stops_at(moment: int):
+    """Progress that stops the process, as Ctrl-C does, when so much is done."""
+
+    def progress(done, _total, note):
+        if note == "solving the reference" and done == moment:
+            raise KeyboardInterrupt
+
+    return progress
+
+
+def stopped(run: Path, moment: int, **sections) -> None:
+    with pytest.raises(KeyboardInterrupt, match="goes on"):
+        generate(small(**sections), run, progress=stops_at(moment))
+
+
+@pytest.mark.parametrize("rows", [128, 32])
+def test_blocks_hold_what_a_solution_at_once_holds(tmp_path, monkeypatch, rows):
+    config = small(**MANY)
+    each = ensembles.sample_bytes(config)
+    monkeypatch.setattr(ensembles, "_BLOCK_BYTES", rows * each)
+    sizes = []
+    dataset = ensembles._Kept.dataset
+    monkeypatch.setattr(
+        ensembles._Kept,
+        "dataset",
+        lambda self, steps: sizes.append(len(self.largest)) or dataset(self, steps),
+    )
+    generate(config, tmp_path)
+    monkeypatch.undo()
+    # Steps that are found first keep nothing on any grid.
+    assert max(sizes) == 128
+    assert sizes.count(rows) >= 128 // rows
+    problem, fine = problem_of(config, *SPLITS), Grid.line(64)
+    modes = torch.cat(
+        [
+            torch.stack(
+                [u_hat for u_hat, _ in reference_solution(problem.select(rows), fine)],
+                dim=1,
+            )
+            for rows in (slice(0, 128), slice(128, 160))
+        ]
+    )[:, problem.start :]
+    first = 0
+    for split in SPLITS:
+        rows = slice(first, first + getattr(config.data, split))
+        first = rows.stop
+        for points, averages in ((16, True), (32, True), (16, False)):
+            path = store_path(tmp_path, split, points, averages=averages)
+            stored = read_trajectories(path)
+            args = modes[rows], fine, Grid.line(points)
+            assert np.array_equal(stored["u"], onto(*args, averages=averages))
+            assert np.array_equal(stored["unheld"], unheld(*args, averages=averages))
+            forcing = problem.forcing.select(rows).starting_at(0.2)
+            assert np.array_equal(stored["forcing_phase"], forcing.phase)
+
+
+def test_steps_do_not_depend_on_the_size_of_a_block(tmp_path, monkeypatch):
+    # Larger forcings make samples of one batch differ in the steps that they need.
+    config = small(forcing={"amplitude": 1.5}, reference={"points": 256})
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    generate(config, whole)
+    monkeypatch.setattr(ensembles, "_BLOCK_BYTES", ensembles.sample_bytes(config))
+    generate(config, parts)
+    assert hashes(whole) == hashes(parts)
+
+
+# Stored states are drawn from a file, by the same streams.
+@pytest.mark.parametrize("kind", sorted(set(INITIAL_STATES) - {"StoredStates"}))
+def test_samples_do_not_depend_on_those_before_them(kind):
+    grid, state = Grid.line(64), INITIAL_STATES[kind]()
+    several = state.sample(5, 3)(grid)
+    assert torch.equal(state.sample(2, 3, first=2)(grid), several[2:4])
+    waves = RandomForcing.sample(5, seed=3)
+    some = RandomForcing.sample(2, seed=3, first=2)
+    assert torch.equal(some.phase, waves.phase[2:4])
+
+
+def test_samples_of_a_study_count_through_its_splits():
+    config, grid = small(problem={"initial": {"name": "RandomWaves"}}), Grid.line(64)
+    everything = problem_of(config, *SPLITS)
+    numbers = [6, 1, 2, 3, 4, 0]
+    some = problem_of_samples(config, numbers)
+    assert torch.equal(some.states(grid), everything.states(grid)[numbers])
+    assert torch.equal(some.forcing.phase, everything.forcing.phase[numbers])
+
+
+def test_a_stopped_generation_goes_on_after_its_whole_blocks(
+    tmp_path, small_batches, solved
+):
+    whole, run = tmp_path / "whole", tmp_path / "run"
+    generate(small(), whole)
+    assert solved == [0, 1, 2, 3]
+    solved.clear()
+    stopped(run, 2 * 13 + 1)
+    assert solved == [0, 1, 2]
+    assert not list(run.rglob("*.zarr"))
+    (folder,) = left(run)
+    # A byte of the first block flips meanwhile.
+    shard = folder / "64-0.8" / "averages_16" / "c" / "0" / "0" / "0"
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 2] ^= 1
+    shard.write_bytes(bytes(content))
+    solved.clear()
+    generate(small(), run)
+    assert solved == [0, 2, 3]
+    assert hashes(run) == hashes(whole)
+    assert left(run) == []
+
+
+def test_a_block_without_its_checksum_is_redone(tmp_path, small_batches, solved):
+    stopped(tmp_path, 2 * 13 + 1)
+    (folder,) = left(tmp_path)
+    (folder / "64-0.8" / "block_checksum" / "c" / "1" / "0" / "0").unlink()
+    damaged = folder / "64-0.8" / "block_checksum" / "c" / "0" / "0" / "0"
+    damaged.write_bytes(damaged.read_bytes()[:-5])
+    solved.clear()
+    generate(small(), tmp_path)
+    assert solved == [0, 1, 2, 3]
+
+
+def test_a_killed_generation_ends_at_the_same_bits(tmp_path):
+    program = (
+        "import os, signal, sys;"
+        "from stencilnet import generate;"
+        "from stencilnet.study import ensemble;"
+        "from stencilnet.study.loading import validate_config;"
+        "import json;"
+        "ensemble._BATCH = 2;"
+        "solve = ensemble.Ensemble.solve;"
+        "ensemble.Ensemble.solve = lambda *a:"
+        " os.kill(os.getpid(), signal.SIGKILL) if a[1] == 1 else solve(*a);"
+        "generate(validate_config(json.loads(sys.argv[2]), ''), sys.argv[1])"
+    )
+    run, whole = tmp_path / "run", tmp_path / "whole"
+    killed = subprocess.run(
+        [sys.executable, "-c", program, run, small().model_dump_json()],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert killed.returncode == -signal.SIGKILL
+    assert len(left(run)) == 1
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ensembles, "_BATCH", 2)
+        generate(small(), run)
+        generate(small(), whole)
+    assert hashes(run) == hashes(whole)
+    assert left(run) == []
+
+
+def test_what_was_begun_with_other_settings_is_not_discarded_unasked(
+    tmp_path, small_batches, solved
+):
+    stopped(tmp_path, 13 + 1)
+    other = small(data={"seed": 4})
+    with pytest.raises(FileExistsError, match="other settings .* --overwrite"):
+        generate(other, tmp_path)
+    # What does not decide the data may change.
+    solved.clear()
+    with pytest.raises(KeyboardInterrupt):
+        generate(
+            small(training={"iterations": 7}), tmp_path, progress=stops_at(2 * 13 + 1)
+        )
+    assert solved == [1, 2]
+    generate(other, tmp_path, overwrite=True)
+    assert left(tmp_path) == []
+    stored = read_trajectories(store_path(tmp_path, "test", 16, averages=True))
+    assert stored.attrs["seed"] == 4
+
+
+def test_stores_that_are_written_stay_when_others_follow(tmp_path, solved, monkeypatch):
+    write, written = generation.write_in_blocks, []
+
+    def stops(*arguments, **settings):
+        if len(written) == 4:
+            raise KeyboardInterrupt
+        written.append(arguments[1])
+        return write(*arguments, **settings)
+
+    monkeypatch.setattr(generation, "write_in_blocks", stops)
+    with pytest.raises(KeyboardInterrupt):
+        generate(small(), tmp_path)
+    first = [path.stat().st_ino for path in written]
+    monkeypatch.setattr(generation, "write_in_blocks", write)
+    solved.clear()
+    with pytest.raises(FileExistsError, match="exists"):
+        generate(small(data={"seed": 4}), tmp_path)
+    paths = generate(small(), tmp_path)
+    assert solved == []
+    assert [path.stat().st_ino for path in paths[:4]] == first
+    assert len(hashes(tmp_path)) == 9
+
+
+def test_a_search_for_a_grid_goes_on_where_it_stopped(tmp_path, monkeypatch):
+    config = small(
+        problem={
+            "equation": {"name": "Burgers", "viscosity": 0.02},
+            "initial": {"name": "RandomWaves"},
+        },
+        reference={"points": "auto", "tolerance": 1e-6},
+    )
+    tried = []
+    solve = generation.solve_ensemble
+
+    def noted(ensemble, *others):
+        tried.append((ensemble.points, ensemble.courant))
+        if len(tried) == 3:
+            raise KeyboardInterrupt
+        return solve(ensemble, *others)
+
+    monkeypatch.setattr(generation, "solve_ensemble", noted)
+    with pytest.raises(KeyboardInterrupt):
+        generate(config, tmp_path / "run")
+    generate(config, tmp_path / "run")
+    assert tried[2] == tried[3]
+    assert len(set(tried)) == len(tried) - 1
+    generate(config, tmp_path / "whole")
+    assert hashes(tmp_path / "run") == hashes(tmp_path / "whole")
+
+
+@pytest.fixture(scope="module")
+def address():
+    """A cluster in this process."""
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None
+    ) as cluster:
+        yield cluster.scheduler_address
+
+
+def test_a_cluster_ends_at_the_same_bits(tmp_path, small_batches, solved, address):
+    here, there = tmp_path / "here", tmp_path / "there"
+    generate(small(), here)
+    solved.clear()
+    stopped(there, 13 + 1)
+    solved.clear()
+    told = []
+    generate(
+        small(), there, scheduler=address, progress=lambda *words: told.append(words)
+    )
+    assert sorted(solved) == [1, 2, 3]
+    assert hashes(here) == hashes(there)
+    assert [done for done, _, note in told if note.startswith("solving")] == [
+        2 * 13,
+        3 * 13,
+        4 * 13,
+    ]
+
+
+def test_what_is_wrong_on_a_worker_is_told_as_here(tmp_path, address):
+    config = small(reference={"tolerance": 1e-15})
+    with pytest.raises(UnresolvedError, match="above the tolerance"):
+        generate(config, tmp_path, scheduler=address)
+    blown = small(
+        reference={"courant": 40.0},
+        forcing={"amplitude": 300.0},
+        problem={"equation": {"name": "Burgers", "viscosity": 1e-3}},
+        data={"training": 1, "validation": 1, "test": 1},
+    )
+    with pytest.raises(UnresolvedError, match="blew up"):
+        generate(blown, tmp_path, scheduler=address)
+    assert not list(tmp_path.iterdir())
+
+
+def test_blocks_that_do_not_arrive_are_told(tmp_path, monkeypatch, address):
+    def solve(_self, number):
+        return number
+
+    monkeypatch.setattr(Ensemble, "solve", solve)
+    with pytest.raises(OSError, match="share"):
+        generate(small(), tmp_path, scheduler=address)
+
+
+def test_a_cluster_takes_the_runs_of_a_sweep(tmp_path, monkeypatch, address):
+    ran = []
+    monkeypatch.setattr(
+        "stencilnet.study.sweep._run", lambda _config, folder, _data: ran.append(folder)
+    )
+    (tmp_path / "small.json").write_text(small().model_dump_json())
+    plan = plan_sweep(
+        tmp_path / "small.json", ["training.seed=[0,1]"], tmp_path, data=tmp_path
+    )
+    assert run_sweep(plan, scheduler=address) == {}
+    assert sorted(ran) == sorted(member.folder for member in plan.runs)
+    with pytest.raises(ValueError, match="not both"):
+        run_sweep(plan, jobs=2, scheduler=address)
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
+        ({"workers": 1, "scheduler": "tcp://a:1"}, ValueError, "not both"),
+        ({"workers": 0}, ValueError, "workers"),
+        ({"workers": 1.5}, ValueError, "workers"),
+        ({"scheduler": "tcp://127.0.0.1:9"}, ConnectionError, "No Dask scheduler"),
+        ({"scheduler": "nonsense"}, ConnectionError, "No Dask scheduler"),
+    ],
+)
+def test_workers_that_cannot_be_are_refused(
+    tmp_path, monkeypatch, settings, error, message
+):
+    monkeypatch.setattr("stencilnet.study.workers._PATIENCE", 0.5)
+    with pytest.raises(error, match=message):
+        generate(small(), tmp_path, **settings)
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_dask_a_sentence_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(ValueError, match=r"pip install 'stencilnet\[scale\]'"):
+        generate(small(), tmp_path, workers=2)
+    generate(small(), tmp_path)
+
+
+@pytest.mark.long
+def test_the_block_of_a_dead_worker_is_redone(tmp_path):
+    deaths = tmp_path / "deaths"
+    with crew(workers=2) as client:
+        results = list(finished(client, dies_once, [(deaths, n) for n in range(4)]))
+        assert sorted(results) == [0, 1, 2, 3]
+        with pytest.raises(ChildProcessError, match="Several workers died"):
+            list(finished(client, dies, [0]))
+    assert deaths.exists()
+    # No worker outlives its crew.
+    assert not [p for p in psutil.Process().children() if "dask" in p.name().lower()]
+
+
+def dies_once(item):
+    """The second half, by a process that ends itself where no other did."""
+    deaths, number = item
+    if number == 1:
+        with contextlib.suppress(FileExistsError):
+            deaths.touch(exist_ok=False)
+            os._exit(1)
+    return number
+
+
+def dies(_item):
+    os._exit(1)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGKILL], ids=["int", "kill"])
+def test_a_stopped_crew_leaves_no_process_and_goes_on(tmp_path, kind):
+    config = small(data={"training": 300, "validation": 100, "test": 100})
+    (tmp_path / "small.json").write_text(config.model_dump_json())
+    run = tmp_path / "run"
+    command = [sys.executable, "-m", "stencilnet", "generate", "small.json"]
+    command = [
+        *(sys.executable, "-c", "from stencilnet.cli import main; main()"),
+        *("generate", "small.json", "--run", "run", "--workers", "2"),
+    ]
+    settings = {"cwd": tmp_path, "text": True, "start_new_session": True}
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, **settings)
+    done = "*/*/block_checksum/c/*/0/0"
+    while not list(run.glob(f".{done}")) and not list(run.glob(done)):
+        assert process.poll() is None, "ended before it could be stopped"
+        time.sleep(0.01)
+    os.killpg(process.pid, kind) if kind == signal.SIGINT else process.send_signal(kind)
+    told = process.communicate()[1]
+    if kind == signal.SIGINT:
+        assert process.returncode == 130
+        assert "goes on there" in told
+        assert "Traceback" not in told
+    deadline = time.monotonic() + 30
+    while group(process.pid):
+        assert time.monotonic() < deadline, "workers outlive the process"
+        time.sleep(0.1)
+    generate(config, run)
+    generate(config, tmp_path / "whole")
+    assert hashes(run) == hashes(tmp_path / "whole")
+    assert left(run) == []
+
+
+def group(number: int) -> list[int]:
+    """Living processes of a group."""
+    found = []
+    for process in psutil.process_iter(["status"]):
+        with contextlib.suppress(OSError, psutil.Error):
+            alive = process.info["status"] != psutil.STATUS_ZOMBIE
+            if alive and os.getpgid(process.pid) == number:
+                found.append(process.pid)
+    return found
