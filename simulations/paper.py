@@ -64,9 +64,8 @@ for name in studies:
 
 def read(name: str, table: str) -> list[dict[str, str]]:
     """Rows of a table that a study wrote."""
-    path = study.folder / name / f"{table}.csv"
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+    text = (study.folder / name / f"{table}.csv").read_text(encoding="utf-8")
+    return list(csv.DictReader(text.splitlines()))
 
 
 def number(row: dict[str, str], key: str) -> float:
