@@ -19,8 +19,15 @@ PAGES = {
     if path.parent.name != "reference" and path.name not in GENERATED
 }
 PYTHON = {name: re.findall(r"```python\n(.*?)```", PAGES[name], re.S) for name in PAGES}
+# Examples of what no test has, such as a cluster.
+ELSEWHERE = {name: re.findall(r"```py\n(.*?)```", PAGES[name], re.S) for name in PAGES}
 COMMANDS = {
-    name: re.findall(r"^\$ stencilnet (.*)$", PAGES[name], re.M) for name in PAGES
+    name: re.findall(
+        r"^\$ stencilnet (.*)$",
+        re.sub("```text.*?```", "", PAGES[name], flags=re.S),
+        re.M,
+    )
+    for name in PAGES
 }
 
 # Overrides that shrink any study to seconds.
@@ -59,6 +66,12 @@ def test_python_examples_run_one_after_the_other(page, tmp_path, monkeypatch):
         # What writes stores does so a second time as well.
         for _ in range(2 if "overwrite" in example else 1):
             exec(compile(short, page, "exec"), names)
+
+
+@pytest.mark.parametrize("page", [name for name in PAGES if ELSEWHERE[name]])
+def test_examples_of_what_no_test_has_are_python(page):
+    for example in ELSEWHERE[page]:
+        compile(example, page, "exec")
 
 
 def test_the_first_number_is_computed_within_forty_lines(capsys):
