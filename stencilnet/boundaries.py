@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from stencilnet.errors import as_number
+from stencilnet.errors import as_number, whole_number
 from stencilnet.stencils import finite_difference_coefficients
 
 __all__ = ["Boundary", "Outflow", "Prescribed", "Wall", "ZeroSlope"]
@@ -177,16 +177,15 @@ class Outflow(Boundary):
             repeats the last cell, which is of first order and leaves shocks calmest.
 
     Raises:
-        ValueError: if the degree is negative.
+        ValueError: if the degree is no whole number of at least 0.
     """
 
     degree: int | None = None
 
     def __post_init__(self) -> None:
-        if self.degree is not None and self.degree < 0:
-            raise ValueError(
-                f"A polynomial has a degree of at least 0, not {self.degree}."
-            )
+        if self.degree is not None:
+            degree = whole_number("The degree of an outflow", self.degree, least=0)
+            object.__setattr__(self, "degree", degree)
 
     def continuation(
         self, ghosts: int, degree: int, *, averages: bool

@@ -468,8 +468,9 @@ def test_boundaries_that_cannot_be_are_refused(unchecked_types):
         Prescribed(math.nan)
     with pytest.raises(ValueError, match="add an axis"):
         Prescribed(torch.zeros(3))
-    with pytest.raises(ValueError, match="at least 0, not -1"):
-        Outflow(-1)
+    for degree in (-1, 1.5, True, math.nan, "a"):
+        with pytest.raises(ValueError, match="whole number of at least 0"):
+            Outflow(degree)
     ends = Prescribed(lambda t: torch.zeros(5)), Outflow()
     method = FiniteDifference(Burgers(0.1), Grid.line(8, boundaries=ends))
     with pytest.raises(ValueError, match=r"not \(5,\)"):
