@@ -4,7 +4,8 @@ The samples of a study count through all its splits. They are solved in batches,
 samples take common steps; what the coarse grids hold of a batch is written as a block
 as soon as it is solved, in a store with a checksum for each block, see `BlockWriter`.
 Where a batch would not fit memory, its blocks are parts of it: the steps of the batch
-are found first, and each block takes them. No result depends on the size of the blocks.
+are found first, and each block takes them: results depend on the size of the blocks by
+rounding at most.
 
 The variables of that store, all over samples, beside those of each coarse grid:
 

@@ -65,7 +65,8 @@ def crew(workers: int | None = None, scheduler: str | None = None) -> Iterator[A
                 n_workers=workers,
                 threads_per_worker=1,
                 processes=True,
-                dashboard_address=None,
+                # Any free port: None would take a fixed one, on all interfaces.
+                dashboard_address="127.0.0.1:0",
                 # How much memory there is stays with whoever starts the command.
                 memory_limit=None,
                 silence_logs=logging.CRITICAL,
