@@ -9,14 +9,18 @@ SOURCES := $(shell find stencilnet configs -name '*.py' -o -name '*.yaml' -o -pa
 export OMP_NUM_THREADS := $(THREADS)
 export MKL_NUM_THREADS := $(THREADS)
 
-.PHONY: demo test lint docs paper clean
+.PHONY: demo test long lint docs paper clean
 
 demo: $(VENV)/package
 	$(BIN)/stencilnet demo --overwrite
 
-# One worker for each core, with one thread.
+# One worker for each core, with one thread. What is long comes apart, as `make long`.
+PYTEST = OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/pytest --numprocesses $(THREADS) --dist worksteal
 test: $(VENV)/package
-	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/pytest --numprocesses $(THREADS) --dist worksteal
+	$(PYTEST) -m "not long"
+
+long: $(VENV)/package
+	$(PYTEST) -m long
 
 lint: $(VENV)/package
 	$(BIN)/ruff check

@@ -208,6 +208,7 @@ for name in ("null_space", "projection", "soft", "unconstrained"):
 """
 
 
+@pytest.mark.long
 def test_closed_forms_compile_in_one_graph():
     done = subprocess.run(
         [sys.executable, "-c", COMPILED], capture_output=True, text=True, check=False

@@ -265,6 +265,7 @@ def test_gradients_of_all_that_a_step_depends_on():
     assert torch.autograd.gradcheck(step, inputs, atol=1e-7)
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore:`torch.jit")
 def test_a_compiled_step_is_the_same_step(unchecked_types):
     picture, u0, forcing = forced(16)

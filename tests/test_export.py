@@ -149,6 +149,7 @@ def test_a_graph_of_torch_takes_any_batch(tmp_path):
         assert relative(run(u[:rows]).detach().numpy(), operator, u[:rows]) < 1e-12
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 def test_onnx_computes_what_the_operator_does(tmp_path):
     onnxruntime = pytest.importorskip("onnxruntime")

@@ -28,6 +28,7 @@ def test_every_script_is_known():
     assert sorted(shown) == sorted(PRINTED)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", PRINTED)
 def test_a_script_prints_what_it_promises_and_draws(
     name, tmp_path, monkeypatch, capsys

@@ -283,6 +283,7 @@ for plain, other in zip(*results):
 """
 
 
+@pytest.mark.long
 def test_a_compiled_operator_gives_the_same_values_and_gradients():
     """In a process of its own: the compiler cannot read functions under type checks."""
     command = [sys.executable, "-c", COMPILED]

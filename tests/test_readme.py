@@ -103,6 +103,7 @@ def quick(command):
     return [verb, *first, *fixed, "training.iterations=2", "--jobs=1"]
 
 
+@pytest.mark.long
 def test_commands_run_in_their_order(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for command in (line for page in PAGES for line in COMMANDS[page]):

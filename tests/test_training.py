@@ -219,6 +219,7 @@ def test_foreign_files_among_the_checkpoints_stay(run):
     assert notes.read_text() == "years of work"
 
 
+@pytest.mark.long
 def test_a_killed_training_resumes_to_the_same_bits(run):
     config = small(training={"iterations": 24, "checkpoint_every": 2})
     (run / "small.json").write_text(config.model_dump_json())
