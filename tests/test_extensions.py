@@ -93,6 +93,7 @@ def test_an_equation_of_ones_own_runs_through_every_stage(physics):
     assert isinstance(verify(path, data=data, extensions=own), xr.Dataset)
 
 
+@pytest.mark.long
 def test_nothing_that_a_store_names_is_imported(physics):
     config = validate_config(OWN, "own")
     run = physics / "run"

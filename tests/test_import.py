@@ -75,6 +75,7 @@ def run(code: str, **environment: str) -> str:
     return answer.stdout.strip()
 
 
+@pytest.mark.long
 def test_the_package_imports_where_nothing_can_be_written():
     home = {"HOME": "/nowhere", "XDG_CACHE_HOME": "/nowhere", "NUMBA_CACHE_DIR": ""}
     assert run(READ_ONLY + USE, **home) == stencilnet.__file__

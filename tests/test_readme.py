@@ -57,7 +57,14 @@ def test_there_are_examples_to_test():
     assert sum(map(len, COMMANDS.values())) >= 17
 
 
-@pytest.mark.parametrize("page", [name for name in PAGES if PYTHON[name]])
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(name, marks=[pytest.mark.long] * (name != "README.md"))
+        for name in PAGES
+        if PYTHON[name]
+    ],
+)
 def test_python_examples_run_one_after_the_other(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = {}

@@ -294,6 +294,7 @@ def test_adding_things_is_small(changes):
     assert len(added["A constraint"]) == len(added["A study"]) == 1
 
 
+@pytest.mark.long
 def test_examples_work_together(changes):
     root, _ = changes
     done = subprocess.run(
