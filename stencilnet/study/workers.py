@@ -13,8 +13,9 @@ from stencilnet.errors import optional_module, whole_number
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-# Seconds to wait for a scheduler before it counts as absent.
-_PATIENCE = 20
+# Seconds to wait for a scheduler, or for workers to return, before they are absent,
+# and between two looks at them.
+_PATIENCE, _LOOK = 20, 5
 
 
 @contextmanager
@@ -92,22 +93,41 @@ def finished(
         items: what to work on.
 
     Raises:
-        ChildProcessError: if a worker died several times at one item.
+        ChildProcessError: if a worker died several times at one item, or if no worker
+            is left.
         Otherwise what `work` raises.
     """
     distributed = optional_module("distributed", "Workers", extra="scale")
     futures = [client.submit(_alone, work, item, pure=False) for item in items]
+    waiting, alone = set(futures), 0
     try:
-        for future in distributed.as_completed(futures):
+        while waiting:
             try:
-                yield future.result()
-            except distributed.KilledWorker as error:
-                raise ChildProcessError(
-                    "Several workers died at the same block, perhaps for lack of "
-                    "memory: give them more, or use fewer on each machine."
-                ) from error
+                done = distributed.wait(waiting, _LOOK, "FIRST_COMPLETED").done
+            except TimeoutError:
+                alone = alone + 1 if _deserted(client) else 0
+                if alone * _LOOK >= _PATIENCE:
+                    raise ChildProcessError(
+                        "All workers of this machine are gone, perhaps for lack of "
+                        "memory: use fewer, and repeat the command to go on."
+                    ) from None
+                continue
+            waiting -= done
+            for future in done:
+                try:
+                    yield future.result()
+                except distributed.KilledWorker as error:
+                    raise ChildProcessError(
+                        "Several workers died at the same block, perhaps for lack of "
+                        "memory: give them more, or use fewer on each machine."
+                    ) from error
     finally:
         client.cancel(futures)
+
+
+def _deserted(client: Any) -> bool:
+    """Whether a cluster of this machine, which gets no others, has no worker."""
+    return client.cluster is not None and not client.scheduler_info()["workers"]
 
 
 def _alone(work: Callable[[Item], Result], item: Item) -> Result:
