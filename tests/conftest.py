@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+import warnings
 from pathlib import Path
 
 import hypothesis
@@ -19,6 +20,11 @@ capability = torch.backends.cpu.get_cpu_capability().replace(" ", "-")
 os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(
     Path(tempfile.gettempdir()) / f"stencilnet-{os.getuid()}-{capability}"
 )
+# torch loads what forward mode needs when first asked for it, with a warning of its
+# own: here, where no test counts it as an error of the package.
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    torch.func.jvp(torch.sin, (torch.ones(1),), (torch.ones(1),))
 # Most of a short study's time goes into its figures: few pixels, unless a test says.
 matplotlib.rcParams["savefig.dpi"] = 40
 torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
