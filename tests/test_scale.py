@@ -309,9 +309,17 @@ def address():
         yield cluster.scheduler_address
 
 
-def test_a_cluster_ends_at_the_same_bits(tmp_path, small_batches, solved, address):
-    # Workers have one thread; sums over more threads are rounded otherwise.
+@pytest.fixture
+def one_thread():
+    """As workers have; sums over more threads are rounded otherwise."""
+    threads = torch.get_num_threads()
     torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_a_cluster_ends_at_the_same_bits(tmp_path, small_batches, solved, address):
     here, there = tmp_path / "here", tmp_path / "there"
     generate(small(), here)
     solved.clear()

@@ -680,7 +680,36 @@ def test_a_solution_that_grows_without_bound_ends():
     rhs = Explosive()
     u = rollout(rhs, torch.ones(3), [0.0, 4.0], steps="stable")
     assert not u[-1].isfinite().any()
-    assert rhs.calls < 3 * 8 * 2**6
+    assert rhs.calls <= 3 * 8 * (1 + 4 + 16 + 64)
+
+
+@torch.no_grad()
+def test_stable_steps_take_any_units():
+    """A large number is a unit, not a blow-up: as many steps as in other units."""
+    ends = []
+    for unit in (1.0, 1e18):
+        grid = Grid.line(16)
+        method = FiniteDifference(Burgers(0.1 * unit), grid)
+        u0, times = unit * smooth_field(grid), [0.0, 0.2 / unit]
+        ends.append(rollout(method, u0, times, steps="stable")[..., -1, :] / unit)
+    torch.testing.assert_close(*ends, rtol=1e-10, atol=1e-10)
+
+
+def test_growth_that_stays_finite_asks_for_no_endless_steps():
+    class Growing:
+        calls = 0
+
+        def __call__(self, u):
+            self.calls += 1
+            return 30 * u
+
+        def stable_step(self, u, integrator):
+            return 1 / float(u.abs().max())
+
+    rhs = Growing()
+    u = rollout(rhs, torch.ones(3), [0.0, 1.0], steps="stable")
+    assert u.isfinite().all()
+    assert rhs.calls <= 3 * 2 * (1 + 4 + 16 + 64)
 
 
 def test_shares_of_the_stable_step_are_checked():

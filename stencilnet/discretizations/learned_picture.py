@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from stencilnet.discretizations.constant import Constant
-from stencilnet.discretizations.networks import MLP, network_from_spec
+from stencilnet.discretizations.networks import MLP, check_outputs, network_from_spec
 from stencilnet.discretizations.pictures import Branch, TwoBranches
 from stencilnet.discretizations.windows import shifted
 from stencilnet.equations import Equation, equation_from_spec
@@ -110,14 +110,7 @@ class LearnedPicture(TwoBranches):
         outputs = sum(self._sizes)
         if isinstance(network, MLP | Constant):
             return network.build(inputs, outputs, seed=self.seed)
-        weights = next(network.parameters(), torch.empty(0))
-        with torch.no_grad():
-            answer = network(torch.zeros(1, inputs).to(weights))
-        if tuple(answer.shape) != (1, outputs):
-            raise ValueError(
-                f"The network maps {inputs} inputs to shape {tuple(answer.shape)}, but "
-                f"the layers take (1, {outputs}): give it {outputs} outputs."
-            )
+        check_outputs(network, inputs, outputs)
         return network
 
     def _coefficient_layers(self) -> list[CoefficientLayer]:

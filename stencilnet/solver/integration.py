@@ -28,9 +28,11 @@ from stencilnet.solver.problem import (
 from stencilnet.solver.runge_kutta import SSPRK3, DormandPrince54
 from stencilnet.solver.steps import Adaptive, StableStep
 
-# How often a solution that outgrew its stable steps is solved again, and a size that no
-# solution has that has not blown up.
-_TRIES, _BLOWN = 5, 1e15
+# How often at most a solution that outgrew its stable steps is solved again, and how
+# many times shorter each time: what blows up under any steps comes to an end.
+_TRIES, _SHORTER = 3, 4
+# A size past which eigenvalues overflow single precision.
+_BLOWN = 1e30
 
 
 def rollout(
@@ -114,16 +116,16 @@ def rollout(
         step = integrator.bind(rhs, forcing)
     with context:
         solution = _isolated(_EqualSteps(step, knots, counts, checkpoint), u)
+        if solution.dtype != u.dtype:
+            raise TypeError(
+                f"The right-hand side turns a {u.dtype} state into {solution.dtype}: "
+                f"convert its parameters, or the state."
+            )
         for _ in range(_TRIES):
             counts = _outgrown(rhs, solution, knots, integrator, steps, counts)
             if not counts:
                 break
             solution = _isolated(_EqualSteps(step, knots, counts, checkpoint), u)
-    if solution.dtype != u.dtype:
-        raise TypeError(
-            f"The right-hand side turns a {u.dtype} state into {solution.dtype}: "
-            f"convert its parameters, or the state."
-        )
     return solution
 
 
@@ -205,13 +207,13 @@ def _outgrown(
     gaps = [abs(stop - start) for start, stop in pairwise(times)]
     longest = max(gap / count for gap, count in zip(gaps, counts, strict=True))
     sizes = solution.detach().abs().amax(-1)
-    if not holds((sizes < _BLOWN).all()):
-        limit = longest / 2 / safety
-    else:
+    limit = longest / _SHORTER / safety
+    if holds((sizes < _BLOWN).all()):
         peak = int(sizes.reshape(-1, sizes.shape[-1]).amax(0).argmax())
-        limit = rhs.stable_step(solution.detach()[..., peak, :], integrator)
-        if longest <= limit * max(safety, 1.0) * (1 + 1e-9):
+        stable = rhs.stable_step(solution.detach()[..., peak, :], integrator)
+        if longest <= stable * max(safety, 1.0) * (1 + 1e-9):
             return []
+        limit = max(limit, stable)
     return [substeps_within(gap, safety * limit) for gap in gaps]
 
 
