@@ -6,6 +6,7 @@ import warnings
 from typing import TYPE_CHECKING
 
 from stencilnet.cli.app import app
+from stencilnet.cli.early import ending_quietly
 from stencilnet.cli.terminal import answer, complain, show_warning
 from stencilnet.errors import in_words
 
@@ -22,7 +23,9 @@ def main() -> None:
     warnings.showwarning = show_warning  # type: ignore[assignment]
     answer.reset()
     try:
-        app()
+        # Until `work` is imported, which has its own way to end.
+        with ending_quietly():
+            app()
     except SystemExit:
         # The usual end, for which nothing needs to be imported.
         raise
@@ -34,7 +37,7 @@ def main() -> None:
         sentence_or_none = in_words(error)
         if sentence_or_none is None or os.environ.get("STENCILNET_TRACEBACK"):
             raise
-        answer.fail(sentence_or_none)
+        answer.fail(sentence_or_none, alone=hasattr(error, "__notes__"))
         sys.exit(2)
     finally:
         answer.finish()

@@ -1,5 +1,6 @@
 """What commands say: results and warnings, for a reader or as JSON."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from stencilnet.errors import shown
 
 console = Console(stderr=True)
 output = Console()
+# Of several processes that train together, the first one speaks.
+rank = int(os.environ.get("RANK", 0)) if "TORCHELASTIC_RUN_ID" in os.environ else 0
 
 
 class Answer:
@@ -34,7 +37,7 @@ class Answer:
         self.values.update(values)
         if isinstance(renderable, str):
             renderable = shown(renderable)
-        if not (self.as_json or self.quiet):
+        if not (self.as_json or self.quiet or rank):
             output.print(renderable, highlight=False, soft_wrap=True, markup=False)
 
     def wrote(self, paths: list[Path]) -> None:
@@ -43,14 +46,16 @@ class Answer:
         for path in paths:
             self.show(f"wrote {path}")
 
-    def fail(self, sentence: str) -> None:
-        """Tells a mistake."""
+    def fail(self, sentence: str, *, alone: bool = False) -> None:
+        """Tells a mistake; `alone` if it is that of one process of several."""
         self.values["error"] = sentence
+        if rank and alone:
+            console.print(shown(f"Rank {rank}: {sentence}"), style="red", markup=False)
         complain(f"Error: {sentence}", "red")
 
     def finish(self) -> None:
         """Prints the JSON object, if that was asked for."""
-        if self.as_json and self.values:
+        if self.as_json and self.values and not rank:
             from stencilnet.report import json_text
 
             sys.stdout.write(json_text(self.values))
@@ -61,7 +66,8 @@ answer = Answer()
 
 def complain(text: str, colour: str) -> None:
     """A sentence on what went wrong."""
-    console.print(shown(text), style=colour, markup=False, highlight=False)
+    if not rank:
+        console.print(shown(text), style=colour, markup=False, highlight=False)
 
 
 def show_warning(

@@ -35,14 +35,18 @@ from stencilnet.storage.ownership import (
     mark_report,
 )
 from stencilnet.storage.paths import local_path
+from stencilnet.storage.pieces import Pieces
 from stencilnet.storage.provenance import library_versions, schema_of
+from stencilnet.storage.signatures import check_signature, sign_statement, statement
 from stencilnet.storage.trajectories import (
     equidistant_times,
     grid_of,
 )
 from stencilnet.storage.trajectory_stores import (
+    open_pieces,
     open_trajectories,
     read_trajectories,
+    write_block,
     write_in_blocks,
     write_trajectories,
 )
@@ -58,7 +62,9 @@ __all__ = [
     "TABLE_MARK",
     "BlockWriter",
     "Interrupted",
+    "Pieces",
     "StoredOperator",
+    "check_signature",
     "claimed",
     "equidistant_times",
     "forcing_of",
@@ -68,6 +74,7 @@ __all__ = [
     "local_path",
     "mark_report",
     "new_store",
+    "open_pieces",
     "open_trajectories",
     "read_dataset",
     "read_foreign",
@@ -78,12 +85,15 @@ __all__ = [
     "samples_in_block",
     "save_dataset",
     "schema_of",
+    "sign_statement",
+    "statement",
     "stop",
     "sweep_below",
     "tensor_of",
     "trajectories",
     "uninterrupted",
     "workspace",
+    "write_block",
     "write_dataset",
     "write_foreign",
     "write_in_blocks",

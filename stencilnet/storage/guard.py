@@ -38,6 +38,9 @@ from stencilnet.storage.metadata import (
 # What may be decoded whatever its size in files, in bytes; and else as a multiple.
 _SMALL, _MOST_EXPANSION = 2**27, 64
 _MOST_FILES = 10**6
+# Some systems have some of these.
+_FLAGS = ("O_CLOEXEC", "O_NOFOLLOW", "O_NONBLOCK", "O_BINARY")
+_READING = sum({getattr(os, name, 0) for name in ("O_RDONLY", *_FLAGS)})
 
 
 class GuardedStore(LocalStore):
@@ -102,13 +105,14 @@ class GuardedStore(LocalStore):
         """
         with self._lock:
             if self._last[0] != key:
-                content = self._read(key)
+                content = self.reread(key)
                 if content is None:
                     return None
                 self._last = (key, content)
             return self._last[1]
 
-    def _read(self, key: str) -> bytes | None:
+    def reread(self, key: str) -> bytes | None:
+        """As `read`, from the disk whatever was read before."""
         path = _array_of(key)
         layout = self.metadata.arrays.get(path)
         if layout is None:
@@ -206,8 +210,7 @@ def read_regular(path: Path, most: int) -> bytes:
         DamagedError: if it is one of these, or longer than `most` bytes.
         OSError: if it cannot be read.
     """
-    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-    descriptor = os.open(path, flags)
+    descriptor = os.open(path, _READING)
     with os.fdopen(descriptor, "rb") as file:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):

@@ -5,6 +5,7 @@ The marks of the kinds of results:
 store       the schema in its metadata, `stencilnet.KIND/VERSION`
 report      a folder with the list of its files, `contents.json`
 result      a JSON file with the key "schema"
+signature   another one
 table       a Markdown or LaTeX file with a comment at its end; a file of data beside
             one
 page        an HTML file that names the package as its generator
@@ -23,6 +24,9 @@ CREATOR = "stencilnet"
 
 RESULT_SCHEMA = "stencilnet.result/1"
 """The value of the key "schema" in JSON files that hold results."""
+
+SIGNATURE_SCHEMA = "stencilnet.signature/1"
+"""That of JSON files that hold the signature of a store."""
 
 TABLE_MARK = "<!-- stencilnet.table/1 -->\n"
 """The last line of a Markdown file that the package wrote."""
@@ -47,7 +51,7 @@ def refuse_foreign(path: Path, kind: str) -> None:
     Args:
         path: of what exists.
         kind: "trajectories", "operator", "dataset", "report", "result", "table",
-            "page" or "figure".
+            "page", "figure" or "signature".
 
     Raises:
         FileExistsError: if the package did not write `path`, if it is of another kind,
@@ -132,6 +136,10 @@ def _is_result(path: Path) -> bool:
     return _json(path).get("schema") == RESULT_SCHEMA
 
 
+def _is_signature(path: Path) -> bool:
+    return _json(path).get("schema") == SIGNATURE_SCHEMA
+
+
 def _is_table(path: Path) -> bool:
     marked = path.with_suffix(".md")
     return not marked.is_dir() and _content(marked).endswith(TABLE_MARK.encode())
@@ -158,7 +166,8 @@ def _is_code(path: Path) -> bool:
 
 
 _FILES: dict[str, dict[str, Callable[[Path], bool]]] = {
-    ".json": {"result": _is_result},
+    ".json": {"result": _is_result, "signature": _is_signature},
+    ".sig": {"signature": _is_signature},
     ".md": {"table": _is_table},
     # Exported trajectories lie beside their card, which is marked as tables are.
     **{

@@ -19,6 +19,7 @@ from stencilnet.storage.datasets import decode_labels, encode_labels, open_varia
 from stencilnet.storage.diagnosis import ChangedError, DamagedError, damaged
 from stencilnet.storage.guard import GuardedStore
 from stencilnet.storage.paths import local_path
+from stencilnet.storage.pieces import Pieces
 from stencilnet.storage.provenance import (
     check_hash,
     check_origin,
@@ -70,6 +71,7 @@ def write_in_blocks(
     block: int,
     overwrite: bool = False,
     identity: str | None = None,
+    elsewhere: Callable[[Path, list[int]], None] | None = None,
 ) -> Path:
     """Writes datasets of some samples each as one store that appears when complete.
 
@@ -84,8 +86,11 @@ def write_in_blocks(
         overwrite: whether to replace a store of trajectories.
         identity: of what is written, as for `new_store`; blocks that a process wrote
             which was stopped are then made no more, but for the first.
+        elsewhere: has other processes write blocks by `write_block`, given the folder
+            that they go to and their numbers; `make` then makes one sample only.
 
     Raises:
+        OSError: if blocks that other processes wrote are not here.
         FileExistsError: if `path` exists and `overwrite` is false.
         TypeError, ValueError: if `path` is not a local path, labels run over samples,
             or a variable or an attribute is not as `schemas` has it.
@@ -94,15 +99,41 @@ def write_in_blocks(
     with new_store(
         path, kind="trajectories", overwrite=overwrite, identity=identity
     ) as partial:
-        first = _prepared(make(slice(0, min(block, samples))))
+        rows = 1 if elsewhere else min(block, samples)
+        first = _prepared(make(slice(0, rows)))
         check_trajectory_attributes(first.attrs, f"These data for {path}")
         check_trajectories(first, f"These data for {path}")
         writer = BlockWriter(partial, first, samples=samples, block=min(block, samples))
+        if elsewhere is not None:
+            elsewhere(partial, writer.missing)
+            # What they wrote is compared with its checksums here.
+            if writer.missing:
+                raise OSError(
+                    f"Blocks that workers wrote are not in {partial}, or damaged: give "
+                    f"the workers a file system that they share with this process."
+                )
         for number in writer.missing:
             made = _prepared(make(writer.rows(number))) if number else first
             writer.write(number, made)
         writer.finish()
     return path
+
+
+def write_block(
+    folder: Path, block: xr.Dataset, number: int, *, samples: int, size: int
+) -> None:
+    """Writes one block of a store that another process makes by `write_in_blocks`.
+
+    Args:
+        folder: of the store.
+        block: its samples.
+        number: of the block.
+        samples: of all blocks together.
+        size: samples of each block but the last.
+    """
+    made = _prepared(block)
+    writer = BlockWriter(folder, made, samples=samples, block=min(size, samples))
+    writer.write(number, made)
 
 
 def _prepared(block: xr.Dataset) -> xr.Dataset:
@@ -131,6 +162,23 @@ def open_trajectories(path: Path | str) -> Iterator[xr.Dataset]:
     path = local_path(path)
     with _opened(path) as (_, dataset):
         yield dataset
+
+
+@contextlib.contextmanager
+def open_pieces(
+    path: Path | str, memory: int = 0
+) -> Iterator[tuple[xr.Dataset, Callable[[str], Pieces]]]:
+    """A store as `open_trajectories` opens it, and random pieces of its variables.
+
+    Args:
+        path: of the store.
+        memory: bytes of each variable that are kept for the next pieces.
+
+    Raises:
+        FileNotFoundError, OSError, TypeError, ValueError: as `open_trajectories`.
+    """
+    with _opened(local_path(path)) as (store, dataset):
+        yield dataset, lambda name: Pieces(store, name, memory)
 
 
 def read_trajectories(path: Path | str, *, finite: bool = True) -> xr.Dataset:

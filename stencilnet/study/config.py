@@ -165,7 +165,9 @@ class Training(Section):
         validate_every: iterations between two validations.
         checkpoint_every: iterations between two checkpoints.
         dtype: precision of the training.
-        device: to train on.
+        device: to train on; in several processes, cuda is a device of each.
+        memory: GiB that the solution of a split may take in memory; each update reads
+            its windows from a larger one on disk.
     """
 
     seed: Seed = 0
@@ -182,6 +184,7 @@ class Training(Section):
     checkpoint_every: Count = 100
     dtype: Literal["float32", "float64"] = "float32"
     device: Device = "cpu"
+    memory: NonNegative = 4.0
 
 
 class Comparison(Section):
@@ -196,6 +199,8 @@ class Comparison(Section):
         safety: step of a classical method in units of its stable one.
         threshold: relative error that ends the valid time.
         device: to roll out on, in float64.
+        memory: GiB that the trajectories of all methods on a grid may take in memory
+            and in the store; of more, those of the first samples are kept.
     """
 
     methods: Annotated[tuple[str, ...], Field(min_length=1)] = (
@@ -206,6 +211,7 @@ class Comparison(Section):
     safety: Annotated[float, Field(gt=0, le=1)] = 0.5
     threshold: Positive = 0.2
     device: Device = "cpu"
+    memory: NonNegative = 4.0
 
 
 class Config(Section):

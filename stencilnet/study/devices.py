@@ -2,6 +2,9 @@
 
 import torch
 
+DTYPES = {"float32": torch.float32, "float64": torch.float64}
+"""Precisions, by their names in configs."""
+
 
 def as_device(name: torch.device | str) -> torch.device:
     """The device of a name, such as "cpu", "cuda", "cuda:1" or "mps".

@@ -1,6 +1,8 @@
 """Training as a function: any data, network, loss, optimizer and forcing."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -12,12 +14,13 @@ from stencilnet.errors import real_number, whole_number
 from stencilnet.forcing import StoredForcing
 from stencilnet.progress import Progress, no_progress
 from stencilnet.solver import SSPRK3, Integrator, substeps_within
-from stencilnet.storage import grid_of
+from stencilnet.storage import grid_of, local_path, read_trajectories
 from stencilnet.study.devices import as_device
 from stencilnet.study.kinds import in_kind
 from stencilnet.study.metrics import longest_interval
 from stencilnet.study.schedule import warm_cosine
 from stencilnet.study.state import TrainingState
+from stencilnet.study.streaming import Source, stored
 from stencilnet.study.updates import Updates
 from stencilnet.study.windows import Loss, Trajectories
 
@@ -30,8 +33,8 @@ _SAFETY = 0.5
 
 def fit(
     operator: LearnedStencil,
-    data: xr.Dataset,
-    validation: xr.Dataset | None = None,
+    data: xr.Dataset | Path | str,
+    validation: xr.Dataset | Path | str | None = None,
     *,
     iterations: int = 1000,
     batch: int = 64,
@@ -50,6 +53,7 @@ def fit(
     validate_every: int = 100,
     seed: int = 0,
     device: torch.device | str | None = None,
+    memory: float = 4.0,
     progress: Progress = no_progress,
 ) -> dict[str, np.ndarray]:
     """Trains an operator in place on any trajectories; what `train` does to a config's.
@@ -61,8 +65,9 @@ def fit(
 
     Args:
         operator: to train, on the grid of the data; its network is any `nn.Module`.
-        data: trajectories, of `trajectories` or a store. Averages and point values
-            are converted into each other where the grid resolves them.
+        data: trajectories, of `trajectories` or a store, or the path of a store.
+            Averages and point values are converted into each other where the grid
+            resolves them.
         validation: other trajectories; `data` by default.
         iterations: number of updates.
         batch: windows per update.
@@ -86,6 +91,8 @@ def fit(
         validate_every: updates between two validations.
         seed: of the draws of windows.
         device: to train on; that of the operator by default.
+        memory: GiB that the solution in a store may take in memory; of a larger one
+            each update reads its windows from disk.
         progress: told about the updates.
 
     Returns:
@@ -98,38 +105,54 @@ def fit(
     """
     if device is not None:
         operator.to(as_device(device))
-    learning = _trajectories(operator, data, forcing)
-    checked = learning if validation is None else _trajectories(operator, validation)
-    horizons = _horizons(horizon, len(learning.times) - 1)
-    total = whole_number("The number of iterations", iterations)
-    if substeps is None:
-        limit = _SAFETY * operator.stable_step(learning.u, integrator)
-        substeps = substeps_within(longest_interval(learning.times), limit)
-    step = longest_interval(learning.times) / substeps
-    operator.warn_if_unstable(learning.u, integrator, step)
+    with ExitStack() as held:
+        first = _source(operator, data, memory, forcing)
+        learning = checked = held.enter_context(first)
+        if validation is not None:
+            checked = held.enter_context(_source(operator, validation, memory))
+        horizons = _horizons(horizon, len(learning.times) - 1)
+        total = whole_number("The number of iterations", iterations)
+        longest = longest_interval(learning.times)
+        extremes = learning.summary().extremes.to(learning.device)
+        if substeps is None:
+            limit = _SAFETY * operator.stable_step(extremes, integrator)
+            substeps = substeps_within(longest, limit)
+        operator.warn_if_unstable(extremes, integrator, longest / substeps)
+        extra = tuple(parameters)
+        trained = [p for p in (*operator.parameters(), *extra) if p.requires_grad]
+        make, rate = _steps(optimizer, learning_rate, schedule, total)
+        state = TrainingState(operator, make(trained))
+        updates = Updates(
+            integrator,
+            substeps,
+            whole_number("The batch", batch),
+            lambda index: horizons[min(index, total - 1) * len(horizons) // total],
+            rate,
+            whole_number("The seed", seed, least=0),
+            backward,
+            real_number("The clip", clip, positive=True),
+            loss,
+            extra,
+        )
+        both = (learning, checked)
+        _run(state, updates, both, total, validate_every, callbacks, progress)
+        operator.load_state_dict({**operator.state_dict(), **state.best})
+        return {name: np.asarray(values) for name, values in state.history.items()}
+
+
+def _steps(
+    optimizer: Callable[[list[Tensor]], torch.optim.Optimizer] | None,
+    learning_rate: float,
+    schedule: Callable[[int], float] | None,
+    total: int,
+) -> tuple[
+    Callable[[list[Tensor]], torch.optim.Optimizer], Callable[[int], float] | None
+]:
+    """What makes the optimizer, and its rate by update."""
     highest = real_number("The learning rate", learning_rate, positive=True)
-    rate = schedule
     if schedule is None and optimizer is None:
-        rate = lambda index: warm_cosine(highest, index, total)  # noqa: E731
-    extra = tuple(parameters)
-    trained = [p for p in (*operator.parameters(), *extra) if p.requires_grad]
-    make = optimizer or (lambda found: torch.optim.Adam(found, lr=highest))
-    state = TrainingState(operator, make(trained))
-    updates = Updates(
-        integrator,
-        substeps,
-        whole_number("The batch", batch),
-        lambda index: horizons[index * len(horizons) // total],
-        rate,
-        whole_number("The seed", seed, least=0),
-        backward,
-        real_number("The clip", clip, positive=True),
-        loss,
-        extra,
-    )
-    _run(state, updates, learning, checked, total, validate_every, callbacks, progress)
-    operator.load_state_dict({**operator.state_dict(), **state.best})
-    return {name: np.asarray(values) for name, values in state.history.items()}
+        schedule = lambda index: warm_cosine(highest, index, total)  # noqa: E731
+    return optimizer or (lambda found: torch.optim.Adam(found, lr=highest)), schedule
 
 
 def _horizons(horizon: int | Sequence[int], longest: int) -> list[int]:
@@ -141,13 +164,13 @@ def _horizons(horizon: int | Sequence[int], longest: int) -> list[int]:
 def _run(
     state: TrainingState,
     updates: Updates,
-    learning: Trajectories,
-    validation: Trajectories,
+    sources: tuple[Source, Source],
     total: int,
     validate_every: int,
     callbacks: Iterable[Callback],
     progress: Progress,
 ) -> None:
+    learning, validation = sources
     watching = tuple(callbacks)
     while state.iteration < total:
         updates.update(state, learning)
@@ -165,10 +188,35 @@ def _run(
             break
 
 
-def _trajectories(
-    operator: LearnedStencil, data: xr.Dataset, forcing: StoredForcing | None = None
-) -> Trajectories:
+@contextmanager
+def _source(
+    operator: LearnedStencil,
+    data: xr.Dataset | Path | str,
+    memory: float,
+    forcing: StoredForcing | None = None,
+) -> Iterator[Source]:
     """Data as the operator holds them: on its grid, of its kind, precision, device."""
+    if isinstance(data, xr.Dataset):
+        yield _trajectories(operator, data, forcing)
+        return
+    path, most = local_path(data), int(memory * 2**30)
+    device = next(operator.parameters(), torch.empty(0)).device
+    with stored(path, operator.dtype, device, memory=most) as (source, dataset):
+        if dataset["u"].nbytes > most:
+            _check_grid(operator, dataset)
+            if forcing is not None or source.averages != operator.averages:
+                raise ValueError(
+                    f"{path} takes more than {memory:g} GiB and is read from disk as "
+                    f"it is: give it in the operator's kind with its own forcing, or "
+                    f"raise memory."
+                )
+            yield source
+            return
+    yield _trajectories(operator, read_trajectories(path), forcing)
+
+
+def _check_grid(operator: LearnedStencil, data: xr.Dataset) -> None:
+    """Raises if data live on another grid than the operator."""
     grid = grid_of(data)
     if grid != operator.grid:
         raise ValueError(
@@ -176,13 +224,20 @@ def _trajectories(
             f"{operator.grid.extent[-1]:g}, the data on {grid.shape[-1]} over "
             f"{grid.extent[-1]:g}: build it on grid_of(data)."
         )
+
+
+def _trajectories(
+    operator: LearnedStencil, data: xr.Dataset, forcing: StoredForcing | None = None
+) -> Trajectories:
+    """Data as the operator holds them: on its grid, of its kind, precision, device."""
+    _check_grid(operator, data)
     u = in_kind("The operator", operator.averages, data)
     like = next(operator.parameters(), u)
     found = Trajectories.of(data, operator.dtype)
     return Trajectories(
         u.to(like.device, operator.dtype),
         found.times,
-        grid,
+        operator.grid,
         found.forcing if forcing is None else forcing,
         operator.averages,
     ).to(like.device)

@@ -259,6 +259,16 @@ def read_split(
     """
     path = store_path(run, split, points, averages=averages)
     dataset = read_trajectories(path)
+    check_split(config, dataset, path, split)
+    return dataset
+
+
+def check_split(config: Config, dataset: xr.Dataset, path: Path, split: str) -> None:
+    """Raises unless a store of a split was generated with the settings of a config.
+
+    Raises:
+        ValueError: naming the first setting that differs.
+    """
     stored = _config_of(dataset, path)
     asked = json.loads(config.model_dump_json())
     keys = [
@@ -276,7 +286,6 @@ def read_split(
                 f"{path} was generated with {section}.{key}={generated}, but the "
                 f"config says {value}: generate it again, or choose another --run."
             )
-    return dataset
 
 
 def _config_of(dataset: xr.Dataset, path: Path) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +32,13 @@ from stencilnet.storage import (
 )
 from stencilnet.study.certificate import certify
 from stencilnet.study.config import Config, Training
-from stencilnet.study.generation import read_split
+from stencilnet.study.devices import DTYPES
 from stencilnet.study.losses import LossLog
 from stencilnet.study.operators import stencils_of
 from stencilnet.study.problem import equation_of, integrator_of
+from stencilnet.study.ranks import Ranks, joined
 from stencilnet.study.schedule import horizon_at, learning_rate, note
+from stencilnet.study.sources import Sources, sources
 from stencilnet.study.state import (
     TrainingState,
     checkpoints,
@@ -45,13 +48,11 @@ from stencilnet.study.state import (
     write_checkpoint,
 )
 from stencilnet.study.updates import Updates
-from stencilnet.study.windows import Trajectories
 
 CONSTANT = "constant"
 """Name of the best constant stencil, a method that is trained, in comparisons."""
 
 _STOPPED = "Stopped after update {}: continue with the same command and --resume."
-DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
 def new_operator(config: Config, grid: Grid, scale: float) -> LearnedStencil:
@@ -132,23 +133,31 @@ def train(
     """
     run = local_path(run)
     target = run / "operator.zarr"
+    source = run if data is None else local_path(data)
     check_training(config)
-    with claimed(run):
-        sweep_below(run)
-        refuse_existing(target, overwrite=overwrite, kind="operator")
-        if checkpoints(run / "checkpoints") and not (resume or overwrite):
-            raise FileExistsError(
-                f"{run / 'checkpoints'} exists: continue from it with --resume, or "
-                f"replace it with --overwrite (in Python, resume=True, overwrite=True)."
-            )
-        source = run if data is None else local_path(data)
-        arguments = (config, run, source, resume, overwrite)
-        with shown(progress, "Training") as told:
-            if CONSTANT in config.comparison.methods and (
+    with joined(config.training.device) as ranks, ExitStack() as stack:
+        ranks.share(config.training.batch)
+        with ranks.together():
+            if ranks.first:
+                stack.enter_context(claimed(run))
+                sweep_below(run)
+            refuse_existing(target, overwrite=overwrite, kind="operator")
+            if checkpoints(run / "checkpoints") and not (resume or overwrite):
+                raise FileExistsError(
+                    f"{run / 'checkpoints'} exists: continue from it with --resume, or "
+                    f"replace it with --overwrite (in Python, resume=True, "
+                    f"overwrite=True)."
+                )
+            two = CONSTANT in config.comparison.methods and (
                 overwrite or not (run / f"{CONSTANT}.zarr").exists()
-            ):
-                _train(constant_training(config), *arguments[1:], told, name=CONSTANT)
-            return _train(*arguments, told, operator=operator)
+            )
+        told = stack.enter_context(
+            shown(progress if ranks.first else no_progress, "Training")
+        )
+        arguments = (run, source, resume, overwrite, told, ranks)
+        if two:
+            _train(constant_training(config), *arguments, name=CONSTANT)
+        return _train(config, *arguments, operator=operator)
 
 
 def constant_training(config: Config) -> Config:
@@ -181,6 +190,7 @@ def _train(
     resume: bool,
     overwrite: bool,
     progress: Progress,
+    ranks: Ranks,
     *,
     name: str = "operator",
     operator: LearnedStencil | None = None,
@@ -190,53 +200,75 @@ def _train(
     target = run / f"{name}.zarr"
     folder = run / ("checkpoints" if name == "operator" else f"checkpoints-{name}")
     integrator = integrator_of(training.integrator)
-    datasets = _datasets(config, source, operator)
-    learning, validation = (
-        Trajectories.of(dataset, DTYPES[training.dtype]).to(training.device)
-        for dataset in datasets
-    )
-    learning.check_horizon(max(training.horizon))
-    if operator is None:
-        scale = float(learning.u.double().std())
-        operator = new_operator(config, learning.grid, scale)
-    operator.to(training.device)
-    attributes = _attributes(config, datasets[0])
-    operator.warn_if_unstable(learning.u, integrator, attributes["step"])
-    state = TrainingState(operator, torch.optim.Adam(operator.parameters()))
-    if resume:
-        resume_from(state, folder, attributes)
-    else:
-        remove_checkpoints(folder)
+    with ExitStack() as stack:
+        with ranks.together():
+            data = stack.enter_context(sources(config, source, operator, ranks.device))
+            data.learning.check_horizon(max(training.horizon))
+            summary = data.learning.summary()
+            grid = data.learning.grid
+            operator = operator or new_operator(config, grid, summary.deviation)
+            attributes = _attributes(config, data.learned)
+        step = attributes["step"]
+        operator.cpu().warn_if_unstable(summary.extremes, integrator, step)
+        operator.to(ranks.device)
+        state = TrainingState(operator, torch.optim.Adam(operator.parameters()))
+        _begin(state, folder, attributes, ranks, resume=resume)
+        stack.enter_context(ranks.named())
+        losses = LossLog(run, name, state.history) if ranks.first else None
+        _iterate(
+            state,
+            _updates(training, integrator, folder, ranks),
+            data,
+            training,
+            lambda: write_checkpoint(state, folder, attributes),
+            lambda: losses.add(state.history) if losses else None,
+            progress,
+        )
+        if ranks.first:
+            operator.load_state_dict({**operator.state_dict(), **state.best})
+            operator.cpu()
+            # The stencils have changed, and the limit of the step with them.
+            operator.warn_if_unstable(summary.extremes, integrator, step)
+            certificate = certify(
+                operator, data.validated, integrator=integrator, step=step
+            )
+            stored = StoredOperator(
+                operator.spec(),
+                {name: value.cpu().numpy() for name, value in state.best.items()},
+                {name: np.asarray(values) for name, values in state.history.items()},
+                {**attributes, "validation_relative_l2": state.best_error},
+                certificate,
+                stencils_of(operator),
+            )
+            write_operator(stored, target, overwrite=overwrite)
+        ranks.wait()
+    return target
 
-    losses = LossLog(run, name, state.history)
-    _iterate(
-        state,
-        _updates(training, integrator, folder),
-        (learning, validation),
-        training,
-        lambda: write_checkpoint(state, folder, attributes),
-        lambda: losses.add(state.history),
-        progress,
-    )
-    operator.load_state_dict({**operator.state_dict(), **state.best})
-    operator.cpu()
-    # The stencils have changed, and the limit of the step with them.
-    operator.warn_if_unstable(learning.u.cpu(), integrator, attributes["step"])
-    stored = StoredOperator(
-        operator.spec(),
-        {name: value.cpu().numpy() for name, value in state.best.items()},
-        {name: np.asarray(values) for name, values in state.history.items()},
-        {**attributes, "validation_relative_l2": state.best_error},
-        certify(operator, datasets[1], integrator=integrator, step=attributes["step"]),
-        stencils_of(operator),
-    )
-    return write_operator(stored, target, overwrite=overwrite)
+
+def _begin(
+    state: TrainingState,
+    folder: Path,
+    attributes: dict[str, Any],
+    ranks: Ranks,
+    *,
+    resume: bool,
+) -> None:
+    """Continues from the last checkpoint, or removes those that there are."""
+    with ranks.together():
+        if ranks.first and resume:
+            resume_from(state, folder, attributes)
+        elif ranks.first:
+            remove_checkpoints(folder)
+    # The first one may have put damaged ones aside.
+    with ranks.together():
+        if resume and not ranks.first:
+            resume_from(state, folder, attributes)
 
 
 def _iterate(
     state: TrainingState,
     updates: Updates,
-    trajectories: tuple[Trajectories, Trajectories],
+    data: Sources,
     training: Training,
     keep: Callable[[], None],
     log: Callable[[], None],
@@ -247,29 +279,31 @@ def _iterate(
     Args:
         state: where the training stands.
         updates: how it goes on.
-        trajectories: to learn from and to validate on.
+        data: to learn from and to validate on.
         training: its settings.
         keep: writes a checkpoint.
         log: writes the losses of the latest update.
         progress: told about the updates.
     """
-    learning, validation = trajectories
+    first = updates.ranks.first
     try:
         while state.iteration < training.iterations:
             with uninterrupted():
-                updates.update(state, learning)
+                updates.update(state, data.learning)
                 last = state.iteration == training.iterations
-                if last or state.iteration % training.validate_every == 0:
-                    updates.validate(state, validation)
-                if last or state.iteration % training.checkpoint_every == 0:
+                due = last or state.iteration % training.validate_every == 0
+                if first and due:
+                    updates.validate(state, data.validation)
+                if first and (last or state.iteration % training.checkpoint_every == 0):
                     keep()
                 log()
             progress(state.iteration, training.iterations, note(state.history))
-    except STOPS as stop:
-        if state.iteration:
+    except (*STOPS, ConnectionError) as stop:
+        if state.iteration and first:
             with uninterrupted():
                 keep()
-            stop.args = (_STOPPED.format(state.iteration),)
+            if isinstance(stop, STOPS):
+                stop.args = (_STOPPED.format(state.iteration),)
         raise
 
 
@@ -284,21 +318,9 @@ def _attributes(config: Config, dataset: xr.Dataset) -> dict[str, Any]:
     }
 
 
-def _datasets(
-    config: Config, run: Path, operator: LearnedStencil | None
-) -> list[xr.Dataset]:
-    """What to train and to validate on, of the operator's kind and grid."""
-    form = form_from_name(config.operator.form, config.extensions)
-    points, averages = config.operator.points, form.averages
-    if operator is not None:
-        points, averages = operator.grid.shape[-1], operator.averages
-    return [
-        read_split(config, run, split, points, averages=averages)
-        for split in ("training", "validation")
-    ]
-
-
-def _updates(training: Training, integrator: Integrator, folder: Path) -> Updates:
+def _updates(
+    training: Training, integrator: Integrator, folder: Path, ranks: Ranks
+) -> Updates:
     """The updates that a config asks for."""
 
     def remedy() -> str:
@@ -321,4 +343,5 @@ def _updates(training: Training, integrator: Integrator, folder: Path) -> Update
         training.backward,
         training.clip,
         remedy=remedy,
+        ranks=ranks,
     )

@@ -9,8 +9,10 @@ from torch import Tensor, nn
 
 from stencilnet.solver import Integrator, rollout
 from stencilnet.study.metrics import relative_l2
+from stencilnet.study.ranks import ALONE, Ranks
 from stencilnet.study.state import TrainingState
-from stencilnet.study.windows import Loss, Trajectories, window_loss
+from stencilnet.study.streaming import Source
+from stencilnet.study.windows import Loss, window_loss
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,7 @@ class Updates:
         loss: error of a rollout; mean squared error by default.
         parameters: trained beside those of the operator.
         remedy: what to do about a loss that is not finite, for the message.
+        ranks: the processes that share each batch.
     """
 
     integrator: Integrator
@@ -42,16 +45,17 @@ class Updates:
     loss: Loss | None = None
     parameters: tuple[Tensor, ...] = ()
     remedy: Callable[[], str] = lambda: "lower learning_rate or shorten horizon"
+    ranks: Ranks = ALONE
 
-    def update(self, state: TrainingState, learning: Trajectories) -> None:
+    def update(self, state: TrainingState, learning: Source) -> None:
         """One step of the optimizer, on windows that depend on its number and the seed.
 
         Raises:
             FloatingPointError: if loss or gradient is not finite.
+            ConnectionError: if another process that shares the batch is gone.
         """
-        draws = np.random.default_rng([self.seed, state.iteration])
-        horizon = self.horizon(state.iteration)
-        window = learning.windows(draws, self.batch, horizon)
+        window = learning.windows(*self._draw(state.iteration))
+        learning.expect(*self._draw(state.iteration + 1))
         if self.rate is not None:
             for group in state.optimizer.param_groups:
                 group["lr"] = self.rate(state.iteration)
@@ -66,6 +70,7 @@ class Updates:
         )
         loss.backward()  # type: ignore[no-untyped-call]
         trained = [*state.operator.parameters(), *self.parameters]
+        loss = self.ranks.average(loss, trained, self.batch)
         norm = nn.utils.clip_grad_norm_(trained, self.clip)
         if not (torch.isfinite(loss) and torch.isfinite(norm)):
             raise FloatingPointError(
@@ -78,25 +83,34 @@ class Updates:
             loss=loss.item(),
             gradient_norm=norm.item(),
             learning_rate=state.optimizer.param_groups[0]["lr"],
-            horizon=horizon,
+            horizon=len(window.times) - 1,
         )
 
-    def validate(self, state: TrainingState, validation: Trajectories) -> None:
+    def validate(self, state: TrainingState, validation: Source) -> None:
         """Measures the error over whole trajectories and keeps the best weights."""
-        with torch.no_grad():
-            u = rollout(
-                state.operator,
-                validation.u[:, 0],
-                validation.times,
-                validation.force(),
-                integrator=self.integrator,
-                steps=self.substeps,
-            )
-        error = float(relative_l2(u, validation.u).mean())
+        errors = []
+        for part in validation.parts():
+            with torch.no_grad():
+                u = rollout(
+                    state.operator,
+                    part.u[:, 0],
+                    part.times,
+                    part.force(),
+                    integrator=self.integrator,
+                    steps=self.substeps,
+                )
+            errors.append(relative_l2(u, part.u))
+        error = float(torch.cat(errors).mean())
         state.record(validation_iteration=state.iteration, validation_relative_l2=error)
         if error < state.best_error or not state.best:
             state.best_error = error
             state.best = _copies(state.operator)
+
+    def _draw(self, iteration: int) -> tuple[np.random.Generator, int, int, slice]:
+        """Which windows an update follows."""
+        generator = np.random.default_rng([self.seed, iteration])
+        share = self.ranks.share(self.batch)
+        return generator, self.batch, self.horizon(iteration), share
 
 
 def _copies(operator: nn.Module) -> dict[str, Tensor]:

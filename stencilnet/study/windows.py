@@ -1,7 +1,8 @@
 """Pieces of trajectories, and the error of a rollout over them."""
 
 import dataclasses
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,24 @@ from stencilnet.storage import forcing_of, grid_of, tensor_of
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 """`loss(u, reference)`, a number, of states of shape (window, time, x)."""
+
+
+# Values of a part of trajectories that are rolled out whole, at most.
+_PART = 2**26
+_ALL = slice(None)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What training needs to know of all trajectories together.
+
+    Attributes:
+        extremes: the lowest and the highest value.
+        deviation: standard deviation of all values.
+    """
+
+    extremes: Float[Tensor, "2"]
+    deviation: float
 
 
 @dataclass(frozen=True)
@@ -46,14 +65,7 @@ class Trajectories:
         Raises:
             ValueError: if their times are not equidistant.
         """
-        times = tensor_of(dataset["time"], torch.float64)
-        gaps = times.diff()
-        if len(gaps) and not torch.allclose(gaps, gaps[0].expand_as(gaps), 1e-6, 0):
-            raise ValueError(
-                f"Training needs equidistant times, but their intervals run from "
-                f"{float(gaps.min()):g} to {float(gaps.max()):g}: keep times of equal "
-                f"distance."
-            )
+        times = equidistant(dataset)
         return cls(
             tensor_of(dataset["u"], dtype),
             times,
@@ -63,23 +75,61 @@ class Trajectories:
         )
 
     def windows(
-        self, generator: np.random.Generator, count: int, horizon: int
+        self,
+        generator: np.random.Generator,
+        count: int,
+        horizon: int,
+        share: slice = _ALL,
     ) -> "Trajectories":
         """Random pieces of `horizon` intervals, all on one clock that starts at 0.
+
+        Args:
+            generator: of the draw.
+            count: number of pieces.
+            horizon: intervals of a piece.
+            share: which of the pieces to take.
 
         Raises:
             ValueError: if the trajectories are shorter than that.
         """
-        self.check_horizon(horizon)
-        samples, length = self.u.shape[:2]
-        rows = torch.from_numpy(generator.integers(samples, size=count))
-        starts = torch.from_numpy(generator.integers(length - horizon, size=count))
+        rows, starts = (
+            torch.from_numpy(places[share])
+            for places in drawn(generator, tuple(self.u.shape), count, horizon)
+        )
         pieces = self.u[
             rows.unsqueeze(-1), starts.unsqueeze(-1) + torch.arange(horizon + 1)
         ]
         forcing = self.forcing.select(rows).starting_at(self.times[starts])
         times = self.times[: horizon + 1] - self.times[0]
         return Trajectories(pieces, times, self.grid, forcing, self.averages)
+
+    def expect(
+        self,
+        generator: np.random.Generator,
+        count: int,
+        horizon: int,
+        share: slice = _ALL,
+    ) -> None:
+        """What `windows` will be asked for next; it is all here."""
+
+    def parts(self) -> Iterator["Trajectories"]:
+        """All trajectories, some samples at a time."""
+        rows = rows_of_part(tuple(self.u.shape))
+        for start in range(0, len(self.u), rows):
+            part = slice(start, start + rows)
+            yield dataclasses.replace(
+                self, u=self.u[part], forcing=self.forcing.select(part)
+            )
+
+    def summary(self) -> Summary:
+        """Extremes and standard deviation of the solution."""
+        blocks = (block.double().cpu().numpy() for block in self.u.split(256))
+        return summary_of(blocks, self.u.dtype)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the solution is."""
+        return self.u.device
 
     def to(self, device: torch.device | str) -> "Trajectories":
         """The same trajectories on another device."""
@@ -88,17 +138,89 @@ class Trajectories:
 
     def check_horizon(self, horizon: int) -> None:
         """Raises if windows are longer than the trajectories."""
-        intervals = self.u.shape[1] - 1
-        if horizon > intervals:
-            raise ValueError(
-                f"A window of {horizon} intervals does not fit trajectories of "
-                f"{intervals}: shorten training.horizon or lengthen problem.duration."
-            )
+        check_horizon(horizon, tuple(self.u.shape))
 
     def force(self) -> Callable[[float | Tensor], Tensor]:
         """The forcing on the grid, in the dtype of the solution."""
         forcing = self.forcing.to(self.u.device, self.u.dtype)
         return forcing.on(self.grid, averages=self.averages)
+
+
+def equidistant(dataset: xr.Dataset) -> Float[Tensor, " time"]:
+    """The times of trajectories to learn from.
+
+    Raises:
+        ValueError: if they are not equidistant.
+    """
+    times = tensor_of(dataset["time"], torch.float64)
+    gaps = times.diff()
+    if len(gaps) and not torch.allclose(gaps, gaps[0].expand_as(gaps), 1e-6, 0):
+        raise ValueError(
+            f"Training needs equidistant times, but their intervals run from "
+            f"{float(gaps.min()):g} to {float(gaps.max()):g}: keep times of equal "
+            f"distance."
+        )
+    return times
+
+
+def drawn(
+    generator: np.random.Generator, shape: tuple[int, ...], count: int, horizon: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Samples and first states of random pieces of `horizon` intervals.
+
+    Args:
+        generator: of the draw.
+        shape: of the trajectories, `(sample, time, ...)`.
+        count: number of pieces.
+        horizon: intervals of a piece.
+
+    Raises:
+        ValueError: if the trajectories are shorter than that.
+    """
+    check_horizon(horizon, shape)
+    rows = generator.integers(shape[0], size=count)
+    return rows, generator.integers(shape[1] - horizon, size=count)
+
+
+def check_horizon(horizon: int, shape: tuple[int, ...]) -> None:
+    """Raises if windows are longer than trajectories of a shape."""
+    intervals = shape[1] - 1
+    if horizon > intervals:
+        raise ValueError(
+            f"A window of {horizon} intervals does not fit trajectories of "
+            f"{intervals}: shorten training.horizon or lengthen problem.duration."
+        )
+
+
+def summary_of(
+    blocks: Iterable[Float[np.ndarray, "sample time x"]], dtype: torch.dtype
+) -> Summary:
+    """The summary of trajectories, which does not depend on how they are divided.
+
+    Args:
+        blocks: some samples each, in double precision.
+        dtype: of the extremes.
+    """
+    count, lowest, highest = 0, math.inf, -math.inf
+    sums: list[np.ndarray] = []
+    squares: list[np.ndarray] = []
+    for block in blocks:
+        rows = block.reshape(len(block), -1)
+        count = rows.shape[1]
+        lowest = float(np.minimum(lowest, rows.min(initial=math.inf)))
+        highest = float(np.maximum(highest, rows.max(initial=-math.inf)))
+        sums.append(rows.sum(1))
+        squares.append(np.square(rows - sums[-1][:, np.newaxis] / count).sum(1))
+    means = np.concatenate(sums) / count
+    spread = count * np.square(means - math.fsum(means) / len(means))
+    variance = math.fsum([*np.concatenate(squares), *spread])
+    variance /= max(count * len(means) - 1, 1)
+    return Summary(torch.tensor([lowest, highest], dtype=dtype), math.sqrt(variance))
+
+
+def rows_of_part(shape: tuple[int, ...]) -> int:
+    """Samples that are rolled out whole at once."""
+    return max(_PART // max(math.prod(shape[1:]), 1), 1)
 
 
 def window_loss(

@@ -1,0 +1,146 @@
+"""Pieces of a variable of a store, read without the rest of it in memory.
+
+A file is read whole and compared with its checksum before its first use. After that,
+chunks are read by their places in it, each with its own checksum, as long as the file
+has not changed since.
+"""
+
+import os
+from collections import OrderedDict
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+from numcodecs.zstd import decompress
+
+from stencilnet.storage.blocks import shard_key
+from stencilnet.storage.diagnosis import DamagedError, damaged
+from stencilnet.storage.guard import GuardedStore
+
+_UNREADABLE = (OSError, RuntimeError, ValueError)
+
+
+class Pieces:
+    """A variable over (sample, time, x) whose pieces are read when they are asked for.
+
+    For one thread at a time.
+
+    Args:
+        store: of trajectories, with the checksums of its blocks, see `pin_checksums`.
+        name: of the variable.
+        memory: bytes of chunks that are kept for the next pieces.
+
+    Attributes:
+        shape: of the variable.
+        block: samples in a file.
+
+    Raises:
+        ValueError: if the variable does not lie in blocks of samples.
+    """
+
+    def __init__(self, store: GuardedStore, name: str, memory: int = 0) -> None:
+        layout = store.metadata.arrays[name]
+        if not layout.sharded or layout.chunk[1:] != layout.file[1:]:
+            raise ValueError(
+                f"{store.root} does not hold {name} in blocks of samples, of which "
+                f"pieces can be read: write it anew by write_trajectories."
+            )
+        self.shape: tuple[int, ...] = layout.shape
+        self.block = layout.file[0]
+        self._store, self._name, self._layout = store, name, layout
+        self._dtype = np.dtype(f"<f{layout.item}")
+        self._places: dict[int, np.ndarray] = {}
+        self._states: dict[int, tuple[int, ...]] = {}
+        self._most = memory // layout.chunk_bytes
+        self._kept: OrderedDict[int, np.ndarray] = OrderedDict()
+
+    def read(
+        self, rows: np.ndarray, starts: np.ndarray, length: int
+    ) -> Float[np.ndarray, "piece time x"]:
+        """Pieces of `length` states each, of some samples from some states on.
+
+        Raises:
+            OSError: if the system refuses to read them.
+            ValueError: if what is read is damaged, naming the store.
+        """
+        found = np.empty((len(rows), length, *self.shape[2:]), self._dtype)
+        size = self._layout.chunk[0]
+        # Each chunk is decoded once, and those of a file one after another.
+        for place in np.argsort(rows, kind="stable"):
+            chunk, row = divmod(int(rows[place]), size)
+            start = int(starts[place])
+            found[place] = self._chunk(chunk)[row, start : start + length]
+        return found
+
+    def blocks(self) -> Iterator[Float[np.ndarray, "sample time x"]]:
+        """All samples, some of one file after another."""
+        samples, length = self.shape[:2]
+        for start in range(0, samples, self.block):
+            rows = np.arange(start, min(start + self.block, samples))
+            yield self.read(rows, np.zeros_like(rows), length)
+
+    def _chunk(self, number: int) -> np.ndarray:
+        """The decoded chunk of a number, kept as long as there is room."""
+        if number in self._kept:
+            self._kept.move_to_end(number)
+            return self._kept[number]
+        try:
+            values = self._decoded(number)
+        except _UNREADABLE as error:
+            raise damaged(Path(self._store.root), error) from error
+        # The latest is always kept: several pieces may lie in it.
+        while self._kept and len(self._kept) >= self._most:
+            self._kept.popitem(last=False)
+        self._kept[number] = values
+        return values
+
+    def _decoded(self, number: int) -> np.ndarray:
+        layout = self._layout
+        file, place = divmod(number, layout.chunks_per_file)
+        content = self._content(file, place)
+        if content is None:
+            raise DamagedError(f"a chunk of {self._name} in it is missing")
+        if layout.compressed:
+            content = decompress(content)
+        if len(content) != layout.chunk_bytes:
+            raise DamagedError(f"a chunk of {self._name} in it has another size")
+        return np.frombuffer(content, self._dtype).reshape(layout.chunk)
+
+    def _content(self, file: int, place: int) -> bytes | None:
+        """A chunk as it is stored, from a file that is as it was when checked."""
+        key = shard_key(self._name, file, len(self.shape))
+        path = Path(self._store.root) / key
+        with path.open("rb", buffering=0) as opened:
+            state = _state(opened.fileno())
+            if self._states.get(file) != state:
+                self._check(file, key)
+                if _state(opened.fileno()) != state:
+                    raise DamagedError("it was changed while it was read")
+                self._states[file] = state
+            start, size = self._places[file][place].tolist()
+            if start == size == np.iinfo(np.uint64).max:
+                return None
+            opened.seek(start)
+            return opened.read(size)
+
+    def _check(self, file: int, key: str) -> None:
+        """Compares a file with its checksum and notes where its chunks are."""
+        content = self._store.reread(key)
+        if content is None:
+            raise DamagedError(f"{key} in it is missing")
+        length = 16 * self._layout.chunks_per_file + 4
+        table = np.frombuffer(content[len(content) - length : -4], dtype="<u8")
+        self._places[file] = table.reshape(-1, 2)
+
+
+def _state(descriptor: int) -> tuple[int, ...]:
+    """What changes when a file does."""
+    status = os.fstat(descriptor)
+    return (
+        status.st_dev,
+        status.st_ino,
+        status.st_size,
+        status.st_mtime_ns,
+        status.st_ctime_ns,
+    )
