@@ -73,6 +73,8 @@ def denoise(
         Path | None,
         typer.Option("--figure", help="FIGURE.png, .pdf (default: beside the store)."),
     ] = None,
+    workers: WorkersOption = None,
+    scheduler: SchedulerOption = None,
     overwrite: OverwriteOption = False,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
@@ -90,6 +92,8 @@ def denoise(
         weight=weight,
         noise=noise,
         seed=seed,
+        workers=workers,
+        scheduler=scheduler,
         overwrite=overwrite,
     )
 
@@ -182,6 +186,8 @@ def compare(
             "--operator", help="Operator store or pretrained name (default: the run's)."
         ),
     ] = None,
+    workers: WorkersOption = None,
+    scheduler: SchedulerOption = None,
     overwrite: OverwriteOption = False,
     dry_run: DryRunOption = False,
     quiet: QuietOption = False,
@@ -196,6 +202,8 @@ def compare(
         run,
         data=data,
         operator=operator,
+        workers=workers,
+        scheduler=scheduler,
         overwrite=overwrite,
         dry_run=dry_run,
     )
@@ -228,6 +236,14 @@ def verify(
         Path | None,
         typer.Option("--figure", help="Draw the certificate as FIGURE.png and .pdf."),
     ] = None,
+    signature: Annotated[
+        Path | None,
+        typer.Option("--signature", help="Signature of the store, by `sign`."),
+    ] = None,
+    key: Annotated[
+        Path | None,
+        typer.Option("--key", help="Public key that the signature has to be by."),
+    ] = None,
     extension: ExtensionOption = None,
     overwrite: OverwriteOption = False,
     quiet: QuietOption = False,
@@ -236,4 +252,45 @@ def verify(
     """Check a store against its checksum and show what it vouches for."""
     from stencilnet.cli import work
 
-    work.verify(store, data, figure, extensions=extension or [], overwrite=overwrite)
+    work.verify(
+        store,
+        data,
+        figure,
+        signature=signature,
+        key=key,
+        extensions=extension or [],
+        overwrite=overwrite,
+    )
+
+
+def sign(
+    store: Annotated[Path, typer.Argument(help="Store.")],
+    key: Annotated[
+        Path, typer.Option("--key", help="Private key of yours, of Ed25519.")
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="File to write (default: STORE.sig)."),
+    ] = None,
+    passphrase: Annotated[
+        bool, typer.Option("--passphrase", help="Ask for the passphrase of the key.")
+    ] = False,
+    extension: ExtensionOption = None,
+    overwrite: OverwriteOption = False,
+    quiet: QuietOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Check a store and sign its content with a key of yours."""
+    from stencilnet.cli import work
+
+    secret = None
+    if passphrase:
+        secret = typer.prompt("Passphrase of the key", hide_input=True, err=True)
+    work.sign(
+        store,
+        key,
+        out,
+        passphrase=secret,
+        extensions=extension or [],
+        overwrite=overwrite,
+    )

@@ -11,7 +11,7 @@ import xarray as xr
 
 import stencilnet.study as stages
 from stencilnet.cli.arguments import equation_of, number_or_name, without_suffix
-from stencilnet.cli.terminal import answer, console
+from stencilnet.cli.terminal import answer, console, rank
 from stencilnet.progress import Progress, bars, no_progress
 from stencilnet.report import (
     certificate_figure,
@@ -115,7 +115,8 @@ def train(
             overwrite=overwrite,
             progress=progress,
         )
-    answer.wrote([path, *stages.save_training_figures(path)])
+    if not rank:
+        answer.wrote([path, *stages.save_training_figures(path)])
 
 
 def simulate(
@@ -144,12 +145,13 @@ def compare(
     operator: Path | None,
     overwrite: bool,
     dry_run: bool,
+    **settings: Any,
 ) -> None:
     study, folder = _study(config, overrides, run, dry_run)
     refuse_existing(folder / "comparison", overwrite=overwrite, kind="report")
     with _bar("Comparing") as progress:
         comparisons = stages.compare_study(
-            study, folder, data=data, operator=operator, progress=progress
+            study, folder, data=data, operator=operator, progress=progress, **settings
         )
     paths = write_report(comparisons, folder / "comparison", overwrite=overwrite)
     _show_comparisons(comparisons)
@@ -178,13 +180,14 @@ def verify(
     *,
     extensions: list[str],
     overwrite: bool,
+    **signed: Path | None,
 ) -> None:
     if figure is not None:
         figure = without_suffix(figure)
         for path in figure_paths(figure):
             refuse_existing(path, overwrite=overwrite, kind="figure")
     classes = [stages.imported(name) for name in extensions]
-    vouched = stages.verify(store, data=data, extensions=classes)
+    vouched = stages.verify(store, data=data, extensions=classes, **signed)
     answer.show(f"{store} is whole.", store=str(store), whole=True)
     kind = str(vouched.attrs.get("schema", "")).partition("/")[0]
     if kind != "stencilnet.certificate":
@@ -199,6 +202,13 @@ def verify(
     answer.show(certificate_table(vouched), certificate=_small(vouched))
     if figure is not None:
         answer.wrote(save(certificate_figure(vouched), figure))
+
+
+def sign(
+    store: Path, key: Path, out: Path | None, *, extensions: list[str], **settings: Any
+) -> None:
+    classes = [stages.imported(name) for name in extensions]
+    answer.wrote([stages.sign(store, key, out, extensions=classes, **settings)])
 
 
 def sweep(
@@ -292,7 +302,7 @@ def export(
 @contextmanager
 def _displays() -> Iterator[Callable[[str], Progress]]:
     """A display of progress for each stage that asks for one."""
-    if answer.quiet:
+    if answer.quiet or rank:
         yield lambda _stage: no_progress
         return
     with bars(console) as each:

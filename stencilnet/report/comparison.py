@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 
 from stencilnet.errors import unknown
 from stencilnet.report.columns import write_tables
+from stencilnet.report.fields import with_fields
 from stencilnet.report.style import (
     GREY,
     LABELS,
@@ -87,7 +88,7 @@ def space_time(
     width = max(WIDTH, 1.7 * columns)
     figure = Figure(figsize=(width, 4.1), layout="constrained")
     axes = figure.subplots(2, columns, squeeze=False)
-    trajectory = comparison.isel(sample=sample)
+    trajectory = with_fields(comparison).isel(sample=sample)
     names, styles = labels(comparison, "scheme"), line_styles(_names(comparison))
     fields = [trajectory["u"].sel(scheme=name) for name in methods]
     truths = [trajectory["reference"].sel(scheme=name) for name in methods]
@@ -175,6 +176,7 @@ def snapshots(comparison: xr.Dataset, methods: Sequence[str] | None = None) -> F
         ValueError: if a method is not in the comparison.
     """
     methods = _methods(comparison, methods)
+    comparison = with_fields(comparison)
     reference = comparison["reference"].sel(scheme=methods[0])
     sample, moments, cell = _steepest(reference)
     cells = comparison.sizes["x"]

@@ -14,6 +14,7 @@ from bokeh.plotting import figure
 from bokeh.resources import Resources
 
 from stencilnet.report.comparison import leading_methods
+from stencilnet.report.fields import with_fields
 from stencilnet.report.style import labels, line_styles
 
 _TIMES, _CELLS = 151, 256  # kept of each axis of a field, at most
@@ -36,7 +37,7 @@ def player(comparison: xr.Dataset, sample: int = 0) -> tuple[Any, list[float]]:
 
     The sources `states` and `now` hold all times and the one that is shown.
     """
-    trajectory = _thinned(comparison.isel(sample=sample))
+    trajectory = _thinned(with_fields(comparison).isel(sample=sample))
     methods = leading_methods(comparison)
     x = trajectory["x"].values
     fields = {"reference": trajectory["reference"].sel(scheme=methods[0])}
@@ -91,7 +92,7 @@ def spectrum_lines(comparison: xr.Dataset) -> Any:
 
 def space_time(comparison: xr.Dataset, sample: int = 0) -> dict[str, Any]:
     """Space-time diagrams of reference and leading methods, which zoom together."""
-    trajectory = _thinned(comparison.isel(sample=sample))
+    trajectory = _thinned(with_fields(comparison).isel(sample=sample))
     methods = leading_methods(comparison)
     names = labels(comparison, "scheme")
     fields = {"reference": trajectory["reference"].sel(scheme=methods[0])}

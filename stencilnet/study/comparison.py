@@ -1,43 +1,33 @@
 """Comparison of methods under the same forcing, on the same grid."""
 
-import copy
 import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import xarray as xr
-from jaxtyping import Float
-from torch import Tensor
 
-from stencilnet.discretizations import Discretization, Picture, PseudoSpectral
+from stencilnet.discretizations import Discretization, Picture
 from stencilnet.grid import Grid
 from stencilnet.progress import Progress, no_progress, shown
 from stencilnet.solver import Integrator
 from stencilnet.storage import (
     StoredOperator,
-    forcing_of,
-    grid_of,
     local_path,
-    tensor_of,
+    open_trajectories,
 )
+from stencilnet.study.compared import compared
 from stencilnet.study.config import Config
 from stencilnet.study.devices import as_device
-from stencilnet.study.following import follow, usual_integrator
-from stencilnet.study.generation import read_split
-from stencilnet.study.kinds import in_kind
+from stencilnet.study.generation import check_split, store_path
 from stencilnet.study.loading import validate_config
-from stencilnet.study.metrics import METRICS, Rollout, measured, relative_l2
 from stencilnet.study.operators import habits, load_operator, moved
 from stencilnet.study.problem import equation_of, integrator_of, method_of
+from stencilnet.study.rolling import Reference
 from stencilnet.study.training import CONSTANT
-
-_STEP = {"heading": "dt", "format": "{:.3g}"}
-# Stands right after the relative L2 error.
-_FLOOR = {"heading": "floor", "format": "error", "position": 1.5}
+from stencilnet.study.workers import crew
 
 
 def compare(
@@ -50,6 +40,9 @@ def compare(
     safety: float = 0.5,
     threshold: float = 0.2,
     device: torch.device | str = "cpu",
+    memory: float = 4.0,
+    workers: int | None = None,
+    scheduler: str | None = None,
     progress: Progress | bool = no_progress,
 ) -> xr.Dataset:
     """Rolls out methods from the same states under the same forcing, in float64.
@@ -70,6 +63,10 @@ def compare(
         safety: share of the stable step that classical methods take.
         threshold: relative error at which the valid time ends.
         device: to roll out on.
+        memory: GiB that the trajectories in the result may take; of more, `u` and
+            `reference` are kept for the first samples only, over an axis `kept`.
+        workers: processes of one thread each, on this machine, as in `generate`.
+        scheduler: address of a Dask cluster.
         progress: told about the methods; True for a display.
 
     Returns:
@@ -96,55 +93,26 @@ def compare(
     Raises:
         ValueError: if there are no methods, one lives on another grid, one holds what
             the reference neither is nor resolves, or `values` holds other trajectories
-            than `reference`.
+            than `reference`; also as `crew`.
+        ConnectionError, ChildProcessError: if the cluster does not answer, or workers
+            die again and again.
     """
-    if not methods:
-        raise ValueError("There is nothing to compare: name at least one method.")
-    if values is not None:
-        _check_same_draw(reference, values)
-    integrators, steps, place = integrators or {}, steps or {}, as_device(device)
-    grid, forcing = grid_of(reference), forcing_of(reference).to(dtype=torch.float64)
-    times = tensor_of(reference["time"], torch.float64)
-    columns = []
-    with shown(progress, "Comparing") as told:
-        for done, (name, method) in enumerate(methods.items()):
-            _check_grid(name, method, grid)
-            truth = in_kind(name, method.averages, reference, values)
-            # A copy: what a caller passes in is never changed.
-            method = copy.deepcopy(method).cpu().double()
-            integrator = integrators.get(name, usual_integrator(method))
-            stable = method.stable_step(truth, integrator)
-            with torch.no_grad():
-                u, step = follow(
-                    copy.deepcopy(method).to(place),
-                    truth[:, 0].to(place),
-                    times,
-                    forcing.to(place),
-                    integrator=integrator,
-                    step=steps.get(name, safety * stable),
-                )
-            if name in steps:
-                method.warn_if_unstable(truth, integrator, step)
-            column = measured(Rollout(u.cpu(), truth, times, forcing, threshold))
-            column["step"] = ((), step)
-            column["stable_step"] = ((), stable)
-            column["floor"] = (("sample",), _floor(method, truth, reference, values))
-            columns.append(column)
-            told(done + 1, len(methods), name)
-    result = _described(columns)
-    return result.assign_coords(
-        # Fixed-length strings have no specification in zarr.
-        scheme=np.array(list(methods), dtype=np.dtypes.StringDType()),
-        time=reference["time"],
-        x=reference["x"],
-        k=grid.wavenumbers().numpy(),
-    ).assign_attrs(
-        points=grid.shape[-1],
-        period=grid.extent[-1],
-        threshold=threshold,
-        safety=safety,
-        reference_hash=reference.attrs.get("content_hash", ""),
+    references = tuple(
+        Reference(dataset) for dataset in (reference, values) if dataset is not None
     )
+    with crew(workers, scheduler) as client, shown(progress, "Comparing") as told:
+        return compared(
+            methods,
+            references,
+            integrators or {},
+            steps or {},
+            safety=safety,
+            threshold=threshold,
+            device=str(as_device(device)),
+            memory=memory,
+            client=client,
+            progress=told,
+        )
 
 
 def compare_study(
@@ -153,6 +121,8 @@ def compare_study(
     *,
     data: Path | str | None = None,
     operator: Path | str | None = None,
+    workers: int | None = None,
+    scheduler: str | None = None,
     progress: Progress | bool = no_progress,
 ) -> list[xr.Dataset]:
     """Compares the learned operator and the classical methods of a config.
@@ -163,6 +133,8 @@ def compare_study(
         data: folder of another run whose test trajectories to take instead.
         operator: store of the learned operator, the run's own by default. It may have
             been trained elsewhere: equation and domain follow the test trajectories.
+        workers: processes of one thread each, on this machine, as in `generate`.
+        scheduler: address of a Dask cluster, whose workers see the run's folder.
         progress: told about the methods; True for a display.
 
     Returns:
@@ -179,43 +151,28 @@ def compare_study(
     trained = _trained(config, run, operator)
     own = 1 / trained["learned"][0].grid.spacing[-1]
     results = []
-    for points in sorted(set(comparison.points)):
-        grid = Grid.line(points, config.problem.length)
-        methods: dict[str, Discretization] = {}
-        integrators: dict[str, Integrator] = {}
-        steps: dict[str, float] = {}
-        for name in dict.fromkeys(["learned", *comparison.methods]):
-            if name not in trained:
-                methods[name] = method_of(config, name, grid)
-                if not isinstance(methods[name], Picture):
-                    integrators[name] = integrator_of(comparison.integrator)
-                continue
-            learned, stored = trained[name]
-            at_home = math.isclose(1 / grid.spacing[-1], own, rel_tol=1e-9)
-            if at_home or isinstance(learned, Picture):
-                methods[name] = moved(learned, grid, equation_of(config))
-                integrators[name], step = habits(stored)
-                if step is not None and at_home:
-                    steps[name] = step
-        # Cell averages come first where methods hold both.
-        kinds = sorted({method.averages for method in methods.values()}, reverse=True)
-        tests = [
-            read_split(config, source, "test", points, averages=averages)
-            for averages in kinds
-        ]
-        results.append(
-            compare(
+    with crew(workers, scheduler) as client, shown(progress, "Comparing") as told:
+        for points in sorted(set(comparison.points)):
+            methods, integrators, steps = _methods(config, points, trained, own)
+            # Cell averages come first where methods hold both.
+            kinds = {method.averages for method in methods.values()}
+            references = tuple(
+                _reference(config, source, points, averages=averages)
+                for averages in sorted(kinds, reverse=True)
+            )
+            result = compared(
                 methods,
-                tests[0],
-                values=tests[1] if len(tests) > 1 else None,
-                integrators=integrators,
-                steps=steps,
+                references,
+                integrators,
+                steps,
                 safety=comparison.safety,
                 threshold=comparison.threshold,
                 device=comparison.device,
-                progress=progress,
-            ).assign_attrs(config=config.model_dump_json())
-        )
+                memory=comparison.memory,
+                client=client,
+                progress=told,
+            )
+            results.append(result.assign_attrs(config=config.model_dump_json()))
     if not any("learned" in result["scheme"] for result in results):
         raise ValueError(
             f"The operator was learned at {own:.4g} points per unit of length, which "
@@ -223,6 +180,41 @@ def compare_study(
             f"comparison.points."
         )
     return results
+
+
+def _methods(
+    config: Config,
+    points: int,
+    trained: Mapping[str, tuple[Any, StoredOperator]],
+    own: float,
+) -> tuple[dict[str, Discretization], dict[str, Integrator], dict[str, float]]:
+    """Methods on a grid, their integrators and the steps of those that keep theirs."""
+    grid = Grid.line(points, config.problem.length)
+    methods: dict[str, Discretization] = {}
+    integrators: dict[str, Integrator] = {}
+    steps: dict[str, float] = {}
+    for name in dict.fromkeys(["learned", *config.comparison.methods]):
+        if name not in trained:
+            methods[name] = method_of(config, name, grid)
+            if not isinstance(methods[name], Picture):
+                integrators[name] = integrator_of(config.comparison.integrator)
+            continue
+        learned, stored = trained[name]
+        at_home = math.isclose(1 / grid.spacing[-1], own, rel_tol=1e-9)
+        if at_home or isinstance(learned, Picture):
+            methods[name] = moved(learned, grid, equation_of(config))
+            integrators[name], step = habits(stored)
+            if step is not None and at_home:
+                steps[name] = step
+    return methods, integrators, steps
+
+
+def _reference(config: Config, run: Path, points: int, *, averages: bool) -> Reference:
+    """The test trajectories of a run on a grid, which are read block by block."""
+    path = store_path(run, "test", points, averages=averages)
+    with open_trajectories(path) as dataset:
+        check_split(config, dataset, path, "test")
+        return Reference(path=path, content=str(dataset.attrs["content_hash"]))
 
 
 def check_comparison(config: Config) -> None:
@@ -262,29 +254,6 @@ def stored_config(
     return validate_config(values, f"config in {path}")
 
 
-def _described(columns: Sequence[xr.Dataset]) -> xr.Dataset:
-    """Metrics of all methods, with what makes them columns of the tables."""
-    result = xr.concat(columns, dim="scheme", join="override")
-    headings = {"step": _STEP, **{name: METRICS[name].column for name in METRICS}}
-    for position, (name, attributes) in enumerate(headings.items()):
-        if attributes:
-            result[name].attrs.update(attributes, position=position)
-    if bool(result["floor"].isnull().all()):
-        return result.drop_vars("floor")
-    result["floor"].attrs.update(_FLOOR)
-    return result
-
-
-def _check_grid(name: str, method: Discretization, grid: Grid) -> None:
-    """Raises if a method lives on another grid than the reference."""
-    if method.grid != grid:
-        raise ValueError(
-            f"{name} lives on {method.grid.shape[-1]} points over "
-            f"{method.grid.extent[-1]:g}, the reference on {grid.shape[-1]} over "
-            f"{grid.extent[-1]:g}: use one grid."
-        )
-
-
 def _trained(
     config: Config, run: Path, operator: Path | str | None
 ) -> dict[str, tuple[Any, StoredOperator]]:
@@ -306,40 +275,3 @@ def _trained(
             )
         trained[CONSTANT] = load_operator(path, extensions=config.extensions)
     return trained
-
-
-def _floor(
-    method: Discretization,
-    truth: Float[Tensor, "sample time x"],
-    *stores: xr.Dataset | None,
-) -> np.ndarray:
-    """The least error over the rollout that a spectral method can have; else NaN."""
-    floor = np.full(len(truth), np.nan)
-    for store in stores:
-        if (
-            isinstance(method, PseudoSpectral)
-            and store is not None
-            and "unheld" in store
-            and bool(store["u"].attrs["averages"]) == method.averages
-        ):
-            missing = tensor_of(store["unheld"], torch.float64).unsqueeze(-1)
-            size = truth.square().mean(-1, keepdim=True).sqrt()
-            floor = relative_l2(size + missing, size).numpy()
-    return floor
-
-
-def _check_same_draw(reference: xr.Dataset, values: xr.Dataset) -> None:
-    """Raises if point values belong to other trajectories than the averages."""
-    shared = [
-        "time",
-        "x",
-        *(name for name in reference if str(name).startswith("forcing_")),
-    ]
-    for name in shared:
-        if name not in values or not np.array_equal(
-            reference[name].values, values[name].values
-        ):
-            raise ValueError(
-                f"The point values and the cell averages to compare with differ in "
-                f"{name}: generate both together."
-            )

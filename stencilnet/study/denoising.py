@@ -5,6 +5,7 @@ import math
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,10 @@ from stencilnet.storage import (
     open_trajectories,
     refuse_existing,
     samples_in_block,
+    write_block,
     write_in_blocks,
 )
+from stencilnet.study.workers import crew, finished
 
 # What one run of `denoise` writes, beside `u_noisy` where it adds noise.
 _RESULTS = ("u_denoised", "denoising_weight", "denoising_sigma")
@@ -132,6 +135,8 @@ def denoise(
     noise: float | None = None,
     seed: int = 0,
     overwrite: bool = False,
+    workers: int | None = None,
+    scheduler: str | None = None,
     progress: Progress | bool = no_progress,
 ) -> Path:
     """Adds `u_denoised` to a trajectory store, one block of samples at a time.
@@ -158,6 +163,8 @@ def denoise(
             of `u` in each trajectory.
         seed: of the noise; each sample has a stream of its own.
         overwrite: whether to replace `u_noisy`, `u_denoised` or a store at `out`.
+        workers: processes of one thread each, on this machine, as in `generate`.
+        scheduler: address of a Dask cluster, whose workers see both stores.
         progress: told about the samples; True for a display.
 
     Returns:
@@ -168,7 +175,9 @@ def denoise(
     Raises:
         FileExistsError: if something to be written exists and `overwrite` is false.
         FileNotFoundError, ValueError: if `store` cannot be read, a trajectory is
-            missing altogether, or an argument does not fit.
+            missing altogether, or an argument does not fit; also as `crew`.
+        ConnectionError, ChildProcessError: if the cluster does not answer, or workers
+            die again and again.
     """
     store = local_path(store)
     target = store if out is None else local_path(out)
@@ -199,17 +208,62 @@ def denoise(
                 f"{store} has {' and '.join(present)} already: replace it with "
                 f"--overwrite."
             )
-        with shown(progress, "Denoising") as told:
+        block, content = samples_in_block(dataset), dataset.attrs["content_hash"]
+        with crew(workers, scheduler) as client, shown(progress, "Denoising") as told:
+            work = _Work(store, str(content), settings, dataset.sizes["sample"], block)
+            # Of workers, finished blocks are told, and not the sample made here.
+            alone = no_progress if client is not None else told
             return write_in_blocks(
-                lambda rows: _denoised(dataset, rows, settings, told),
+                lambda rows: _denoised(dataset, rows, settings, alone),
                 target,
-                samples=dataset.sizes["sample"],
-                block=samples_in_block(dataset),
+                samples=work.samples,
+                block=block,
                 overwrite=overwrite or in_place,
-                identity=json.dumps(
-                    [settings.spec(), dataset.attrs["content_hash"]], sort_keys=True
-                ),
+                identity=json.dumps([settings.spec(), content], sort_keys=True),
+                elsewhere=None if client is None else partial(work.share, client, told),
             )
+
+
+@dataclass(frozen=True)
+class _Work:
+    """Blocks to denoise in other processes: plain values.
+
+    Attributes:
+        store: that is read.
+        content: its hash.
+        settings: how it is denoised.
+        samples: of the store.
+        block: samples of each block but the last.
+    """
+
+    store: Path
+    content: str
+    settings: Denoising
+    samples: int
+    block: int
+
+    def share(
+        self, client: Any, progress: Progress, folder: Path, numbers: list[int]
+    ) -> None:
+        """Has workers write blocks into a folder."""
+        total = -(-self.samples // self.block)
+        done = total - len(numbers)
+        for _ in finished(client, partial(self.write, folder), numbers):
+            done += 1
+            progress(min(done * self.block, self.samples), self.samples, "")
+
+    def write(self, folder: Path, number: int) -> None:
+        """Denoises a block and writes it into a folder."""
+        start = number * self.block
+        rows = slice(start, min(start + self.block, self.samples))
+        with open_trajectories(self.store) as dataset:
+            if dataset.attrs["content_hash"] != self.content:
+                raise ValueError(
+                    f"{self.store} is not, where a worker runs, the store that this "
+                    f"command opened: leave it as it is until the command ends."
+                )
+            made = _denoised(dataset, rows, self.settings, no_progress)
+        write_block(folder, made, number, samples=self.samples, size=self.block)
 
 
 def _weight_from_spec(spec: str | Mapping[str, Any]) -> Criterion:

@@ -1,6 +1,7 @@
 """Work on several processes or machines, by Dask, an optional dependency."""
 
 import logging
+import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -58,8 +59,9 @@ def crew(workers: int | None = None, scheduler: str | None = None) -> Iterator[A
     # Ctrl-C reaches every process of a terminal, but only this one answers it: threads
     # and processes inherit what is blocked where they are started. The tracker would
     # end that if it were started with the first of them.
-    resource_tracker.ensure_running()
-    former = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    if os.name != "nt":
+        resource_tracker.ensure_running()
+    former = _mask("SIG_BLOCK", {signal.SIGINT})
     try:
         with (
             distributed.LocalCluster(
@@ -74,10 +76,16 @@ def crew(workers: int | None = None, scheduler: str | None = None) -> Iterator[A
             ) as cluster,
             distributed.Client(cluster) as client,
         ):
-            signal.pthread_sigmask(signal.SIG_SETMASK, former)
+            _mask("SIG_SETMASK", former)
             yield client
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, former)
+        _mask("SIG_SETMASK", former)
+
+
+def _mask(how: str, signals: set[Any]) -> set[Any]:
+    """Changes which signals wait, where the system can; returns those that did."""
+    change = getattr(signal, "pthread_sigmask", None)
+    return set() if change is None else change(getattr(signal, how), signals)
 
 
 def finished(
