@@ -301,3 +301,66 @@ def test_commands_turn_signals_into_an_orderly_end():
     assert caught.value.number == signal.SIGTERM
     assert isinstance(caught.value, STOPS)
     assert not isinstance(caught.value, Exception)
+
+
+class Msvcrt:
+    """The locks of Windows, on files, by those of this system."""
+
+    LK_NBLCK = 2
+
+    @staticmethod
+    def locking(descriptor, _mode, _size):
+        fcntl = pytest.importorskip("fcntl")
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise OSError(13, "Permission denied") from None
+
+
+def test_locks_hold_where_folders_cannot_be_locked(tmp_path, monkeypatch):
+    monkeypatch.setattr(locks, "_fcntl", None)
+    monkeypatch.setattr(locks, "_msvcrt", Msvcrt)
+    monkeypatch.setattr(locks.tempfile, "tempdir", str(tmp_path))
+    folder = tmp_path / "run"
+    folder.mkdir()
+    held = locks.hold(folder)
+    assert held is not None
+    assert locks.hold(folder) is None
+    assert locks.seize(folder) is None
+    with pytest.raises(BlockingIOError, match="Another process"), claimed(folder):
+        pass
+    os.close(held)
+    again = locks.seize(folder)
+    assert again is not None
+    os.close(again)
+    assert locks.seize(tmp_path / "none") is None
+    path = save_dataset(dataset(1), folder / "a.zarr")
+    assert save_dataset(dataset(2), path, overwrite=True) == path
+    assert [left.name for left in folder.iterdir()] == ["a.zarr"]
+
+
+def test_the_package_is_imported_without_locks_of_the_system():
+    program = (
+        "import sys\n"
+        "sys.modules['fcntl'] = None\n"
+        "from stencilnet.storage import locks\n"
+        "assert locks._fcntl is None and locks._msvcrt is None\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_ctrl_c_during_imports_ends_without_a_word():
+    program = (
+        "import builtins, os, signal\n"
+        "imports = builtins.__import__\n"
+        "def stops(name, *others, **named):\n"
+        "    if name == 'typer':\n"
+        "        os.kill(os.getpid(), signal.SIGINT)\n"
+        "    return imports(name, *others, **named)\n"
+        "builtins.__import__ = stops\n"
+        "import stencilnet.cli\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")

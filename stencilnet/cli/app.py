@@ -34,7 +34,9 @@ EXAMPLES: dict[Callable[..., None], tuple[str, ...]] = {
     commands.verify: (
         "verify runs/p2/operator.zarr --figure certificate",
         "verify burgers",
+        "verify theirs.zarr --signature theirs.zarr.sig --key public.pem",
     ),
+    commands.sign: ("sign runs/p2/operator.zarr --key private.pem",),
     series.sweep: (
         "sweep demo training.seed=[0,1,2] operator.network.hidden=[[16],[32],[64]]",
         "sweep p2 operator.points=[16,32] --jobs 4 --run runs/sizes",

@@ -1,16 +1,31 @@
 """Locks that end with the process that holds them.
 
 What is locked is a folder, by `flock`: the system ends that lock with the process,
-however it ends, and no trace of it stays on disk.
+however it ends, and no trace of it stays on disk. Windows locks no folders: there the
+lock is that of an empty file among the temporary ones, whose name follows from the
+folder's, and holds on one machine.
 """
 
-import fcntl
+import contextlib
+import hashlib
+import importlib
 import os
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+
+def _module(name: str) -> Any:
+    """A module that some systems have; None elsewhere."""
+    with contextlib.suppress(ImportError):
+        return importlib.import_module(name)
+    return None
+
+
+_fcntl, _msvcrt = _module("fcntl"), _module("msvcrt")
 # Claims of this process: thread and number of nested blocks, by folder.
 _claims: dict[Path, tuple[int, int]] = {}
 
@@ -27,7 +42,7 @@ def hold(folder: Path) -> int | None:
     while True:
         descriptor = _open(folder)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(descriptor)
         except BlockingIOError:
             os.close(descriptor)
             return None
@@ -50,7 +65,7 @@ def seize(folder: Path) -> int | None:
     except OSError:
         return None
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _lock(descriptor)
     except OSError:
         os.close(descriptor)
         return None
@@ -98,8 +113,36 @@ def claimed(folder: Path) -> Iterator[None]:
 
 
 def _open(folder: Path) -> int:
-    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_DIRECTORY
-    return os.open(folder, flags)
+    """What is locked for a folder, opened."""
+    if _fcntl is not None:
+        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_DIRECTORY
+        return os.open(folder, flags)
+    # It has to be there, as above.
+    folder.lstat()
+    return os.open(_stand_in(folder), os.O_RDWR | os.O_CREAT, 0o600)
+
+
+def _stand_in(folder: Path) -> Path:
+    """The file that is locked for a folder."""
+    name = os.path.normcase(folder.parent.resolve() / folder.name)
+    digest = hashlib.sha256(name.encode()).hexdigest()
+    return Path(tempfile.gettempdir()) / f"stencilnet-{digest[:32]}.lock"
+
+
+def _lock(descriptor: int) -> None:
+    """Locks what is open.
+
+    Raises:
+        BlockingIOError: if another process has it locked.
+        OSError: if the file system cannot.
+    """
+    if _fcntl is not None:
+        _fcntl.flock(descriptor, _fcntl.LOCK_EX | _fcntl.LOCK_NB)
+    elif _msvcrt is not None:
+        try:
+            _msvcrt.locking(descriptor, _msvcrt.LK_NBLCK, 1)
+        except OSError as error:
+            raise BlockingIOError(str(error)) from None
 
 
 def _create(folder: Path) -> list[Path]:
@@ -110,6 +153,8 @@ def _create(folder: Path) -> list[Path]:
 
 
 def _leads_to(folder: Path, descriptor: int) -> bool:
+    if _fcntl is None:
+        return folder.is_dir()
     try:
         return os.path.samestat(folder.lstat(), os.fstat(descriptor))
     except FileNotFoundError:

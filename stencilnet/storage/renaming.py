@@ -38,6 +38,8 @@ def rename_new(path: Path, name: Path) -> None:
 
 
 def _rename(old: Path, new: Path, flags: int) -> bool:
+    if os.name == "nt":
+        return False
     function = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
     if function is None:
         return False

@@ -27,7 +27,7 @@ from stencilnet.study.simulation import simulate
 from stencilnet.study.sweep import Sweep, plan_sweep, run_sweep
 from stencilnet.study.tables import tabulate
 from stencilnet.study.training import train
-from stencilnet.study.verification import verify
+from stencilnet.study.verification import sign, verify
 
 __all__ = [
     "INITIAL_STATES",
@@ -72,6 +72,7 @@ __all__ = [
     "run_sweep",
     "save_operator",
     "save_training_figures",
+    "sign",
     "simulate",
     "states_of",
     "store_path",

@@ -10,11 +10,15 @@ from stencilnet.equations import equation_from_spec
 from stencilnet.storage import (
     DATASET_SCHEMA,
     OPERATOR_SCHEMA,
+    check_signature,
     grid_of,
     local_path,
     read_dataset,
     read_trajectories,
+    refuse_existing,
     schema_of,
+    sign_statement,
+    statement,
 )
 from stencilnet.study.certificate import certify
 from stencilnet.study.operators import habits, load_operator, moved, operator_path
@@ -25,6 +29,8 @@ def verify(
     *,
     data: Path | str | None = None,
     extensions: Sequence[type] = (),
+    signature: Path | str | None = None,
+    key: Path | str | None = None,
 ) -> xr.Dataset:
     """Checks a store against its checksum and returns what it vouches for.
 
@@ -34,6 +40,8 @@ def verify(
         data: trajectories on which to certify an operator anew, with its own integrator
             and step, instead of returning the certificate that its training left.
         extensions: classes of your own that the store names, such as the equation.
+        signature: file of a signature of the store, see `sign`.
+        key: file of the public key that it has to be by.
 
     Returns:
         The certificate of an operator, see `certificate.certify`, with the attributes
@@ -42,10 +50,70 @@ def verify(
     Raises:
         FileNotFoundError: if there is no store.
         ValueError: if the store, or `data`, is damaged or of another schema; if an
-            operator has no certificate and no data are given; or if data are given for
-            trajectories.
+            operator has no certificate and no data are given; if data are given for
+            trajectories; or if the signature is of other content or by another key.
+    """
+    if (signature is None) != (key is None):
+        raise ValueError(
+            "A signature is checked with the public key of who signed: give both, as "
+            "in --signature FILE --key PUBLIC."
+        )
+    store = operator_path(store)
+    if signature is None or key is None:
+        return _verified(store, data, extensions)
+    signed = statement(store)
+    check_signature(signed, signature, key)
+    found = _verified(store, data, extensions)
+    _check_same(store, signed)
+    return found
+
+
+def sign(
+    store: Path | str,
+    key: Path | str,
+    out: Path | str | None = None,
+    *,
+    passphrase: str | None = None,
+    extensions: Sequence[type] = (),
+    overwrite: bool = False,
+) -> Path:
+    """Checks a store and signs what it holds with a private key of yours.
+
+    Args:
+        store: of an operator, of trajectories or of another dataset.
+        key: file of a private key of Ed25519.
+        out: file of the signature; the name of the store with `.sig` by default.
+        passphrase: of the key, if it has one.
+        extensions: classes of your own that the store names.
+        overwrite: whether to replace a signature.
+
+    Returns:
+        The path of the signature.
+
+    Raises:
+        FileExistsError: if `out` exists and is not to be replaced.
+        FileNotFoundError, ValueError: if the store is damaged, or the key cannot be
+            used.
     """
     store = operator_path(store)
+    out = store.with_name(f"{store.name}.sig") if out is None else local_path(out)
+    refuse_existing(out, overwrite=overwrite, kind="signature")
+    signed = statement(store)
+    _verified(store, None, extensions)
+    _check_same(store, signed)
+    return sign_statement(signed, key, out, passphrase=passphrase, overwrite=overwrite)
+
+
+def _check_same(store: Path, signed: dict[str, str]) -> None:
+    """Raises if a store was replaced while it was checked."""
+    if statement(store) != signed:
+        raise ValueError(f"{store} was replaced while it was checked: repeat it.")
+
+
+def _verified(
+    store: Path, data: Path | str | None, extensions: Sequence[type]
+) -> xr.Dataset:
+    """What a store that is whole vouches for, see `verify`."""
     data = None if data is None else local_path(data)
     # Of any version: reading it then says which one is needed.
     kind = schema_of(store).partition("/")[0]
