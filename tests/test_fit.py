@@ -171,3 +171,37 @@ def test_what_does_not_fit_is_refused():
     with pytest.raises(FloatingPointError, match="lower learning_rate"):
         nan = {"loss": lambda u, known: (u - known).mean() * float("nan")}
         fit(operator(), data(), iterations=1, **QUICK, **nan)
+
+
+def test_averages_of_the_weights_are_what_is_kept():
+    learned, decay, seen = operator(0.3), 0.7, []
+
+    def watch(_numbers):
+        seen.append([p.detach().clone() for p in learned.parameters()])
+
+    settings = {**QUICK, "validate_every": 8}
+    fit(learned, data(), iterations=8, averaging=decay, callbacks=[watch], **settings)
+    expected = seen[0]
+    for update, weights in enumerate(seen, start=1):
+        share = 1 - min(decay, update / (update + 9))
+        expected = [
+            (1 - share) * known + share * weight
+            for known, weight in zip(expected, weights, strict=True)
+        ]
+    for parameter, mean, last in zip(
+        learned.parameters(), expected, seen[-1], strict=True
+    ):
+        torch.testing.assert_close(parameter.detach(), mean, rtol=1e-12, atol=1e-15)
+        assert not torch.equal(parameter.detach(), last)
+    with pytest.raises(ValueError, match=r"averaging must be in \[0, 1\), not 1"):
+        fit(operator(), data(), iterations=1, averaging=1.0, **QUICK)
+
+
+@pytest.mark.long
+@pytest.mark.filterwarnings("ignore:`torch.jit")
+def test_compiled_updates_are_those_of_eager_ones_to_rounding():
+    losses = [
+        fit(operator(0.3), data(), iterations=3, compile=compiled, **QUICK)["loss"]
+        for compiled in (False, True)
+    ]
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-6)

@@ -150,12 +150,14 @@ def whole(data, tmp_path_factory):
     """What a training with backward windows ends at if nothing interrupts it."""
     folder = tmp_path_factory.mktemp("whole")
     shutil.copytree(data, folder, dirs_exist_ok=True)
-    return read_operator(train(small(training={"backward": 0.1}), folder))
+    return read_operator(
+        train(small(training={"backward": 0.1, "averaging": 0.9}), folder)
+    )
 
 
 @pytest.mark.parametrize("moment", [1, 3, 4, 6])
 def test_a_resumed_training_ends_at_the_same_bits(run, whole, moment):
-    config = small(training={"backward": 0.1})
+    config = small(training={"backward": 0.1, "averaging": 0.9})
 
     def interrupt(done, _total, _note):
         if done == moment:
@@ -172,7 +174,12 @@ def test_a_resumed_training_ends_at_the_same_bits(run, whole, moment):
 
 def test_a_training_that_is_asked_to_stop_leaves_a_checkpoint(run, whole):
     config = small(
-        training={"backward": 0.1, "checkpoint_every": 100, "validate_every": 3}
+        training={
+            "backward": 0.1,
+            "averaging": 0.9,
+            "checkpoint_every": 100,
+            "validate_every": 3,
+        }
     )
 
     def interrupt(done, _total, _note):
@@ -188,7 +195,7 @@ def test_a_training_that_is_asked_to_stop_leaves_a_checkpoint(run, whole):
 
 
 def test_a_damaged_checkpoint_is_passed_over(run, whole):
-    config = small(training={"backward": 0.1})
+    config = small(training={"backward": 0.1, "averaging": 0.9})
 
     def interrupt(done, _total, _note):
         if done == 4:

@@ -162,6 +162,10 @@ class Training(Section):
         warm_up: share of the iterations in which the rate rises to it; it then falls
             to zero along a cosine.
         clip: largest norm of the gradient.
+        averaging: decay of the moving averages of the weights, which are what is
+            validated and stored; 0 for the weights themselves.
+        compile: whether to compile the steps: minutes at first, then several times as
+            many updates a second. It needs a C++ compiler.
         validate_every: iterations between two validations.
         checkpoint_every: iterations between two checkpoints.
         dtype: precision of the training.
@@ -180,6 +184,8 @@ class Training(Section):
     learning_rate: Annotated[float, Field(gt=0, le=1e30)] = 1e-2
     warm_up: Annotated[float, Field(ge=0, le=1)] = 0.1
     clip: Positive = 1.0
+    averaging: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    compile: bool = False
     validate_every: Count = 100
     checkpoint_every: Count = 100
     dtype: Literal["float32", "float64"] = "float32"

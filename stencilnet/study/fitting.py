@@ -49,6 +49,8 @@ def fit(
     parameters: Iterable[Tensor] = (),
     callbacks: Iterable[Callback] = (),
     clip: float = 1.0,
+    averaging: float = 0.0,
+    compile: bool = False,  # noqa: A002
     backward: float = 0.0,
     validate_every: int = 100,
     seed: int = 0,
@@ -87,6 +89,9 @@ def fit(
         parameters: to train beside those of the operator.
         callbacks: called after each update with its numbers, see `Callback`.
         clip: largest norm of the gradient.
+        averaging: decay of the moving averages of the weights, such as .998, which are
+            what is validated and kept; 0 for the weights themselves.
+        compile: whether to compile the steps, for long trainings.
         backward: weight of the error of windows integrated backward in time.
         validate_every: updates between two validations.
         seed: of the draws of windows.
@@ -112,12 +117,7 @@ def fit(
             checked = held.enter_context(_source(operator, validation, memory))
         horizons = _horizons(horizon, len(learning.times) - 1)
         total = whole_number("The number of iterations", iterations)
-        longest = longest_interval(learning.times)
-        extremes = learning.summary().extremes.to(learning.device)
-        if substeps is None:
-            limit = _SAFETY * operator.stable_step(extremes, integrator)
-            substeps = substeps_within(longest, limit)
-        operator.warn_if_unstable(extremes, integrator, longest / substeps)
+        substeps = _substeps(operator, learning, integrator, substeps)
         extra = tuple(parameters)
         trained = [p for p in (*operator.parameters(), *extra) if p.requires_grad]
         make, rate = _steps(optimizer, learning_rate, schedule, total)
@@ -133,6 +133,8 @@ def fit(
             real_number("The clip", clip, positive=True),
             loss,
             extra,
+            _share("The averaging", averaging),
+            compile,
         )
         both = (learning, checked)
         _run(state, updates, both, total, validate_every, callbacks, progress)
@@ -153,6 +155,30 @@ def _steps(
     if schedule is None and optimizer is None:
         schedule = lambda index: warm_cosine(highest, index, total)  # noqa: E731
     return optimizer or (lambda found: torch.optim.Adam(found, lr=highest)), schedule
+
+
+def _substeps(
+    operator: LearnedStencil,
+    learning: Source,
+    integrator: Integrator,
+    substeps: int | None,
+) -> int:
+    """Steps per kept state, as asked or stable; warns of those that are not."""
+    longest = longest_interval(learning.times)
+    extremes = learning.summary().extremes.to(learning.device)
+    if substeps is None:
+        limit = _SAFETY * operator.stable_step(extremes, integrator)
+        substeps = substeps_within(longest, limit)
+    operator.warn_if_unstable(extremes, integrator, longest / substeps)
+    return substeps
+
+
+def _share(name: str, value: float) -> float:
+    """A number in [0, 1)."""
+    number = real_number(name, value)
+    if not 0 <= number < 1:
+        raise ValueError(f"{name} must be in [0, 1), not {value}.")
+    return number
 
 
 def _horizons(horizon: int | Sequence[int], longest: int) -> list[int]:

@@ -3,6 +3,8 @@
 import json
 import math
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,10 +21,14 @@ from stencilnet.storage import (
     remove,
     write_operator,
 )
+from stencilnet.study.config import Training
 from stencilnet.study.operators import set_weights
 
 # Settings of a training that decide what its best weights are best at.
-_FIXED = ("seed", "batch", "substeps", "integrator", "backward", "dtype")
+_FIXED = (
+    "seed", "batch", "substeps", "integrator", "backward", "averaging", "compile",
+    "dtype",
+)  # fmt: skip
 # Settings whose change would start the schedule of the rate anew.
 _SCHEDULE = ("iterations", "warm_up")
 
@@ -37,6 +43,7 @@ class TrainingState:
         iteration: number of updates made.
         best: weights of the lowest validation error so far, by name.
         best_error: that error.
+        averages: moving averages of what is trained, by name; none without averaging.
         history: recorded quantities.
     """
 
@@ -45,6 +52,7 @@ class TrainingState:
     iteration: int = 0
     best: dict[str, Tensor] = field(default_factory=dict)
     best_error: float = math.inf
+    averages: dict[str, Tensor] = field(default_factory=dict)
     history: dict[str, list[float]] = field(
         default_factory=lambda: {
             name: []
@@ -63,6 +71,42 @@ class TrainingState:
         for name, value in values.items():
             self.history[name].append(value)
 
+    @torch.no_grad()
+    def average(self, decay: float) -> None:
+        """Moves the averages towards the current weights, fast in the beginning.
+
+        Args:
+            decay: what is left of the averages after an update, in the long run.
+        """
+        decay = min(decay, self.iteration / (self.iteration + 9))
+        for name, weight in self.operator.named_parameters():
+            known = self.averages.setdefault(name, weight.detach().clone())
+            known.lerp_(weight, 1 - decay)
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """A context in which the operator has the averages for its weights."""
+        now = {n: p.detach().clone() for n, p in self.operator.named_parameters()}
+        self._put(self.averages)
+        try:
+            yield
+        finally:
+            self._put(now)
+
+    def keep_best(self, error: float) -> None:
+        """Keeps the weights that the operator has now if this is their least error."""
+        if error < self.best_error or not self.best:
+            # Parameters of the equation, too, where these are trained.
+            values = self.operator.weights() | dict(self.operator.named_parameters())
+            self.best_error = error
+            self.best = {name: v.detach().clone() for name, v in values.items()}
+
+    @torch.no_grad()
+    def _put(self, values: dict[str, Tensor]) -> None:
+        for name, parameter in self.operator.named_parameters():
+            if name in values:
+                parameter.copy_(values[name])
+
     def stored(self, attributes: dict[str, Any]) -> StoredOperator:
         """Everything, as a checkpoint."""
         arrays = {
@@ -70,6 +114,10 @@ class TrainingState:
         }
         arrays |= {
             f"best.{name}": value.cpu().numpy() for name, value in self.best.items()
+        }
+        arrays |= {
+            f"average.{name}": value.cpu().numpy()
+            for name, value in self.averages.items()
         }
         for index, moments in self.optimizer.state_dict()["state"].items():
             arrays |= {
@@ -88,11 +136,15 @@ class TrainingState:
         set_weights(self.operator, stored, path)
         self.iteration = int(stored.attributes["iteration"])
         self.best_error = float(stored.attributes["best_error"])
-        self.best = {
-            name.removeprefix("best."): torch.tensor(values)
-            for name, values in stored.arrays.items()
-            if name.startswith("best.")
-        }
+        device = next(self.operator.parameters(), torch.empty(0)).device
+        self.best, self.averages = (
+            {
+                name.removeprefix(mark): torch.tensor(values, device=device)
+                for name, values in stored.arrays.items()
+                if name.startswith(mark)
+            }
+            for mark in ("best.", "average.")
+        )
         self.history = {
             name: values.tolist() for name, values in stored.history.items()
         }
@@ -160,8 +212,10 @@ def resume_from(state: TrainingState, folder: Path, attributes: dict[str, Any]) 
             f"{path} learned from other trajectories than those of this run: train "
             f"without --resume, or generate the data it began with."
         )
-    began = json.loads(str(stored.attributes["config"]))["training"]
-    asked = json.loads(str(attributes["config"]))["training"]
+    began, asked = (
+        Training().model_dump(mode="json") | json.loads(str(config))["training"]
+        for config in (stored.attributes["config"], attributes["config"])
+    )
     for key in _FIXED:
         if began[key] != asked[key]:
             raise ValueError(

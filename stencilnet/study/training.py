@@ -342,6 +342,8 @@ def _updates(
         training.seed,
         training.backward,
         training.clip,
+        averaging=training.averaging,
+        compile=training.compile,
         remedy=remedy,
         ranks=ranks,
     )

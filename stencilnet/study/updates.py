@@ -7,12 +7,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from stencilnet.discretizations import LearnedStencil
 from stencilnet.solver import Integrator, rollout
 from stencilnet.study.metrics import relative_l2
 from stencilnet.study.ranks import ALONE, Ranks
 from stencilnet.study.state import TrainingState
 from stencilnet.study.streaming import Source
-from stencilnet.study.windows import Loss, window_loss
+from stencilnet.study.windows import Loss, Trajectories, window_loss
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,9 @@ class Updates:
         clip: largest norm of the gradient.
         loss: error of a rollout; mean squared error by default.
         parameters: trained beside those of the operator.
+        averaging: decay of the moving averages of the weights, which are what is
+            validated and kept; 0 for the weights themselves.
+        compile: whether to compile the steps of the rollouts.
         remedy: what to do about a loss that is not finite, for the message.
         ranks: the processes that share each batch.
     """
@@ -44,6 +48,8 @@ class Updates:
     clip: float = 1.0
     loss: Loss | None = None
     parameters: tuple[Tensor, ...] = ()
+    averaging: float = 0.0
+    compile: bool = False
     remedy: Callable[[], str] = lambda: "lower learning_rate or shorten horizon"
     ranks: Ranks = ALONE
 
@@ -67,6 +73,7 @@ class Updates:
             substeps=self.substeps,
             backward=self.backward,
             loss=self.loss,
+            compile=self.compile,
         )
         loss.backward()  # type: ignore[no-untyped-call]
         trained = [*state.operator.parameters(), *self.parameters]
@@ -79,6 +86,8 @@ class Updates:
             )
         state.optimizer.step()
         state.iteration += 1
+        if self.averaging:
+            state.average(self.averaging)
         state.record(
             loss=loss.item(),
             gradient_norm=norm.item(),
@@ -88,33 +97,29 @@ class Updates:
 
     def validate(self, state: TrainingState, validation: Source) -> None:
         """Measures the error over whole trajectories and keeps the best weights."""
-        errors = []
-        for part in validation.parts():
-            with torch.no_grad():
-                u = rollout(
-                    state.operator,
-                    part.u[:, 0],
-                    part.times,
-                    part.force(),
-                    integrator=self.integrator,
-                    steps=self.substeps,
-                )
-            errors.append(relative_l2(u, part.u))
-        error = float(torch.cat(errors).mean())
+        with state.averaged(), torch.no_grad():
+            errors = [
+                relative_l2(self._solved(state.operator, part), part.u)
+                for part in validation.parts()
+            ]
+            error = float(torch.cat(errors).mean())
+            state.keep_best(error)
         state.record(validation_iteration=state.iteration, validation_relative_l2=error)
-        if error < state.best_error or not state.best:
-            state.best_error = error
-            state.best = _copies(state.operator)
+
+    def _solved(self, operator: LearnedStencil, whole: Trajectories) -> Tensor:
+        """Trajectories as the operator has them, from their first states."""
+        return rollout(
+            operator,
+            whole.u[:, 0],
+            whole.times,
+            whole.force(),
+            integrator=self.integrator,
+            steps=self.substeps,
+            compile=self.compile,
+        )
 
     def _draw(self, iteration: int) -> tuple[np.random.Generator, int, int, slice]:
         """Which windows an update follows."""
         generator = np.random.default_rng([self.seed, iteration])
         share = self.ranks.share(self.batch)
         return generator, self.batch, self.horizon(iteration), share
-
-
-def _copies(operator: nn.Module) -> dict[str, Tensor]:
-    """Weights, and parameters of the equation where these are trained too."""
-    weights: dict[str, Tensor] = operator.weights()  # type: ignore[operator]
-    values = {**weights, **dict(operator.named_parameters())}
-    return {name: value.detach().clone() for name, value in values.items()}

@@ -231,6 +231,7 @@ def window_loss(
     substeps: int,
     backward: float = 0.0,
     loss: Loss | None = None,
+    compile: bool = False,  # noqa: A002
 ) -> Float[Tensor, ""]:
     """Mean squared error of a rollout over a window, in units of the squared scale.
 
@@ -242,12 +243,17 @@ def window_loss(
         backward: weight of the error of the rollout that starts from the last state
             and runs backward in time.
         loss: in place of the error.
+        compile: whether to compile the steps.
 
     Raises:
         ValueError: if `loss` does not return one number.
     """
     forcing = window.force()
-    settings: dict[str, Any] = {"integrator": integrator, "steps": substeps}
+    settings: dict[str, Any] = {
+        "integrator": integrator,
+        "steps": substeps,
+        "compile": compile,
+    }
     u = rollout(operator, window.u[:, 0], window.times, forcing, **settings)
     measure = loss or (lambda u, known: (u - known).square().mean())
     error = measure(u[:, 1:], window.u[:, 1:])
