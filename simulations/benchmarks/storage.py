@@ -201,14 +201,19 @@ def disk_training_ratio(folder: Path) -> float:
     """Time of an update with windows from disk, relative to windows in memory."""
     points, times = 64, 256
     samples = arguments.megabytes * 2**20 // (times * points * 8)
-    path = write_trajectories(solution(samples, times, points), folder / "many.zarr")
+    data = solution(samples, times, points, 0.1)
+    path = write_trajectories(data, folder / "many.zarr")
     updates, ratios = 10 if quick else 50, []
-    validation = solution(2, 3, points)
+    validation = solution(2, 3, points, 0.1)
     for _ in range(3 if quick else 7):
         pace, losses = [], []
         # What is kept of the decoded trajectories is a quarter of them.
         for memory in (1.0, arguments.megabytes / 2**12):
             moments: list[float] = []
+
+            def clock(_told: object, into: list[float] = moments) -> None:
+                into.append(time.perf_counter())
+
             history = fit(
                 LearnedStencil(Burgers(0.01), Grid.line(points), dtype=torch.float32),
                 path,
@@ -216,8 +221,9 @@ def disk_training_ratio(folder: Path) -> float:
                 iterations=updates,
                 horizon=8,
                 substeps=1,
+                learning_rate=1e-6,
                 validate_every=updates + 1,
-                callbacks=[lambda _, into=moments: into.append(time.perf_counter())],
+                callbacks=[clock],
                 memory=memory,
             )
             pace.append(float(np.median(np.diff(moments))))
