@@ -49,6 +49,9 @@ def test_a_killed_writer_leaves_every_name_whole_and_no_trace(tmp_path):
     found = json.loads(done.stdout)
     assert found["kills"] >= 10
     assert found["lost"] == found["leftovers"] == 0
+    # Nor does a loss of power, whenever it comes.
+    assert found["power_losses"] > 50
+    assert found["power_losses_broken"] == 0
 
 
 @pytest.mark.parametrize("exchanges", [True, False])

@@ -12,6 +12,7 @@ import torch
 import torch.distributed as dist
 from studies import generated
 
+from stencilnet import train
 from stencilnet.storage import read_operator
 from stencilnet.study.keys import config_text
 from stencilnet.study.ranks import Ranks, joined
@@ -82,59 +83,50 @@ def test_a_process_that_is_gone_is_told_with_the_way_on(monkeypatch):
         Ranks(1, 2).wait()
 
 
-def command(count, *arguments):
-    """The answer of `stencilnet` in some processes, and how it ended."""
-    start = [sys.executable, "-m", "stencilnet"]
-    if count > 1:
-        number = f"--nproc-per-node={count}"
-        launcher = ["torch.distributed.run", "--standalone", number]
-        # After "--" options are those of stencilnet.
-        start = [sys.executable, "-m", *launcher, "-m", "--", "stencilnet"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.run(
-        [*start, *map(str, arguments)],
-        env=environment,
+def trains(config, run, count, *options):
+    """The history of a training by `stencilnet` in some processes."""
+    launch = ["torch.distributed.run", "--standalone", f"--nproc-per-node={count}"]
+    # After "--" options are those of stencilnet.
+    command = ["-m", *launch, "-m", "--", "stencilnet", "train", config, "--json"]
+    done = subprocess.run(
+        [sys.executable, *map(str, [*command, "--run", run, *options])],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         check=False,
         timeout=300,
     )
-
-
-def trains(config, run, count, *options):
-    done = command(count, "train", config, "--run", run, "--json", *options)
     assert done.returncode == 0, done.stderr
     # One process speaks.
     assert json.loads(done.stdout)["wrote"][0].endswith("operator.zarr")
     return read_operator(run / "operator.zarr").history
 
 
+def forgets(run):
+    """Leaves a run as one that ended before its last checkpoint."""
+    for path in (run / "operator.zarr", run / "checkpoints" / "00000006.zarr"):
+        shutil.rmtree(path)
+    for figure in run.glob("operator*.p*"):
+        figure.unlink()
+
+
 @pytest.mark.long
 def test_two_processes_train_as_one_and_resume_each_other(tmp_path):
     study = generated(
-        tmp_path / "data",
+        tmp_path / "alone",
         data={"averages": [16], "values": []},
         training={"dtype": "float64", "batch": 5},
     )
     config = tmp_path / "small.yaml"
     config.write_text(config_text(study))
-    histories = {}
-    for count, other in ((1, 2), (2, 1)):
-        run = tmp_path / f"{count}"
-        shutil.copytree(tmp_path / "data", run)
-        histories[count] = trains(config, run, count)
-        shutil.rmtree(run / "operator.zarr")
-        shutil.rmtree(run / "checkpoints" / "00000006.zarr")
-        for figure in run.glob("operator*.p*"):
-            figure.unlink()
-        histories[f"{count} then {other}"] = trains(config, run, other, "--resume")
-    for history in histories.values():
-        for name, values in histories[1].items():
+    alone, together = tmp_path / "alone", tmp_path / "together"
+    shutil.copytree(alone, together)
+    histories = [read_operator(train(study, alone)).history]
+    histories.append(trains(config, together, 2))
+    for run in (alone, together):
+        forgets(run)
+    histories.append(trains(config, alone, 2, "--resume"))
+    histories.append(read_operator(train(study, together, resume=True)).history)
+    for history in histories[1:]:
+        for name, values in histories[0].items():
             assert history[name] == pytest.approx(values, rel=1e-9), name
-    run = tmp_path / "few"
-    shutil.copytree(tmp_path / "data", run)
-    few = command(2, "train", config, "training.batch=1", "--run", run)
-    assert few.returncode
-    assert few.stderr.count("A batch of 1 cannot be shared by 2 processes") == 1
-    assert "Error: A batch of 1" in few.stderr
-    assert not (run / "checkpoints").exists()

@@ -3,6 +3,7 @@
 import contextlib
 import re
 import shlex
+import subprocess
 import sys
 from pathlib import Path
 
@@ -23,7 +24,7 @@ PYTHON = {name: re.findall(r"```python\n(.*?)```", PAGES[name], re.S) for name i
 ELSEWHERE = {name: re.findall(r"```py\n(.*?)```", PAGES[name], re.S) for name in PAGES}
 COMMANDS = {
     name: re.findall(
-        r"^\$ stencilnet (.*)$",
+        r"^\$ (?:stencilnet )?((?<=stencilnet ).*|openssl .*)$",
         re.sub("```text.*?```", "", PAGES[name], flags=re.S),
         re.M,
     )
@@ -114,6 +115,9 @@ def quick(command):
 def test_commands_run_in_their_order(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for command in (line for page in PAGES for line in COMMANDS[page]):
+        if command.startswith("openssl"):
+            subprocess.run(shlex.split(command), check=True)
+            continue
         monkeypatch.setattr(sys, "argv", ["stencilnet", *quick(command)])
         with contextlib.suppress(SystemExit), pytest.raises(SystemExit) as caught:
             main()

@@ -12,11 +12,22 @@ import numpy as np
 import psutil
 import pytest
 import torch
-from studies import small
+import xarray as xr
+from studies import generated, small
 
-from stencilnet import Grid, generate, read_trajectories
+from stencilnet import Grid, denoise, generate, read_trajectories, train
 from stencilnet.forcing import RandomForcing
-from stencilnet.study import INITIAL_STATES, generation, plan_sweep, run_sweep
+from stencilnet.report import comparison_table, write_report
+from stencilnet.storage import blocks, read_dataset, trajectories, write_trajectories
+from stencilnet.study import (
+    INITIAL_STATES,
+    compare_study,
+    denoising,
+    generation,
+    plan_sweep,
+    rolling,
+    run_sweep,
+)
 from stencilnet.study import ensemble as ensembles
 from stencilnet.study.ensemble import Ensemble
 from stencilnet.study.generation import store_path
@@ -470,3 +481,97 @@ def group(number: int) -> list[int]:
             if alive and os.getpgid(process.pid) == number:
                 found.append(process.pid)
     return found
+
+
+@pytest.fixture
+def noisy(tmp_path, monkeypatch):
+    """A store of three blocks to denoise."""
+    monkeypatch.setattr(blocks, "_BLOCK_BYTES", 2 * 6 * 16 * 8)
+    u = np.random.default_rng(0).standard_normal((5, 6, 16)).cumsum(-1)
+    dataset = trajectories(u, np.arange(6.0), Grid.line(16), averages=True)
+    return write_trajectories(dataset, tmp_path / "noisy.zarr")
+
+
+def test_workers_denoise_to_the_same_bits(tmp_path, noisy, address):
+    settings = {"noise": 0.1, "seed": 3}
+    here = denoise(noisy, tmp_path / "here.zarr", **settings)
+    told = []
+    there = denoise(
+        noisy,
+        tmp_path / "there.zarr",
+        scheduler=address,
+        progress=lambda *words: told.append(words[:2]),
+        **settings,
+    )
+    assert told == [(2, 5), (4, 5), (5, 5)]
+    one, other = read_trajectories(here), read_trajectories(there)
+    assert one.attrs["content_hash"] == other.attrs["content_hash"]
+    # In place, the store that is read is the one that is replaced.
+    denoise(noisy, scheduler=address, **settings)
+    assert read_trajectories(noisy).attrs["content_hash"] == one.attrs["content_hash"]
+    assert not left(tmp_path)
+
+
+def test_a_stopped_crew_denoises_what_is_missing(tmp_path, noisy, address, monkeypatch):
+    """As after Ctrl-C, or the death of the process that gave the command."""
+
+    def stops(done, _total, _note):
+        raise KeyboardInterrupt
+
+    out = tmp_path / "out.zarr"
+    with pytest.raises(KeyboardInterrupt):
+        denoise(noisy, out, scheduler=address, progress=stops)
+    # What workers still write is theirs; what they wrote is not made again.
+    time.sleep(0.5)
+    made = []
+    write = denoising.write_block
+    monkeypatch.setattr(
+        denoising,
+        "write_block",
+        lambda folder, block, number, **sizes: (
+            made.append(number),
+            write(folder, block, number, **sizes),
+        ),
+    )
+    denoise(noisy, out, scheduler=address)
+    assert len(made) < 3
+    here = denoise(noisy, tmp_path / "here.zarr")
+    hashes = [read_trajectories(path).attrs["content_hash"] for path in (out, here)]
+    assert hashes[0] == hashes[1]
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_a_comparison_in_blocks_is_that_at_once(tmp_path, monkeypatch, address):
+    config = generated(tmp_path, data={"test": 5})
+    train(config, tmp_path)
+    whole = compare_study(config, tmp_path)
+    monkeypatch.setattr(rolling, "_BLOCK", 2 * 11 * 16)
+    here = compare_study(config, tmp_path)
+    there = compare_study(config, tmp_path, scheduler=address)
+    for one, two, all_ in zip(here, there, whole, strict=True):
+        xr.testing.assert_identical(one, two)
+        xr.testing.assert_allclose(one, all_, rtol=1e-10)
+        assert one.attrs == all_.attrs
+        assert {n: one[n].attrs for n in one} == {n: all_[n].attrs for n in all_}
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_a_large_comparison_keeps_the_fields_of_its_first_samples(
+    tmp_path, monkeypatch
+):
+    config = generated(tmp_path, data={"test": 5})
+    train(config, tmp_path)
+    (whole,) = compare_study(config, tmp_path)
+    monkeypatch.setattr(rolling, "_BLOCK", 2 * 11 * 16)
+    size = 16 * 11 * 16 * whole.sizes["scheme"]
+    limit = {"memory": 3.5 * size / 2**30}
+    comparison = config.comparison.model_copy(update=limit)
+    config = config.model_copy(update={"comparison": comparison})
+    (some,) = compare_study(config, tmp_path)
+    assert some["u"].dims == ("scheme", "kept", "time", "x")
+    assert some.sizes["kept"] == 3
+    np.testing.assert_allclose(some["u"], whole["u"][:, :3], rtol=1e-10)
+    np.testing.assert_allclose(some["relative_l2"], whole["relative_l2"], rtol=1e-10)
+    assert comparison_table([some]) is not None
+    write_report([some], tmp_path / "comparison")
+    assert read_dataset(tmp_path / "comparison" / "comparison-16.zarr").equals(some)

@@ -1,16 +1,21 @@
 """What stores survive: kills, damage, malice; and how fast they are written and read.
 
 - kills of a process that replaces a store, before and after each of its renamings and
-  at random moments: names that lead to no whole store, and what stays behind;
+  at random moments: names that lead to no whole store, and what stays behind; losses of
+  power after each flush and renaming of a replacement that leave no whole store;
 - bits that flip in trajectories, operators and datasets and are neither found nor
   harmless;
 - reads during a replacement that mix the old store and the new one;
 - stores made to do harm that are not refused in a sentence, with what refusing takes;
 - speed of writing and of reading float64 trajectories of 512 points, relative to plain
   `to_zarr` and `open_zarr` with the same chunks;
-- speed of `generate` with two workers relative to one, whose result has the same bits.
+- speed of `generate` with two workers relative to one, whose result has the same bits;
+- time of an update of a training that reads its windows from disk, relative to one with
+  the trajectories in memory, whose losses have the same bits;
+- largest relative difference between the losses of a training in two processes and in
+  one with two threads, over 200 updates in float64, and how many times as fast it is.
 
-    python simulations/benchmarks/storage.py [--rounds 100] [--megabytes 256] [--json]
+    python simulations/benchmarks/storage.py [--quick] [--json]
 
 It runs the programs `tests/crashes.py` and `tests/hostile.py`.
 """
@@ -19,6 +24,7 @@ import argparse
 import contextlib
 import json
 import multiprocessing
+import os
 import shutil
 import subprocess
 import sys
@@ -36,7 +42,7 @@ import zarr
 from zarr.codecs import ZstdCodec
 
 import stencilnet
-from stencilnet import generate, load_config
+from stencilnet import Burgers, LearnedStencil, fit, generate, load_config
 from stencilnet.forcing import RandomForcing
 from stencilnet.grid import Grid
 from stencilnet.storage import (
@@ -54,10 +60,14 @@ from stencilnet.study.operators import operator_path
 # Parameters
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-parser.add_argument("--rounds", type=int, default=100, help="kills, flips, reads each")
-parser.add_argument("--megabytes", type=int, default=256, help="of timed trajectories")
+parser.add_argument("--rounds", type=int, help="kills, flips, reads each (100)")
+parser.add_argument("--megabytes", type=int, help="of timed trajectories (256)")
+parser.add_argument("--quick", action="store_true", help="fewer and smaller ones")
 parser.add_argument("--json", action="store_true", help="print one JSON object")
 arguments = parser.parse_args()
+quick = arguments.quick
+arguments.rounds = arguments.rounds or (10 if quick else 100)
+arguments.megabytes = arguments.megabytes or (32 if quick else 256)
 torch.set_num_threads(1)
 root = Path(__file__).resolve().parents[2]
 package = Path(stencilnet.__file__).parent
@@ -174,7 +184,8 @@ def speed_ratios(folder: Path) -> tuple[float, float]:
 
 def workers_speedup(folder: Path) -> float:
     """How many times as fast two workers generate as one."""
-    config = load_config("demo", ["problem.duration=10.0", "data.training=1504"])
+    samples = 224 if quick else 1504
+    config = load_config("demo", ["problem.duration=10.0", f"data.training={samples}"])
     took, contents = [], []
     for workers in (1, 2):
         begin = time.perf_counter()
@@ -184,6 +195,63 @@ def workers_speedup(folder: Path) -> float:
     if contents[0] != contents[1]:
         raise ValueError("Two workers and one end at different bits.")
     return took[0] / took[1]
+
+
+def disk_training_ratio(folder: Path) -> float:
+    """Time of an update with windows from disk, relative to windows in memory."""
+    points, times = 64, 256
+    samples = arguments.megabytes * 2**20 // (times * points * 8)
+    data = solution(samples, times, points, 0.1)
+    path = write_trajectories(data, folder / "many.zarr")
+    updates, ratios = 10 if quick else 50, []
+    validation = solution(2, 3, points, 0.1)
+    for _ in range(3 if quick else 7):
+        pace, losses = [], []
+        # What is kept of the decoded trajectories is a quarter of them.
+        for memory in (1.0, arguments.megabytes / 2**12):
+            moments: list[float] = []
+
+            def clock(_told: object, into: list[float] = moments) -> None:
+                into.append(time.perf_counter())
+
+            history = fit(
+                LearnedStencil(Burgers(0.01), Grid.line(points), dtype=torch.float32),
+                path,
+                validation,
+                iterations=updates,
+                horizon=8,
+                substeps=1,
+                learning_rate=1e-6,
+                validate_every=updates + 1,
+                callbacks=[clock],
+                memory=memory,
+            )
+            pace.append(float(np.median(np.diff(moments))))
+            losses.append(history["loss"].tobytes())
+        if losses[0] != losses[1]:
+            raise ValueError("Windows from disk and from memory have different losses.")
+        ratios.append(pace[1] / pace[0])
+    return median(ratios)
+
+
+def ranks(folder: Path) -> tuple[float, float]:
+    """Largest difference of losses with two processes from one, and the speed-up."""
+    updates = ["training.iterations=200", "training.dtype=float64"]
+    data = ["--data", str(folder / "data")]
+    generate(load_config("demo"), folder / "data")
+    took, losses = [], []
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    for threads, launcher in ((2, []), (1, [*launch, "-m", "--"])):
+        run = folder / f"{threads}-threads"
+        command = [sys.executable, *launcher, *([] if launcher else ["-m"])]
+        command += ["stencilnet", "train", "demo", *updates, "--run", str(run), *data]
+        begin = time.perf_counter()
+        environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+        subprocess.run([*command, "--quiet"], check=True, env=environment)
+        took.append(time.perf_counter() - begin)
+        losses.append(read_operator(run / "operator.zarr").history["loss"])
+    difference = np.abs(losses[1] / losses[0] - 1).max()
+    return float(difference), took[0] / took[1]
 
 
 def main() -> None:
@@ -208,10 +276,13 @@ def main() -> None:
         mixed = mixed_reads(folder)
         write_ratio, read_ratio = speed_ratios(folder)
         speedup = workers_speedup(folder)
+        from_disk = disk_training_ratio(folder)
+        difference, ranks_speedup = ranks(folder)
     result = {
         "kills_survived": crashes["kills"] - crashes["lost"],
         "kills": crashes["kills"],
         "leftovers": crashes["leftovers"],
+        "power_losses_broken": crashes["power_losses_broken"],
         "mixed_reads": mixed,
         "flips_silent": silent,
         "hostile_refused": hostile["refused"],
@@ -220,7 +291,10 @@ def main() -> None:
         "hostile_worst_seconds": round(hostile["seconds"], 2),
         "write_ratio": round(write_ratio, 2),
         "read_ratio": round(read_ratio, 2),
+        "disk_training_ratio": round(from_disk, 2),
         "workers_speedup": round(speedup, 2),
+        "ranks_loss_difference": float(f"{difference:.2g}"),
+        "ranks_speedup": round(ranks_speedup, 2),
     }
     print(json.dumps(result) if arguments.json else json.dumps(result, indent=2))
 

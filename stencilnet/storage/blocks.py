@@ -30,7 +30,8 @@ from stencilnet.storage.provenance import CIRCUMSTANCES, described
 CHECKSUMS = "block_checksum"
 """The variable that holds the checksums of all blocks."""
 
-_CHUNK_BYTES, _BLOCK_BYTES = 2**20, 2**25
+# Chunks are small, as random pieces of trajectories are read chunk by chunk.
+_CHUNK_BYTES, _BLOCK_BYTES = 2**17, 2**25
 _DIGEST = 32
 
 

@@ -2,12 +2,13 @@
 
 import copy
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
 import xarray as xr
+from torch import Tensor
 
 from stencilnet.discretizations import Discretization
 from stencilnet.grid import Grid
@@ -70,12 +71,16 @@ def compared(
         kept = max(most, 1) if most < sizes[0] else None
         parts = blocks_of(*sizes)
         blocks, stable = [], []
+        ranges: dict[bool, Tensor] = {}
         for name, given in methods.items():
             _check_grid(name, given, grid)
             # A copy: what a caller passes in is never changed.
             method = copy.deepcopy(given).cpu().double()
             integrator = integrators.get(name, usual_integrator(method))
-            extremes = extremes_of(name, method, datasets, parts)
+            kind = method.averages
+            if kind not in ranges:
+                ranges[kind] = extremes_of(name, datasets, parts, averages=kind)
+            extremes = ranges[kind]
             stable.append(method.stable_step(extremes, integrator))
             step = steps.get(name, safety * stable[-1])
             if name in steps:
@@ -98,7 +103,7 @@ def _measured(
     """What is measured of each block, here or by workers."""
     found: dict[int, xr.Dataset] = {}
     numbered = list(enumerate(blocks))
-    results = map(numbered_column, numbered)
+    results: Iterable[tuple[int, xr.Dataset]] = map(numbered_column, numbered)
     if client is not None:
         results = finished(client, numbered_column, numbered)
     for number, column in results:

@@ -212,9 +212,9 @@ def denoise(
         with crew(workers, scheduler) as client, shown(progress, "Denoising") as told:
             work = _Work(store, str(content), settings, dataset.sizes["sample"], block)
             # Of workers, finished blocks are told, and not the sample made here.
-            alone = no_progress if client is not None else told
+            seen = no_progress if client is not None else told
             return write_in_blocks(
-                lambda rows: _denoised(dataset, rows, settings, alone),
+                lambda rows: _denoised(dataset, rows, settings, seen),
                 target,
                 samples=work.samples,
                 block=block,

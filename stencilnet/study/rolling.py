@@ -146,22 +146,23 @@ def numbered_column(block: tuple[int, Block]) -> tuple[int, xr.Dataset]:
 
 def extremes_of(
     name: str,
-    method: Discretization,
     datasets: Sequence[xr.Dataset],
     parts: Sequence[slice],
+    *,
+    averages: bool,
 ) -> Float[Tensor, "2"]:
     """The lowest and the highest value of trajectories as a method holds them.
 
     Args:
         name: of the method, for messages.
-        method: that holds averages or point values.
         datasets: the trajectories, of one kind or both.
         parts: samples that are looked at together.
+        averages: whether the method holds cell averages.
     """
     ends: list[Tensor] = []
     for rows in parts:
         some = [dataset.isel(sample=rows).load() for dataset in datasets]
-        ends += in_kind(name, method.averages, *some).aminmax()
+        ends += in_kind(name, averages, *some).aminmax()
     every = torch.stack(ends)
     return torch.stack([every.min(), every.max()])
 
@@ -175,7 +176,7 @@ def joined(blocks: Sequence[xr.Dataset]) -> xr.Dataset:
         parts = [block[name].variable for block in blocks if name in block]
         along = next((d for d in ("sample", "kept") if d in variable.dims), None)
         if along is not None:
-            variables[str(name)] = xr.Variable.concat(parts, along)
+            variables[str(name)] = _end_to_end(parts, along)
         elif str(name) in METRICS:
             weights = [_weight(str(name), block) for block in blocks]
             variables[str(name)] = _mean(parts, weights)
@@ -196,7 +197,14 @@ def _mean(parts: Sequence[xr.Variable], weights: Sequence[int]) -> xr.Variable:
     if not some:
         return parts[0]
     total = sum(weight for _, weight in some)
-    return sum(part * weight for part, weight in some) / total
+    means = np.stack([part.values * (weight / total) for part, weight in some])
+    return xr.Variable(parts[0].dims, means.sum(0), parts[0].attrs)
+
+
+def _end_to_end(parts: Sequence[xr.Variable], along: str) -> xr.Variable:
+    axis = parts[0].dims.index(along)
+    values = np.concatenate([part.values for part in parts], axis)
+    return xr.Variable(parts[0].dims, values, parts[0].attrs)
 
 
 def _floor(

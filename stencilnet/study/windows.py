@@ -123,7 +123,7 @@ class Trajectories:
 
     def summary(self) -> Summary:
         """Extremes and standard deviation of the solution."""
-        blocks = (block.double().cpu().numpy() for block in self.u.split(256))
+        blocks = (block.double().cpu().numpy() for block in torch.split(self.u, 256))
         return summary_of(blocks, self.u.dtype)
 
     @property
