@@ -198,8 +198,8 @@ def test_averages_of_the_weights_are_what_is_kept():
 
 
 @pytest.mark.long
-@pytest.mark.filterwarnings("ignore:`torch.jit")
-def test_compiled_updates_are_those_of_eager_ones_to_rounding():
+@pytest.mark.filterwarnings("ignore:`torch.jit", "ignore:The .grad attribute")
+def test_compiled_updates_are_those_of_eager_ones_to_rounding(unchecked_types):
     losses = [
         fit(operator(0.3), data(), iterations=3, compile=compiled, **QUICK)["loss"]
         for compiled in (False, True)

@@ -1,0 +1,98 @@
+"""Trains the learned stencils for fluxes that come with the package.
+
+Generates the trajectories of P1 or P2 where they are missing, trains one operator by
+its name as `stencilnet train` does, with long windows, a compiled step and averaged
+weights, and writes `runs/train_stencils/NAME.zarr` with its config, history and certificate.
+
+    python simulations/train_stencils.py NAME [--quick] [--seed N]
+
+Its errors go to `runs/train_stencils/result.json`. The seconds that a store holds are
+those of one core. What was stopped goes on where it was.
+"""
+
+import time
+from dataclasses import replace
+from typing import Any
+
+from rich.console import Console
+
+from stencilnet.progress import bars
+from stencilnet.storage import read_operator, write_operator
+from stencilnet.study import Script, generate, load_config, store_path, train
+
+# Parameters
+
+recipe: dict[str, Any] = {
+    "iterations": 6000,
+    "batch": 32,
+    "horizon": [4, 8, 16, 16, 32, 32],
+    "averaging": 0.998,
+    "compile": True,
+    "validate_every": 200,
+    "checkpoint_every": 500,
+}
+# Name of the config, cells, trajectories, and steps of the integrator per kept state.
+plans = {
+    "burgers-p1-64-flux": ("p1", 64, 128, 2),
+    "burgers-p1-32-flux": ("p1", 32, 512, 1),
+    "burgers-p2-32-flux": ("p2-stencil-net", 32, 128, 1),
+    "burgers-p2-16-flux": ("p2-stencil-net", 16, 512, 1),
+}
+
+study = Script.parse(
+    __file__,
+    __doc__,
+    quick="60 updates",
+    arguments={"name": {"choices": list(plans)}},
+    options={"seed": {"type": int, "default": 0}},
+)
+name, seed = study.options["name"], study.options["seed"]
+source, points, many, substeps = plans[name]
+settings = recipe | {"seed": seed, "substeps": substeps}
+if study.quick:
+    settings |= {"iterations": 60, "horizon": [2], "validate_every": 60}
+config = load_config(
+    source,
+    [
+        f"data.training={many}",
+        f"data.averages=[{points}]",
+        "data.values=[]",
+        f"operator.points={points}",
+        # Stencils of six cells, chosen from ten.
+        "operator.window=10",
+        *(f"training.{key}={value}" for key, value in settings.items()),
+        "comparison.methods=[weno_z]",
+    ],
+)
+
+# Run
+
+data = study.folder / f"{source}-{points}-{many}"
+if not store_path(data, "training", points, averages=True).exists():
+    generate(config, data, overwrite=True)
+label = f"{name}-seed{seed}" if seed else name
+begun = time.process_time()
+with bars(Console()) as bar:
+    path = train(
+        config,
+        study.folder / label,
+        data=data,
+        resume=True,
+        overwrite=True,
+        progress=bar("Training"),
+    )
+seconds = time.process_time() - begun
+
+# Store
+
+stored = read_operator(path)
+command = f"python simulations/train_stencils.py {name} --seed {seed}"
+attributes = {**stored.attributes, "command": command, "seconds": seconds}
+write_operator(
+    replace(stored, attributes=attributes),
+    study.folder / f"{label}.zarr",
+    overwrite=True,
+)
+study.write(
+    {"validation": stored.attributes["validation_relative_l2"], "seconds": seconds}
+)
