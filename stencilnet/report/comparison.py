@@ -301,8 +301,7 @@ def _methods(
 def _steepest(reference: xr.DataArray) -> tuple[int, list[int], int]:
     """Sample and cell of the largest jump, and up to three times about it."""
     jump = abs(reference - reference.roll(x=1)).transpose("sample", "time", "x").values
-    # Ends of a domain are no neighbours.
-    jump[..., 0] *= _is_periodic(reference["x"])
+    jump[..., 0] *= _is_periodic(reference["x"])  # Ends are no neighbours.
     place = np.unravel_index(int(jump.argmax()), jump.shape)
     sample, moment, cell = (int(index) for index in place)
     last = reference.sizes["time"] - 1
