@@ -2,18 +2,31 @@
 
 import abc
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields
+from types import MappingProxyType
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from stencilnet.errors import as_number, whole_number
+from stencilnet.errors import as_number, nearest, unknown, whole_number
 from stencilnet.stencils import finite_difference_coefficients
 
-__all__ = ["Boundary", "Outflow", "Prescribed", "Wall", "ZeroSlope"]
+__all__ = [
+    "BOUNDARIES",
+    "Boundary",
+    "Outflow",
+    "Prescribed",
+    "Wall",
+    "ZeroSlope",
+    "boundary_from_spec",
+]
+
+
+# Beyond it extrapolation from cells is nothing but rounding.
+_HIGHEST = 30
 
 
 class Boundary(abc.ABC):
@@ -56,6 +69,13 @@ class Boundary(abc.ABC):
         None leaves it to the reconstruction from ghost cells.
         """
         return None
+
+    def spec(self) -> dict[str, Any]:
+        """Its name and its fields, as plain values, for `boundary_from_spec`."""
+        names = {cls: name for name, cls in BOUNDARIES.items()}
+        values: Any = {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
+        given = {name: value for name, value in values.items() if value is not None}
+        return {"name": names.get(type(self), type(self).__name__), **given}
 
 
 @dataclass(frozen=True)
@@ -132,6 +152,21 @@ class Prescribed(Boundary):
         matrix = rows[1:] + first.unsqueeze(-1) * rows[0]
         return matrix, weight * rows[0]
 
+    def spec(self) -> dict[str, Any]:
+        """As the base class.
+
+        Raises:
+            ValueError: if the value is a function of time, or differs by sample.
+        """
+        value = self.value
+        if callable(value) or (isinstance(value, Tensor) and value.numel() > 1):
+            kind = "a function of time" if callable(value) else "one value per sample"
+            raise ValueError(
+                f"Stores and configs keep a prescribed value that is one number, not "
+                f"{kind}: keep the code that makes it beside them."
+            )
+        return {"name": "prescribed", "value": float(value)}
+
     @property
     def depends_on_time(self) -> bool:
         return callable(self.value)
@@ -177,7 +212,7 @@ class Outflow(Boundary):
             repeats the last cell, which is of first order and leaves shocks calmest.
 
     Raises:
-        ValueError: if the degree is no whole number of at least 0.
+        ValueError: if the degree is no whole number from 0 to 30.
     """
 
     degree: int | None = None
@@ -185,6 +220,11 @@ class Outflow(Boundary):
     def __post_init__(self) -> None:
         if self.degree is not None:
             degree = whole_number("The degree of an outflow", self.degree, least=0)
+            if degree > _HIGHEST:
+                raise ValueError(
+                    f"The degree of an outflow is at most {_HIGHEST}, not {degree}: "
+                    f"take a lower one, as extrapolation grows with it."
+                )
             object.__setattr__(self, "degree", degree)
 
     def continuation(
@@ -197,6 +237,52 @@ class Outflow(Boundary):
         self, within: Float[Tensor, "*batch"], value: Float[Tensor, "*any"] | None
     ) -> Float[Tensor, "*batch"] | None:
         return within
+
+
+BOUNDARIES: Mapping[str, type[Boundary]] = MappingProxyType(
+    {
+        "wall": Wall,
+        "zero_slope": ZeroSlope,
+        "prescribed": Prescribed,
+        "outflow": Outflow,
+    }
+)
+"""Boundaries by the names that configs and stores use."""
+
+
+def boundary_from_spec(spec: Any, extensions: Iterable[type] = ()) -> Boundary:
+    """The boundary that `Boundary.spec` described.
+
+    Args:
+        spec: a name, or a mapping of it and of parameters.
+        extensions: classes of your own, which go by the names of the classes.
+
+    Raises:
+        ValueError: if the name is unknown or a parameter does not fit it.
+    """
+    own = {cls.__name__: cls for cls in extensions if issubclass(cls, Boundary)}
+    known = {**BOUNDARIES, **own}
+    entries = {"name": spec} if isinstance(spec, str) else spec
+    if not isinstance(entries, Mapping) or "name" not in entries:
+        raise ValueError(
+            f"A boundary is a name, one of {', '.join(known)}, or has one, as in "
+            f"{{name: prescribed, value: 1.0}}, not {spec!r:.80}."
+        )
+    name = entries["name"]
+    if name not in known:
+        raise unknown("boundary", name, known)
+    parameters = {key: value for key, value in entries.items() if key != "name"}
+    names = [field.name for field in fields(known[name])]  # type: ignore[arg-type]
+    for key in parameters:
+        if key not in names:
+            hint = nearest(str(key), names) if names else "it has none"
+            raise ValueError(f"The boundary {name} has no parameter {key!r}, {hint}.")
+    try:
+        return known[name](**parameters)
+    except TypeError as error:
+        raise ValueError(
+            f"The boundary {name} lacks a parameter: {str(error).partition(': ')[2]}."
+        ) from None
 
 
 def _extrapolation(ghosts: int, cells: range) -> Float[Tensor, "cells ghosts"]:

@@ -2,7 +2,7 @@
 
 import inspect
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from stencilnet.boundaries import Boundary
+from stencilnet.boundaries import Boundary, boundary_from_spec
 from stencilnet.display import Displayed
 from stencilnet.errors import as_integer, as_number, whole_number
 
@@ -116,13 +116,40 @@ class Grid(Displayed):
             )
 
     def spec(self) -> dict[str, Any]:
-        """Shape and extent, as plain values.
+        """Shape, extent and boundaries if there are any, as plain values.
 
         Raises:
-            ValueError: if the grid has boundaries.
+            ValueError: if a boundary has no spec.
         """
-        self.require_periodic("Stores and configs")
-        return {"shape": list(self.shape), "extent": list(self.extent)}
+        spec: dict[str, Any] = {"shape": list(self.shape), "extent": list(self.extent)}
+        if self.boundaries is not None:
+            spec["boundaries"] = [end.spec() for end in self.boundaries]
+        return spec
+
+    @classmethod
+    def from_spec(
+        cls, spec: Mapping[str, Any], extensions: Iterable[type] = ()
+    ) -> "Grid":
+        """The grid that `spec` described.
+
+        Args:
+            spec: from `spec`.
+            extensions: classes of boundaries of your own.
+
+        Raises:
+            LookupError, TypeError, ValueError: if it describes none.
+        """
+        ends = spec.get("boundaries")
+        if ends is not None:
+            ends = tuple(boundary_from_spec(end, extensions) for end in ends)
+        return cls(tuple(spec["shape"]), tuple(spec["extent"]), ends)
+
+    def describe(self) -> str:
+        """Points, length and boundaries in words, such as "16 points over 2"."""
+        text = f"{self.shape[-1]} points over {self.extent[-1]:g}"
+        if self.boundaries is None:
+            return text
+        return f"{text} between {self.boundaries[0]!r} and {self.boundaries[1]!r}"
 
     def _parts(self) -> Mapping[str, object]:
         parts = dict(super()._parts())

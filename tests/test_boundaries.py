@@ -48,7 +48,6 @@ from stencilnet.equations import (
     ShockLayer,
 )
 from stencilnet.solver import ETDRK4, Euler, StableStep
-from stencilnet.storage.trajectories import dataset_of
 
 ENDS = {
     "walls": Wall(),
@@ -416,11 +415,6 @@ REFUSED = {
     "moving mesh": lambda grid: MovingMesh(Burgers(0.1), grid),
     "waves": lambda grid: grid.wavenumbers(),
     "coarsen": lambda grid: grid.coarsen(2),
-    "spec": lambda grid: Weno(Burgers(0.1), grid).spec(),
-    "learned spec": lambda grid: LearnedStencil(Burgers(0.1), grid).spec(),
-    "store": lambda grid: dataset_of(
-        torch.zeros(1, 1, 12), torch.zeros(1), grid, None, averages=True
-    ),
     "symbol": lambda grid: rollout(
         Weno(Burgers(0.1), grid), torch.zeros(12), [0, 1], integrator=ETDRK4
     ),

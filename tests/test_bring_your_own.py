@@ -15,7 +15,7 @@ def lines(text):
 def test_snippets_run_one_after_another(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     snippets = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.S)
-    assert len(snippets) == 5
+    assert len(snippets) == 6
     results = []
     for snippet in snippets:
         space = {"__name__": "snippet"}
@@ -29,3 +29,4 @@ def test_snippets_run_one_after_another(tmp_path, monkeypatch, capsys):
     assert "imaginary parts" in capsys.readouterr().out
     assert Path("operator.py").exists()
     assert Path("operator.h").exists()
+    assert Path("free.gif").exists()

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stencilnet import Grid, RandomForcing
+from stencilnet import Burgers, Grid, RandomForcing, Weno, rollout
 
 
 def definition(forcing, x, t, length):
@@ -219,3 +219,14 @@ def test_a_forcing_without_waves_is_none():
     assert forcing.on(Grid.line(8))(0.5).tolist() == [[0.0] * 8] * 3
     assert forcing.spectrum(8)(0.5).tolist() == [[0.0]] * 3
     assert forcing.mean_impulse(torch.ones(2).double()).tolist() == [[0.0] * 2] * 3
+
+
+@pytest.mark.parametrize("shape", [(2, 8), (3, 16), (3, 2, 16)])
+def test_another_shape_at_a_later_time_is_named_with_the_time(shape):
+    def forcing(t):
+        return torch.zeros(shape if t > 0.15 else (2, 16), dtype=torch.float64)
+
+    method = Weno(Burgers(0.1), Grid.line(16))
+    u0 = torch.zeros(2, 16, dtype=torch.float64)
+    with pytest.raises(ValueError, match=r"At t = 0\.2 the forcing has shape"):
+        rollout(method, u0, [0.0, 0.1, 0.2, 0.3], forcing, steps=1)

@@ -11,6 +11,7 @@ import typer
 from stencilnet.cli.options import (
     ConfigArgument,
     DataOption,
+    DeviceOption,
     DryRunOption,
     ExtensionOption,
     JsonOption,
@@ -152,6 +153,8 @@ def simulate(
         int | None,
         typer.Option(help="Steps per kept state (default: chosen for stability)."),
     ] = None,
+    device: DeviceOption = None,
+    dtype: Annotated[str, typer.Option(help="float64 or float32.")] = "float64",
     extension: ExtensionOption = None,
     overwrite: OverwriteOption = False,
     quiet: QuietOption = False,
@@ -170,6 +173,8 @@ def simulate(
         duration=duration,
         points=points,
         substeps=substeps,
+        device=device,
+        dtype=dtype,
         extensions=extension or [],
         overwrite=overwrite,
     )
@@ -236,6 +241,15 @@ def verify(
         Path | None,
         typer.Option("--figure", help="Draw the certificate as FIGURE.png and .pdf."),
     ] = None,
+    beside: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--beside",
+            help="Classical method to draw modified wavenumbers of in "
+            "FIGURE-wavenumbers, beside those of the operator; repeatable.",
+        ),
+    ] = None,
+    device: DeviceOption = None,
     signature: Annotated[
         Path | None,
         typer.Option("--signature", help="Signature of the store, by `sign`."),
@@ -256,6 +270,8 @@ def verify(
         store,
         data,
         figure,
+        beside=beside or [],
+        device=device,
         signature=signature,
         key=key,
         extensions=extension or [],

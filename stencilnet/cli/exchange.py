@@ -84,8 +84,8 @@ def export(
     format: Annotated[  # noqa: A002
         str,
         typer.Option(
-            help="Of data: npz, mat, hdf5, well, netcdf, csv; of an operator: numpy, "
-            "c, torch, onnx."
+            help="Of data: npz, mat, hdf5, well, netcdf, csv, gif, mp4; of a "
+            "comparison: gif, mp4; of an operator: numpy, c, torch, onnx."
         ),
     ],
     out: Annotated[

@@ -58,6 +58,9 @@ ExtensionOption = Annotated[
         help="Class of your own that the store names, as module:Class; repeatable.",
     ),
 ]
+DeviceOption = Annotated[
+    str | None, typer.Option("--device", help="Where to compute: cpu, cuda:0, mps.")
+]
 DryRunOption = Annotated[
     bool,
     typer.Option("--dry-run", help="Say what would run, its memory and time; stop."),

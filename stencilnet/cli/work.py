@@ -14,7 +14,6 @@ from stencilnet.cli.arguments import equation_of, number_or_name, without_suffix
 from stencilnet.cli.terminal import answer, console, rank
 from stencilnet.progress import Progress, bars, no_progress
 from stencilnet.report import (
-    certificate_figure,
     certificate_table,
     comparison_table,
     denoising_figure,
@@ -178,16 +177,19 @@ def verify(
     data: Path | None,
     figure: Path | None,
     *,
+    beside: list[str],
     extensions: list[str],
     overwrite: bool,
-    **signed: Path | None,
+    **settings: Any,
 ) -> None:
+    if beside and (data is None or figure is None):
+        raise ValueError("What to draw beside the operator needs --data and --figure.")
     if figure is not None:
         figure = without_suffix(figure)
-        for path in figure_paths(figure):
+        for path in stages.certificate_figure_paths(figure, beside=bool(beside)):
             refuse_existing(path, overwrite=overwrite, kind="figure")
     classes = [stages.imported(name) for name in extensions]
-    vouched = stages.verify(store, data=data, extensions=classes, **signed)
+    vouched = stages.verify(store, data=data, extensions=classes, **settings)
     answer.show(f"{store} is whole.", store=str(store), whole=True)
     kind = str(vouched.attrs.get("schema", "")).partition("/")[0]
     if kind != "stencilnet.certificate":
@@ -201,7 +203,10 @@ def verify(
         return
     answer.show(certificate_table(vouched), certificate=_small(vouched))
     if figure is not None:
-        answer.wrote(save(certificate_figure(vouched), figure))
+        others = {}
+        if data is not None:
+            others = stages.certify_beside(beside, data, extensions=classes)
+        answer.wrote(stages.save_certificate_figures(vouched, figure, others))
 
 
 def sign(

@@ -51,6 +51,7 @@ def denoise_trajectory(
     along: str = "x",
     order: int = 1,
     penalty: Penalty | None = None,
+    periodic: bool = True,
 ) -> DenoisedTrajectory:
     """One trajectory, denoised along one axis after the other.
 
@@ -59,8 +60,9 @@ def denoise_trajectory(
             filled in.
         weight: `lambda` along every axis, or the criterion that chooses one per axis,
             shared by all signals, from up to 64 of them spread over the trajectory.
-        along: "x" (periodic), "t" or "both".
+        along: "x", "t" or "both".
         order, penalty: as in `denoise_signals`.
+        periodic: whether x is.
 
     Raises:
         TypeError, ValueError: as `denoise_signals`, or if `along` is unknown.
@@ -70,7 +72,7 @@ def denoise_trajectory(
     field = with_nan(field)
     weights, sigmas = [], []
     for axis in ALONG[along]:
-        periodic = axis == PERIODIC_AXIS
+        cyclic = periodic and axis == PERIODIC_AXIS
         missing = ~np.isfinite(field)
         number, sigma = weight, np.nan
         if isinstance(number, Criterion):
@@ -81,7 +83,7 @@ def denoise_trajectory(
                 number,
                 order=order,
                 penalty=penalty,
-                periodic=periodic,
+                periodic=cyclic,
                 missing=np.moveaxis(missing, axis, -1)[few],
                 shared=True,
             )
@@ -91,7 +93,7 @@ def denoise_trajectory(
             number,
             order=order,
             penalty=penalty,
-            periodic=periodic,
+            periodic=cyclic,
             missing=missing if missing.any() else None,
             axis=axis,
         ).signal

@@ -58,7 +58,7 @@ def arguments_from_spec(
         )
     return {
         "equation": equation_from_spec(spec["equation"], extensions),
-        "grid": Grid(tuple(spec["grid"]["shape"]), tuple(spec["grid"]["extent"])),
+        "grid": Grid.from_spec(spec["grid"], extensions),
         "form": form_from_name(spec["form"], extensions),
         "constraint": constraints_from_spec(spec["constraint"], extensions),
         "network": _network(spec["network"], network),

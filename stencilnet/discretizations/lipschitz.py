@@ -21,8 +21,16 @@ def local_lipschitz(
 
     There is one for each derivative; `c` are its dimensionless coefficients.
     """
+    ends = operator.ends
+    longer = u if ends is None else ends.continued(u, ends.values(u, None))
+
+    def read(indices: tuple[int, ...]) -> Tensor:
+        """Windows in the domain, which reach over its ends."""
+        cells = patches(longer, indices)
+        return cells if ends is None else ends.within(cells.mT).mT
+
     windows = {
-        indices: patches(u, indices).flatten(end_dim=-2).clone().requires_grad_()
+        indices: read(indices).flatten(end_dim=-2).clone().requires_grad_()
         for indices in set(operator.windows.values())
     }
     with torch.enable_grad():

@@ -4,6 +4,7 @@ What a comparison declares of its metrics is described in `report.columns`, what
 figures read in `report.comparison`.
 """
 
+from stencilnet.report.animation import ANIMATIONS, animate
 from stencilnet.report.card import card, trajectories_figure
 from stencilnet.report.certificate import certificate_figure, certificate_table
 from stencilnet.report.columns import (
@@ -44,10 +45,12 @@ from stencilnet.report.trajectories import lineage_table, trajectories_table
 from stencilnet.report.wavenumbers import modified_wavenumbers
 
 __all__ = [
+    "ANIMATIONS",
     "LABELS",
     "STYLE",
     "WIDTH",
     "Rows",
+    "animate",
     "card",
     "certificate_figure",
     "certificate_table",

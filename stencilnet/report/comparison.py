@@ -165,8 +165,8 @@ def error_against_time(
 def snapshots(comparison: xr.Dataset, methods: Sequence[str] | None = None) -> Figure:
     """The solution before, at and after the steepest moment, and the errors below.
 
-    The domain is turned so that the steepest place of all is in the middle. Values
-    beyond three times the largest of the reference are left out.
+    A period is turned so that the steepest place of all is in the middle. Values beyond
+    three times the largest of the reference are left out.
 
     Args:
         comparison: of methods.
@@ -180,8 +180,11 @@ def snapshots(comparison: xr.Dataset, methods: Sequence[str] | None = None) -> F
     reference = comparison["reference"].sel(scheme=methods[0])
     sample, moments, cell = _steepest(reference)
     cells = comparison.sizes["x"]
-    turned = comparison.isel(sample=sample).roll(x=cells // 2 - cell)
-    x = (np.arange(cells) - cells // 2) * (comparison.attrs["period"] / cells)
+    turned, x, label = comparison.isel(sample=sample), comparison["x"].values, "$x$"
+    if _is_periodic(comparison["x"]):
+        label = "$x$ from the steepest point"
+        turned = turned.roll(x=cells // 2 - cell)
+        x = (np.arange(cells) - cells // 2) * (comparison.attrs["period"] / cells)
     limit = 3 * float(abs(reference).max())
     names, styles = labels(comparison, "scheme"), line_styles(_names(comparison))
     figure = Figure(figsize=(WIDTH, 3.9), layout="constrained")
@@ -200,7 +203,7 @@ def snapshots(comparison: xr.Dataset, methods: Sequence[str] | None = None) -> F
             error = u - state["reference"].sel(scheme=name)
             below.plot(x, error, marker + "-", linewidth=thin(), color=colour)
         above.set_title(f"$t = {float(state['time']):.1f}$")
-        below.set_xlabel("$x$ from the steepest point")
+        below.set_xlabel(label)
     axes[0, 0].set_ylabel("$u$")
     axes[1, 0].set_ylabel("error")
     handles = axes[0, 0].get_legend_handles_labels()[0]
@@ -297,14 +300,20 @@ def _methods(
 
 def _steepest(reference: xr.DataArray) -> tuple[int, list[int], int]:
     """Sample and cell of the largest jump, and up to three times about it."""
-    jump = abs(reference - reference.roll(x=1)).transpose("sample", "time", "x")
-    place = np.unravel_index(int(jump.values.argmax()), jump.shape)
+    jump = abs(reference - reference.roll(x=1)).transpose("sample", "time", "x").values
+    jump[..., 0] *= _is_periodic(reference["x"])  # Ends are no neighbours.
+    place = np.unravel_index(int(jump.argmax()), jump.shape)
     sample, moment, cell = (int(index) for index in place)
-    last = jump.sizes["time"] - 1
+    last = reference.sizes["time"] - 1
     gap = max(1, min(10, last // 4))
     middle = max(min(max(moment, gap), last - gap), 0)
     moments = {middle - gap, middle, middle + gap}
     return sample, sorted(time for time in moments if 0 <= time <= last), cell
+
+
+def _is_periodic(x: xr.DataArray) -> bool:
+    """Whether positions run over a period rather than between boundaries."""
+    return "boundaries" not in x.attrs
 
 
 def _share_labels(axes: Any) -> None:

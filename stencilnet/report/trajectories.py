@@ -1,5 +1,7 @@
 """Contents of a trajectory store, as a table."""
 
+import json
+
 import numpy as np
 import xarray as xr
 from rich.box import SIMPLE_HEAD
@@ -26,15 +28,26 @@ def trajectories_table(dataset: xr.Dataset) -> Table:
     bad = int((~np.isfinite(u.values)).sum())
     kind = "cell averages" if u.attrs["averages"] else "point values"
     sizes = ", ".join(f"{size} {name}" for name, size in u.sizes.items())
-    time, period = dataset["time"].values, dataset["x"].attrs["period"]
+    time, domain = dataset["time"].values, dataset["x"].attrs
     rows = {
         "u": f"{kind}: {sizes}; from {float(u.min()):.4g} to {float(u.max()):.4g}",
         "finite": "all values" if not bad else f"all but {bad} values",
         "time": f"{time[0]:g} to {time[-1]:g}",
-        "period": f"{period:.6g}",
+        **{
+            key: f"{domain[key]:.6g}" if key != "boundaries" else _ends(domain[key])
+            for key in ("period", "length", "boundaries")
+            if key in domain
+        },
         **_attributes(dataset),
     }
     return _table(rows)
+
+
+def _ends(text: str) -> str:
+    """The boundaries of a store in words."""
+    return " and ".join(
+        " ".join(str(value) for value in end.values()) for end in json.loads(text)
+    )
 
 
 def _attributes(dataset: xr.Dataset) -> dict[str, str]:

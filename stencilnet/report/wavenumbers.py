@@ -32,10 +32,12 @@ def modified_wavenumbers(certificates: Mapping[str, xr.Dataset]) -> Figure:
     """Modified wavenumbers of several methods, a row per derivative that they share.
 
     Lines are medians over the stencils of a method, bands their range of 5 to 95 %.
+    Methods of upwind form have two states at a face; the left one, which counts where
+    the flow goes to the right, stands beside the one of a central form.
 
     Args:
-        certificates: by the names of methods. A derivative is drawn if at least two of
-            them have it, or the only one.
+        certificates: by the names of methods, learned and classical. A derivative is
+            drawn if at least two of them have it, or the only one.
 
     Raises:
         ValueError: if there is no such derivative.
@@ -44,15 +46,15 @@ def modified_wavenumbers(certificates: Mapping[str, xr.Dataset]) -> Figure:
     shared = _shared_derivatives(certificates)
     figure = Figure(figsize=(WIDTH, 1.75 * len(shared) + 0.5), layout="constrained")
     rows = figure.subplots(len(shared), 2, sharex=True, squeeze=False)
-    for row, ((derivative, _), methods) in zip(rows, shared.items(), strict=True):
-        for name in methods:
+    for row, methods in zip(rows, shared.values(), strict=True):
+        for name, derivative in methods.items():
             draw_symbols(
                 row,
                 certificates[name].sel(derivative=derivative),
                 bands=BANDS[1:],
                 label=LABELS.get(name, name),
                 style=styles[name],
-                exact=name == methods[0],
+                exact=name == next(iter(methods)),
             )
     label_parts(rows)
     handles = {
@@ -112,15 +114,19 @@ def label_parts(rows: Any) -> None:
 
 def _shared_derivatives(
     certificates: Mapping[str, xr.Dataset],
-) -> dict[tuple[str, int], list[str]]:
-    """Derivatives, by name and order in `u_t`, and the methods that have them."""
-    methods: dict[tuple[str, int], list[str]] = {}
+) -> dict[tuple[str, int], dict[str, str]]:
+    """Derivatives, by what and of which order in `u_t` they are.
+
+    Each has the methods that have it, and its name there.
+    """
+    methods: dict[tuple[str, int], dict[str, str]] = {}
     for name, certificate in certificates.items():
         if "modified_wavenumber" in certificate:
             for derivative in derivatives(certificate):
                 entry = certificate.sel(derivative=derivative)
-                key = (derivative, int(entry["modified_order"]))
-                methods.setdefault(key, []).append(name)
+                kind = derivative.removesuffix("_left")
+                key = (kind, int(entry["modified_order"]))
+                methods.setdefault(key, {})[name] = derivative
     least = min(2, len(certificates))
     shared = {key: names for key, names in methods.items() if len(names) >= least}
     if not shared:

@@ -134,7 +134,7 @@ class ExactStep:
         """
         plan = self._plan(t, u, dt)
         state = u.double()
-        inverse = 0.5 / self._viscosity
+        inverse = 0.5 / self._viscosity.to(u.device)
         scale = self._dx * inverse
         frame = plan.frame * scale.unsqueeze(-1) * plan.nodes.unsqueeze(-1)
         for index, matrix in enumerate(plan.matrices):

@@ -41,6 +41,7 @@ from stencilnet.storage.signatures import check_signature, sign_statement, state
 from stencilnet.storage.trajectories import (
     equidistant_times,
     grid_of,
+    length_of,
 )
 from stencilnet.storage.trajectory_stores import (
     open_pieces,
@@ -70,6 +71,7 @@ __all__ = [
     "forcing_of",
     "grid_of",
     "has_work",
+    "length_of",
     "library_versions",
     "local_path",
     "mark_report",

@@ -12,6 +12,7 @@ import xarray as xr
 
 from stencilnet.errors import optional_module, unknown
 from stencilnet.storage.datasets import encode_labels
+from stencilnet.storage.trajectories import grid_of
 
 # The boundary is at the left end, whose periodic image the right one is.
 _BOUNDARY = "boundary_conditions/x_periodic"
@@ -34,7 +35,12 @@ def write_foreign(dataset: xr.Dataset, path: Path, layout: str) -> None:
 
 
 def _arrays(dataset: xr.Dataset) -> dict[str, np.ndarray]:
-    """All variables, with the names `t` and `x` for the coordinates."""
+    """All variables, with the names `t` and `x` for the coordinates.
+
+    Raises:
+        ValueError: if the data live between boundaries, which no layout names.
+    """
+    grid_of(dataset).require_periodic("Exports")
     names = {"time": "t"}
     arrays = {
         names.get(str(name), str(name)): variable.values

@@ -10,7 +10,7 @@ table       a Markdown or LaTeX file with a comment at its end; a file of data b
             one
 page        an HTML file that names the package as its generator
 code        source code of an operator, by its first comment
-figure      a PNG or PDF file that names the package as its creator
+figure      a PNG, PDF, GIF or MP4 file that names the package as its creator
 """
 
 import json
@@ -161,6 +161,15 @@ def _is_document(path: Path) -> bool:
     return f"/Creator ({CREATOR})".encode() in _content(path)
 
 
+def _is_animation(path: Path) -> bool:
+    comment = b"\x21\xfe" + bytes([len(CREATOR)]) + CREATOR.encode()
+    return comment in _content(path)[:4096]
+
+
+def _is_movie(path: Path) -> bool:
+    return CREATOR.encode() in _content(path)
+
+
 def _is_code(path: Path) -> bool:
     return CODE_MARK.encode() in _content(path)[:80]
 
@@ -178,6 +187,8 @@ _FILES: dict[str, dict[str, Callable[[Path], bool]]] = {
     ".h": {"code": _is_code},
     ".png": {"figure": _is_image},
     ".pdf": {"figure": _is_document},
+    ".gif": {"figure": _is_animation},
+    ".mp4": {"figure": _is_movie},
     ".tex": {"table": _is_latex},
     ".html": {"page": _is_page},
 }

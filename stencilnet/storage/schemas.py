@@ -134,15 +134,18 @@ def check_trajectories(dataset: xr.Dataset, where: str) -> None:
                 f"{averages!r:.40}."
             )
     if "x" in dataset.dims:
-        period = dataset["x"].attrs.get("period")
+        key = "length" if "boundaries" in dataset["x"].attrs else "period"
+        period = dataset["x"].attrs.get(key)
         number = isinstance(period, int | float) and not isinstance(period, bool)
         if not number or not 0 < float(period or 0) < math.inf:
             raise ValueError(
-                f"{where}: the attribute 'period' of x must be positive and finite, "
+                f"{where}: the attribute {key!r} of x must be positive and finite, "
                 f"not {period!r:.40}."
             )
         if np.ptp(dataset["x"].values) >= float(period or 0):
-            raise ValueError(f"{where}: x is longer than its period {period:g}.")
+            raise ValueError(f"{where}: x is longer than its {key} {period:g}.")
+        if key == "length":
+            _check_boundaries(dataset["x"].attrs["boundaries"], where)
     present = [name for name in _FORCING if name in dataset]
     if present and len(present) < len(_FORCING):
         raise ValueError(
@@ -192,6 +195,20 @@ def _check_sampled(dataset: xr.Dataset, where: str) -> None:
         raise ValueError(
             f"{where}: the attribute 'order' of forcing must be from 1 to 100, not "
             f"{order!r:.40}."
+        )
+
+
+def _check_boundaries(text: Any, where: str) -> None:
+    """Raises unless an attribute names two boundaries, known here or not."""
+    try:
+        ends = json.loads(str(text))
+    except (RecursionError, ValueError):
+        ends = None
+    pair = isinstance(ends, list) and len(ends) == 2
+    if not pair or not all(isinstance(end, dict) and "name" in end for end in ends):
+        raise ValueError(
+            f"{where}: the attribute 'boundaries' of x must be JSON of two boundaries, "
+            f"not {text!r:.60}."
         )
 
 

@@ -13,7 +13,8 @@ A trajectory store is one xarray dataset, written as `datasets` describes:
     forcing             (sample, forcing_time, x)
                                            any other, sampled, with the attributes
                                            `averages` and `order`; neither for none
-    time, x             coordinates; `x` has the attribute `period`
+    time, x             coordinates; `x` has the attribute `period`, or, between
+                        boundaries, `length` and `boundaries` (JSON)
     block_checksum      (block, checked, byte)  of the files of each block of samples,
                                            see `blocks`
 
@@ -25,7 +26,8 @@ force `f(3)`, whatever the first time of the store. A part of a store, such as i
 from 3 on, therefore has the same forcing parameters.
 """
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -35,6 +37,7 @@ import xarray as xr
 from jaxtyping import Float
 from torch import Tensor
 
+from stencilnet.boundaries import boundary_from_spec
 from stencilnet.errors import plain
 from stencilnet.forcing import StoredForcing
 from stencilnet.grid import Grid
@@ -58,15 +61,15 @@ def dataset_of(
     Args:
         u: solution.
         times: of the states, on the clock of `forcing`.
-        grid: of the solution; one axis, periodic.
+        grid: of the solution; one axis.
         forcing: one row per sample; None for none.
         averages: whether `u` holds cell averages.
         attributes: further attributes of the dataset, plain values.
 
     Raises:
-        ValueError: if the sizes do not fit each other, or the grid has boundaries.
+        ValueError: if the sizes do not fit each other, or a boundary of the grid is
+            none that a store keeps.
     """
-    grid.require_periodic("Trajectory stores")
     rows = len(u) if forcing is None else len(forcing)
     expected = (rows, len(times), grid.shape[-1])
     if tuple(u.shape) != expected:
@@ -93,9 +96,23 @@ def dataset_of(
     )
     dataset["time"].attrs.update(long_name="time", units="time")
     dataset["x"].attrs.update(
-        long_name="position", units="length", period=grid.extent[-1]
+        long_name="position", units="length", **_domain_attributes(grid)
     )
     return dataset
+
+
+def _domain_attributes(grid: Grid) -> dict[str, Any]:
+    """What a store says of the domain beside its points."""
+    if grid.boundaries is None:
+        return {"period": grid.extent[-1]}
+    ends = json.dumps(grid.spec()["boundaries"])
+    return {"length": grid.extent[-1], "boundaries": ends}
+
+
+def length_of(dataset: xr.Dataset) -> float:
+    """Length of the domain of trajectories, the period if there is one."""
+    attributes = dataset["x"].attrs
+    return float(attributes["length" if "boundaries" in attributes else "period"])
 
 
 def equidistant_times(intervals: int, interval: float) -> Float[Tensor, " time"]:
@@ -109,24 +126,33 @@ def equidistant_times(intervals: int, interval: float) -> Float[Tensor, " time"]
     return torch.tensor(times, dtype=torch.float64)
 
 
-def grid_of(dataset: xr.Dataset) -> Grid:
+def grid_of(dataset: xr.Dataset, extensions: Sequence[type] = ()) -> Grid:
     """The grid that the trajectories live on.
+
+    Args:
+        dataset: the trajectories.
+        extensions: classes of boundaries of your own.
 
     Raises:
         ValueError: if they do not say it, or its points are not equidistant over the
-            period.
+            domain.
     """
-    if "x" not in dataset.coords or "period" not in dataset["x"].attrs:
+    attributes = dataset["x"].attrs if "x" in dataset.coords else {}
+    if not ("period" in attributes or {"length", "boundaries"} <= set(attributes)):
         raise ValueError(
             "The dataset has no coordinate x with the attribute period: make it by "
             "trajectories(u, times, period=...)."
         )
-    points, period = dataset.sizes["x"], float(dataset["x"].attrs["period"])
+    ends = None
+    if "boundaries" in attributes:
+        specs = json.loads(attributes["boundaries"])
+        ends = tuple(boundary_from_spec(spec, extensions) for spec in specs)
+    points, period = dataset.sizes["x"], length_of(dataset)
     gaps = np.diff(dataset["x"].values)
     if not np.allclose(gaps, period / points, rtol=1e-3, atol=0):
         raise ValueError(
-            f"{points} points over the period {period:.6g} are {period / points:.4g} "
+            f"{points} points over the length {period:.6g} are {period / points:.4g} "
             f"apart, but those of x from {gaps.min():.4g} to {gaps.max():.4g}: take "
             f"all of x, in its order."
         )
-    return Grid.line(points, period)
+    return Grid.line(points, period, boundaries=ends)

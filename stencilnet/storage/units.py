@@ -40,7 +40,12 @@ def rate_of(dataset: xr.Dataset, equation: Equation) -> float | None:
     grid = grid_of(dataset)
     u = tensor_of(dataset["u"], torch.float64)
     times = tensor_of(dataset["time"], torch.float64)
-    if u.shape[1] < 2 or u.shape[-1] < 2 * _WAVES + 1 or not u.isfinite().all():
+    if (
+        grid.boundaries is not None
+        or u.shape[1] < 2
+        or u.shape[-1] < 2 * _WAVES + 1
+        or not u.isfinite().all()
+    ):
         return None
     k = grid.wavenumbers()[1 : _WAVES + 1]
 

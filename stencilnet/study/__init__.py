@@ -8,7 +8,12 @@ from stencilnet.study.demonstration import DemoResult, demo
 from stencilnet.study.denoising import denoise
 from stencilnet.study.exporting import export, export_operator
 from stencilnet.study.extensions import imported
-from stencilnet.study.figures import save_training_figures, training_figure_paths
+from stencilnet.study.figures import (
+    certificate_figure_paths,
+    save_certificate_figures,
+    save_training_figures,
+    training_figure_paths,
+)
 from stencilnet.study.filters import compare_denoisers
 from stencilnet.study.fitting import fit
 from stencilnet.study.generation import generate, read_split, store_path
@@ -27,7 +32,7 @@ from stencilnet.study.simulation import simulate
 from stencilnet.study.sweep import Sweep, plan_sweep, run_sweep
 from stencilnet.study.tables import tabulate
 from stencilnet.study.training import train
-from stencilnet.study.verification import sign, verify
+from stencilnet.study.verification import certify_beside, sign, verify
 
 __all__ = [
     "INITIAL_STATES",
@@ -41,7 +46,9 @@ __all__ = [
     "Metric",
     "Script",
     "Sweep",
+    "certificate_figure_paths",
     "certify",
+    "certify_beside",
     "check_study",
     "compare",
     "compare_denoisers",
@@ -70,6 +77,7 @@ __all__ = [
     "relative_l2",
     "run_page",
     "run_sweep",
+    "save_certificate_figures",
     "save_operator",
     "save_training_figures",
     "sign",

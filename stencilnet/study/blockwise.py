@@ -7,12 +7,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stencilnet.grid import Grid
 from stencilnet.progress import Progress
 from stencilnet.storage import BlockWriter
+from stencilnet.study.bounded import coarse_averages, solution_of
 from stencilnet.study.ensemble import Ensemble, Told
-from stencilnet.study.problem import problem_of_samples
-from stencilnet.study.reference import reference_solution
+from stencilnet.study.problem import domain_of, problem_of_samples
 from stencilnet.study.resolution import (
     Accuracy,
     ReferenceQuality,
@@ -85,6 +84,9 @@ def _quality(
     order = steepness.argsort(descending=True, stable=True)
     hardest = order[: accuracy.checked].tolist()
     error = relative_difference(_beside_finer(ensemble, writer, hardest, told))
+    if ensemble.grid.boundaries is not None:
+        # Steps shrink with the cells, so that points are the remedy.
+        tail = error
     check_converged(error, tail, ensemble.points, accuracy)
     starts = {ensemble.batch(sample).start for sample in range(ensemble.samples)}
     taken = sum(int(_steps(writer, start).sum()) for start in starts)
@@ -105,29 +107,40 @@ def _beside_finer(
     again = [
         (
             places,
-            reference_solution(
+            solution_of(
                 problem_of_samples(ensemble.config, [samples[n] for n in places]),
                 ensemble.grid,
                 steps=_steps(writer, start).tolist(),
+                device=ensemble.config.device,
             ),
         )
         for start, places in together.items()
     ]
     problem = problem_of_samples(ensemble.config, samples)
-    finer = reference_solution(
+    finer = solution_of(
         problem,
-        Grid.line(2 * ensemble.points, ensemble.grid.extent[-1]),
+        domain_of(ensemble.config, 2 * ensemble.points),
         courant=ensemble.courant / 2,
+        device=ensemble.config.device,
     )
-    for index, (fine, _) in enumerate(finer):
+    for index, (state, _) in enumerate(finer):
+        fine = _modes(ensemble, state.cpu())
         modes = fine.new_zeros(len(samples), ensemble.points // 2 + 1)
         for places, solution in again:
-            part = next(solution)[0]
+            part = _modes(ensemble, next(solution)[0].cpu())
             modes = modes[:, : part.shape[-1]]
             modes[places] = part
         told(1)
         if index >= problem.start:
             yield modes, fine
+
+
+def _modes(ensemble: Ensemble, state: Tensor) -> Tensor:
+    """The modes of a state; of averages between boundaries those on its grid."""
+    if ensemble.grid.boundaries is None:
+        return state
+    finer = domain_of(ensemble.config, state.shape[-1])
+    return torch.fft.rfft(coarse_averages(state, finer, ensemble.points))
 
 
 def _steps(writer: BlockWriter, sample: int) -> np.ndarray:

@@ -32,6 +32,7 @@ from stencilnet.solver import (
     substeps_within,
 )
 from stencilnet.storage import forcing_of, grid_of, tensor_of
+from stencilnet.study.devices import as_device
 from stencilnet.study.metrics import longest_interval, mean_drift, relative_l2
 from stencilnet.study.picture_certificate import certify_picture
 
@@ -55,6 +56,7 @@ def certify(
     trajectories: int = 16,
     states: int = 256,
     refinements: int = 5,
+    device: torch.device | str = "cpu",
 ) -> xr.Dataset:
     """Measures, in float64, what a method holds to on given data.
 
@@ -67,6 +69,7 @@ def certify(
         trajectories: how many of the data are rolled out at most.
         states: how many states of the data are looked at, evenly spread, at most.
         refinements: how often the grid is halved to observe the order.
+        device: to roll out and to linearize on, in double precision.
 
     Returns:
         A dataset. For every method:
@@ -107,6 +110,9 @@ def certify(
           derivative by the values that the network reads, in units of the scale of the
           solution, over the states; `lipschitz_bound`: a bound for any states.
 
+        Between boundaries there are no orders of waves, no wavenumbers and no drift of
+        the mean, through whose ends `u` flows.
+
         A picture within cells is measured as `certify_picture` says.
 
     Raises:
@@ -121,25 +127,30 @@ def certify(
             f"A certificate takes at least 1 trajectory, state and refinement and a "
             f"positive step, not {trajectories}, {states}, {refinements} and {step}."
         )
-    # A copy: what a caller passes in is never changed.
-    method = copy.deepcopy(method).double()
+    place = as_device(device, needs=torch.float64)
+    # Copies: what a caller passes in is never changed.
+    method = copy.deepcopy(method).cpu().double()
+    there = copy.deepcopy(method).to(place)
     u = tensor_of(data["u"], torch.float64)
     fields = _spread(u.flatten(end_dim=1), states)
-    if isinstance(method, Picture):
+    if isinstance(there, Picture):
         exact = integrator if isinstance(integrator, ColeHopf) else ColeHopf()
-        parts = [certify_picture(method, data, exact, step, trajectories, fields)]
+        some = fields.to(place)
+        parts = [certify_picture(there, data, exact, step, trajectories, some)]
     else:
-        stability = _stability(method, fields, integrator)
+        stability = _stability(there, fields.to(place), integrator)
         limit = float(stability["stable_step"]) / 2
+        followed = u[:trajectories].to(place)
         parts = [
             stability,
-            _rollouts(method, data, u[:trajectories], integrator, step or limit),
+            _rollouts(there, data, followed, integrator, step or limit),
         ]
-    if method.element == 1 and not isinstance(method, Picture):
+    waves = method.grid.boundaries is None
+    if waves and method.element == 1 and not isinstance(method, Picture):
         # Data at rest have no size of their own.
         size = float(fields.std()) or 1.0
         parts.append(_refinement(method, size, refinements))
-    if isinstance(method, StencilMethod):
+    if waves and isinstance(method, StencilMethod):
         parts.append(_symbols(method, fields))
     if isinstance(method, LearnedStencil):
         parts.append(_network(method, fields))
@@ -158,9 +169,8 @@ def _check(method: Discretization, data: xr.Dataset) -> None:
     grid = grid_of(data)
     if grid != method.grid:
         raise ValueError(
-            f"The method lives on {method.grid.shape[-1]} points over "
-            f"{method.grid.extent[-1]:g}, the data on {grid.shape[-1]} over "
-            f"{grid.extent[-1]:g}: give data on its grid."
+            f"The method lives on {method.grid.describe()}, the data on "
+            f"{grid.describe()}: give data on its grid."
         )
     if bool(data["u"].attrs["averages"]) != method.averages:
         kind = "cell averages" if method.averages else "point values"
@@ -181,7 +191,9 @@ def _stability(
     method: Discretization, fields: Float[Tensor, "state x"], integrator: Integrator
 ) -> xr.Dataset:
     """Eigenvalues, stable steps, and the integrator's region of stability."""
-    eigenvalues = torch.linalg.eigvals(method.jacobian(_spread(fields, _LINEARIZED)))
+    jacobian = method.jacobian(_spread(fields, _LINEARIZED))
+    # Few and small: the processor finds eigenvalues as fast.
+    eigenvalues = torch.linalg.eigvals(jacobian.cpu())
     stability = xr.Dataset(
         {
             "stable_step": method.stable_step(fields, integrator),
@@ -214,21 +226,20 @@ def _rollouts(
     interval = longest_interval(times)
     substeps = substeps_within(interval, step)
     forcing = forcing_of(data).select(slice(len(u))).to(dtype=torch.float64)
+    force = forcing.to(u.device).on(method.grid, averages=method.averages)
     with torch.no_grad():
         solution = rollout(
-            method,
-            u[:, 0],
-            times,
-            forcing.on(method.grid, averages=method.averages),
-            integrator=integrator,
-            steps=substeps,
-        )
+            method, u[:, 0], times, force, integrator=integrator, steps=substeps
+        ).cpu()
     finite = torch.isfinite(solution).all(-1).all(-1)
+    drift = {}
+    if method.grid.boundaries is None:
+        drift["mean_drift"] = ("sample", mean_drift(solution, times, forcing).numpy())
     return xr.Dataset(
         {
             "step": interval / substeps,
-            "mean_drift": ("sample", mean_drift(solution, times, forcing).numpy()),
-            "relative_l2": ("sample", relative_l2(solution, u).numpy()),
+            **drift,
+            "relative_l2": ("sample", relative_l2(solution, u.cpu()).numpy()),
             "blow_up": ("sample", (~finite).numpy()),
         }
     )

@@ -55,7 +55,7 @@ def compared(
         memory: GiB of trajectories in the result, at most.
         client: of workers, see `crew`; None for this process.
         progress: told about the blocks.
-        to: further attributes of each `Block`, threshold and device.
+        to: further attributes of each `Block`, threshold and place.
     """
     if not methods:
         raise ValueError("There is nothing to compare: name at least one method.")
@@ -121,20 +121,23 @@ def _described(
     for position, (name, attributes) in enumerate(headings.items()):
         if attributes:
             result[name].attrs.update(attributes, position=position)
-    if bool(result["floor"].isnull().all()):
-        result = result.drop_vars("floor")
-    else:
-        result["floor"].attrs.update(_FLOOR)
-    return result.assign_coords(
-        # Fixed-length strings have no specification in zarr.
-        scheme=np.array(names, dtype=np.dtypes.StringDType()),
-        time=reference["time"].load(),
-        x=reference["x"].load(),
-        k=grid.wavenumbers().numpy(),
-    ).assign_attrs(
-        points=grid.shape[-1],
-        period=grid.extent[-1],
-        reference_hash=reference.attrs.get("content_hash", ""),
+    result["floor"].attrs.update(_FLOOR)
+    # Columns that do not apply: to a method, or between boundaries.
+    none = [name for name in ("floor", "mean_drift") if result[name].isnull().all()]
+    return (
+        result.drop_vars(none)
+        .assign_coords(
+            # Fixed-length strings have no specification in zarr.
+            scheme=np.array(names, dtype=np.dtypes.StringDType()),
+            time=reference["time"].load(),
+            x=reference["x"].load(),
+            k=_doubled(grid).wavenumbers().numpy(),
+        )
+        .assign_attrs(
+            points=grid.shape[-1],
+            period=grid.extent[-1],
+            reference_hash=reference.attrs.get("content_hash", ""),
+        )
     )
 
 
@@ -142,10 +145,16 @@ def _check_grid(name: str, method: Discretization, grid: Grid) -> None:
     """Raises if a method lives on another grid than the reference."""
     if method.grid != grid:
         raise ValueError(
-            f"{name} lives on {method.grid.shape[-1]} points over "
-            f"{method.grid.extent[-1]:g}, the reference on {grid.shape[-1]} over "
-            f"{grid.extent[-1]:g}: use one grid."
+            f"{name} lives on {method.grid.describe()}, the reference on "
+            f"{grid.describe()}: use one grid."
         )
+
+
+def _doubled(grid: Grid) -> Grid:
+    """The period of a field; between boundaries that of its even reflection."""
+    if grid.boundaries is None:
+        return grid
+    return Grid.line(2 * grid.shape[-1], 2 * grid.extent[-1])
 
 
 def _check_same_draw(reference: xr.Dataset, values: xr.Dataset) -> None:

@@ -1,8 +1,7 @@
 """Comparison of methods under the same forcing, on the same grid."""
 
-import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,6 @@ import torch
 import xarray as xr
 
 from stencilnet.discretizations import Discretization, Picture
-from stencilnet.grid import Grid
 from stencilnet.progress import Progress, no_progress, shown
 from stencilnet.solver import Integrator
 from stencilnet.storage import (
@@ -20,11 +18,10 @@ from stencilnet.storage import (
 )
 from stencilnet.study.compared import compared
 from stencilnet.study.config import Config
-from stencilnet.study.devices import as_device
+from stencilnet.study.devices import as_device, as_dtype
 from stencilnet.study.generation import check_split, store_path
-from stencilnet.study.loading import validate_config
 from stencilnet.study.operators import habits, load_operator, moved
-from stencilnet.study.problem import equation_of, integrator_of, method_of
+from stencilnet.study.problem import domain_of, equation_of, integrator_of, method_of
 from stencilnet.study.rolling import Reference
 from stencilnet.study.training import CONSTANT
 from stencilnet.study.workers import crew
@@ -40,12 +37,13 @@ def compare(
     safety: float = 0.5,
     threshold: float = 0.2,
     device: torch.device | str = "cpu",
+    dtype: torch.dtype | str = torch.float64,
     memory: float = 4.0,
     workers: int | None = None,
     scheduler: str | None = None,
     progress: Progress | bool = no_progress,
 ) -> xr.Dataset:
-    """Rolls out methods from the same states under the same forcing, in float64.
+    """Rolls out methods from the same states under the same forcing.
 
     A method is compared with what it holds, cell averages or point values: `reference`
     or `values`, whichever holds these, or else `reference` converted, which is exact
@@ -63,6 +61,8 @@ def compare(
         safety: share of the stable step that classical methods take.
         threshold: relative error at which the valid time ends.
         device: to roll out on.
+        dtype: precision of the rollouts, float64 or float32; steps and errors are
+            computed in float64.
         memory: GiB that the trajectories in the result may take; of more, `u` and
             `reference` are kept for the first samples only, over an axis `kept`.
         workers: processes of one thread each, on this machine, as in `generate`.
@@ -108,7 +108,7 @@ def compare(
             steps or {},
             safety=safety,
             threshold=threshold,
-            device=str(as_device(device)),
+            place=(as_device(device, needs=as_dtype(dtype)), as_dtype(dtype)),
             memory=memory,
             client=client,
             progress=told,
@@ -123,6 +123,8 @@ def compare_study(
     operator: Path | str | None = None,
     workers: int | None = None,
     scheduler: str | None = None,
+    device: torch.device | str | None = None,
+    dtype: torch.dtype | str | None = None,
     progress: Progress | bool = no_progress,
 ) -> list[xr.Dataset]:
     """Compares the learned operator and the classical methods of a config.
@@ -135,6 +137,8 @@ def compare_study(
             been trained elsewhere: equation and domain follow the test trajectories.
         workers: processes of one thread each, on this machine, as in `generate`.
         scheduler: address of a Dask cluster, whose workers see the run's folder.
+        device: to roll out on; that of the config by default.
+        dtype: precision of the rollouts; that of the config by default.
         progress: told about the methods; True for a display.
 
     Returns:
@@ -147,7 +151,9 @@ def compare_study(
     """
     run = local_path(run)
     source = run if data is None else local_path(data)
+    config = config.on("comparison", device=device, dtype=dtype)
     comparison = config.comparison
+    place = torch.device(str(comparison.device)), as_dtype(comparison.dtype)
     trained = _trained(config, run, operator)
     own = 1 / trained["learned"][0].grid.spacing[-1]
     results = []
@@ -167,7 +173,7 @@ def compare_study(
                 steps,
                 safety=comparison.safety,
                 threshold=comparison.threshold,
-                device=comparison.device,
+                place=place,
                 memory=comparison.memory,
                 client=client,
                 progress=told,
@@ -189,7 +195,7 @@ def _methods(
     own: float,
 ) -> tuple[dict[str, Discretization], dict[str, Integrator], dict[str, float]]:
     """Methods on a grid, their integrators and the steps of those that keep theirs."""
-    grid = Grid.line(points, config.problem.length)
+    grid = domain_of(config, points)
     methods: dict[str, Discretization] = {}
     integrators: dict[str, Integrator] = {}
     steps: dict[str, float] = {}
@@ -225,33 +231,10 @@ def check_comparison(config: Config) -> None:
     """
     integrator_of(config.comparison.integrator)
     for points in set(config.comparison.points):
-        grid = Grid.line(points, config.problem.length)
+        grid = domain_of(config, points)
         for name in config.comparison.methods:
             if name != CONSTANT:
                 method_of(config, name, grid)
-
-
-def stored_config(
-    attributes: Mapping[str, object], path: Path, extensions: Sequence[type] = ()
-) -> Config:
-    """The config that a store carries.
-
-    Args:
-        attributes: of the store.
-        path: of the store, for messages.
-        extensions: classes that the config may name. Those that the store itself lists
-            are not imported.
-
-    Raises:
-        ValueError: if it carries none.
-    """
-    if "config" not in attributes:
-        raise ValueError(
-            f"{path} does not say which problem it is for: name a config, as in "
-            f"--config p2."
-        )
-    values = {**json.loads(str(attributes["config"])), "extensions": tuple(extensions)}
-    return validate_config(values, f"config in {path}")
 
 
 def _trained(

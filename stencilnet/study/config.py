@@ -4,6 +4,7 @@ import html
 import math
 from typing import Annotated, Any, Literal
 
+import torch
 import yaml
 from pydantic import (
     Field,
@@ -18,18 +19,23 @@ from stencilnet.study.config_types import (
     Finite,
     NonNegative,
     Positive,
+    Precision,
     Section,
     Seed,
 )
+from stencilnet.study.devices import as_device, as_dtype
 from stencilnet.study.extensions import Extension
 
 
 class Problem(Section):
-    """A forced equation on a periodic domain.
+    """A forced equation on a periodic domain, or between boundaries.
 
     Attributes:
         equation: its name, in `EQUATIONS` or among the extensions, and its parameters.
-        length: period `L` of the domain.
+        length: of the domain, the period `L` if there is one.
+        boundaries: `{left: ..., right: ...}`, each a name in `BOUNDARIES` or a mapping
+            of one and its parameters, as in `{name: prescribed, value: 1.0}`; null for
+            a period.
         initial: state at time 0: its name, in `INITIAL_STATES` or among the extensions,
             and its parameters; the name alone stands for the default ones.
         mirrored: whether to solve the mirror image `(x, u) -> (-x, -u)` instead, of
@@ -43,6 +49,7 @@ class Problem(Section):
 
     equation: dict[str, Any]
     length: Positive = 2 * math.pi
+    boundaries: dict[str, Any] | None = None
     initial: dict[str, Any] = {"name": "Rest"}
     mirrored: bool = False
     boost: Finite = 0.0
@@ -64,6 +71,24 @@ class Problem(Section):
                     f"{name} {getattr(self, name)} is no whole number of intervals "
                     f"of {self.interval}: change one"
                 )
+        return self
+
+    @field_validator("boundaries")
+    @classmethod
+    def _pair(cls, ends: Any) -> Any:
+        if ends is not None and set(ends) != {"left", "right"}:
+            raise ValueError(
+                "boundaries are those of both ends, {left: ..., right: ...}"
+            )
+        return ends
+
+    @model_validator(mode="after")
+    def _check_boundaries(self) -> "Problem":
+        if self.boundaries is not None and (self.mirrored or self.boost):
+            raise ValueError(
+                "mirrored and boost are symmetries of a periodic domain: leave them "
+                "out, or the boundaries"
+            )
         return self
 
 
@@ -169,7 +194,8 @@ class Training(Section):
         validate_every: iterations between two validations.
         checkpoint_every: iterations between two checkpoints.
         dtype: precision of the training.
-        device: to train on; in several processes, cuda is a device of each.
+        device: to train on, null for that of the config; in several processes, cuda is
+            a device of each.
         memory: GiB that the solution of a split may take in memory; each update reads
             its windows from a larger one on disk.
     """
@@ -188,8 +214,8 @@ class Training(Section):
     compile: bool = False
     validate_every: Count = 100
     checkpoint_every: Count = 100
-    dtype: Literal["float32", "float64"] = "float32"
-    device: Device = "cpu"
+    dtype: Precision = "float32"
+    device: Device | None = None
     memory: NonNegative = 4.0
 
 
@@ -204,7 +230,8 @@ class Comparison(Section):
             one it was trained with.
         safety: step of a classical method in units of its stable one.
         threshold: relative error that ends the valid time.
-        device: to roll out on, in float64.
+        dtype: precision of the rollouts; steps and errors are in float64.
+        device: to roll out on; null for that of the config.
         memory: GiB that the trajectories of all methods on a grid may take in memory
             and in the store; of more, those of the first samples are kept.
     """
@@ -216,7 +243,8 @@ class Comparison(Section):
     integrator: str = "SSPRK3"
     safety: Annotated[float, Field(gt=0, le=1)] = 0.5
     threshold: Positive = 0.2
-    device: Device = "cpu"
+    dtype: Precision = "float64"
+    device: Device | None = None
     memory: NonNegative = 4.0
 
 
@@ -228,6 +256,7 @@ class Config(Section):
         problem: what is solved.
         extensions: classes of your own that the sections name, as `module:Class`:
             equations, forms, constraints, initial states, discretizations.
+        device: where all stages compute, such as cpu, cuda:1 or mps.
         forcing: null for none.
         reference: how accurately the data are solved for.
         data: what is kept.
@@ -239,12 +268,37 @@ class Config(Section):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
     problem: Problem
     extensions: tuple[Extension, ...] = ()
+    device: Device = "cpu"
     forcing: Forcing | None = Forcing()
     reference: Reference = Reference()
     data: Data
     operator: Operator = Operator()
     training: Training = Training()
     comparison: Comparison = Comparison()
+
+    def on(
+        self,
+        section: Literal["training", "comparison"],
+        *,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | str | None = None,
+    ) -> "Config":
+        """The study with a section that says where and how precisely it computes.
+
+        Args:
+            section: of the stage.
+            device: to compute on; None for that of the section or of the config.
+            dtype: precision; None for that of the section.
+
+        Raises:
+            ValueError: if there is no such device, or it lacks the precision.
+        """
+        settings = getattr(self, section)
+        precision = as_dtype(settings.dtype if dtype is None else dtype)
+        place = as_device(device or settings.device or self.device, needs=precision)
+        name = str(precision).removeprefix("torch.")
+        changes = {"device": str(place), "dtype": name}
+        return self.model_copy(update={section: settings.model_copy(update=changes)})
 
     def __repr__(self) -> str:
         """What differs from the defaults, as YAML."""

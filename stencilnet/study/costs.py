@@ -8,18 +8,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from stencilnet.grid import Grid
 from stencilnet.progress import duration_text
+from stencilnet.study.bounded import solution_of
 from stencilnet.study.config import Config
 from stencilnet.study.devices import DTYPES
 from stencilnet.study.ensemble import sample_bytes, working_bytes
 from stencilnet.study.problem import (
     SPLITS,
+    domain_of,
     forcing_of,
     integrator_of,
     problem_of_samples,
 )
-from stencilnet.study.reference import reference_solution
 from stencilnet.study.training import CONSTANT, constant_training, new_operator
 from stencilnet.study.windows import Trajectories, window_loss
 
@@ -29,7 +29,7 @@ _INTERVALS, _SAMPLES, _HORIZON = 3, 32, 4
 
 @dataclass(frozen=True)
 class Costs:
-    """Estimated costs of a study on this machine, to within a factor of two or so.
+    """Estimated costs of a study on the processor, to within a factor of two or so.
 
     Attributes:
         generating: seconds; None where the reference's grid is chosen by itself.
@@ -89,7 +89,7 @@ def costs(config: Config) -> Costs:
 def _training(config: Config) -> tuple[float, int]:
     """Seconds of all updates, and bytes kept for the gradient of the longest."""
     training, problem = config.training, config.problem
-    grid = Grid.line(config.operator.points, problem.length)
+    grid = domain_of(config, config.operator.points)
     operator = new_operator(config, grid, 1.0)
     dtype = DTYPES[training.dtype]
     wave = torch.sin(grid.points() * (2 * math.pi / problem.length)).to(dtype)
@@ -138,8 +138,8 @@ def _generating(config: Config) -> tuple[float | None, int | None]:
     part = problem_of_samples(config, range(min(samples, _SAMPLES)))
     intervals = len(part.times) - 1
     part = replace(part, times=part.times[: _INTERVALS + 1])
-    grid = Grid.line(points, config.problem.length)
-    solution = reference_solution(part, grid, courant=config.reference.courant)
+    grid = domain_of(config, points)
+    solution = solution_of(part, grid, courant=config.reference.courant)
     next(solution)
     next(solution)
     begin = time.perf_counter()

@@ -46,7 +46,7 @@ class Denoising:
     """How a store is denoised.
 
     Attributes:
-        along: "x", which is periodic, "t", or "both", first along x.
+        along: "x", "t", or "both", first along x.
         order: of the differences.
         penalty: on them.
         weight: a number, or the criterion that chooses one per trajectory and axis.
@@ -152,7 +152,7 @@ def denoise(
     Args:
         store: of trajectories.
         out: path to write; `store` itself by default.
-        along: "x" (periodic), "t" or "both".
+        along: "x", "t" or "both".
         order: of the differences; second ones leave shocks and the ramps between them
             as they are.
         penalty: on the differences, or its name: "l1", "l2" or "l2_squared".
@@ -295,6 +295,7 @@ def _denoised(
                 along=settings.along,
                 order=settings.order,
                 penalty=settings.penalty,
+                periodic="boundaries" not in dataset["x"].attrs,
             )
         except ValueError as error:
             raise ValueError(f"Sample {start + row}: {error}") from error

@@ -28,14 +28,14 @@ from torch import Tensor
 
 from stencilnet.grid import Grid
 from stencilnet.storage import BlockWriter
+from stencilnet.study.bounded import coarse_averages, solution_of
 from stencilnet.study.config import Config
 from stencilnet.study.loading import validate_config
-from stencilnet.study.problem import SPLITS, problem_of_samples
+from stencilnet.study.problem import SPLITS, domain_of, problem_of_samples
 from stencilnet.study.reference import (
     InitialValueProblem,
     coarsening,
     onto,
-    reference_solution,
     unheld,
 )
 from stencilnet.study.resolution import energy
@@ -76,7 +76,7 @@ class Ensemble:
     @property
     def grid(self) -> Grid:
         """The grid of the reference."""
-        return Grid.line(self.points, self.config.problem.length)
+        return domain_of(self.config, self.points)
 
     @property
     def samples(self) -> int:
@@ -130,10 +130,14 @@ class Ensemble:
         """The solution for some samples, as it is kept; on no grid by default."""
         problem = problem_of_samples(self.config, samples)
         kept, taken = _Kept(problem, self.grid, grids), []
-        for u_hat, substeps in reference_solution(
-            problem, self.grid, courant=self.courant, steps=steps
+        for state, substeps in solution_of(
+            problem,
+            self.grid,
+            courant=self.courant,
+            steps=steps,
+            device=self.config.device,
         ):
-            kept.add(u_hat)
+            kept.add(state.cpu())
             taken.append(substeps)
             told(1)
         return kept.dataset(taken[1:])
@@ -163,12 +167,27 @@ class _Kept:
         self.energies: list[Tensor] = []
         self.seen = 0
 
-    def add(self, u_hat: Tensor) -> None:
+    def add(self, state: Tensor) -> None:
         """The next state."""
         self.seen += 1
         place = self.seen - 1 - self.problem.start
         if place < 0:
             return
+        if self.fine.boundaries is None:
+            self._add_modes(state, place)
+        else:
+            self._add_averages(state, place)
+
+    def _add_averages(self, u: Tensor, place: int) -> None:
+        """A state between boundaries, where nothing is known of a spectrum."""
+        self.largest = torch.maximum(self.largest, u.abs().amax(-1))
+        self.energies.append(u.diff(dim=-1).square().sum(-1))
+        for number, (grid, _) in enumerate(self.grids):
+            coarse = coarse_averages(u, self.fine, grid.shape[-1])
+            self.u[number][:, place] = coarse.numpy()
+
+    def _add_modes(self, u_hat: Tensor, place: int) -> None:
+        """A state on a period."""
         size = u_hat.abs()
         upper = max(size.shape[-1] // 8, 1)
         self.largest = torch.maximum(self.largest, size.amax(-1))
@@ -206,11 +225,17 @@ def coarse_grids(config: Config) -> list[tuple[Grid, bool]]:
     """The coarse grids of a study, and whether each one holds cell averages.
 
     Raises:
-        ValueError: if one does not divide the reference's.
+        ValueError: if one does not divide the reference's, or shall hold point values
+            between boundaries.
     """
     period, points = config.problem.length, config.reference.points
+    if config.problem.boundaries is not None and config.data.values:
+        raise ValueError(
+            "Between boundaries the reference has cell averages: name the grids in "
+            "data.averages instead of data.values."
+        )
     grids = [
-        (Grid.line(size, period), averages)
+        (domain_of(config, size), averages)
         for averages, sizes in (
             (True, config.data.averages),
             (False, config.data.values),

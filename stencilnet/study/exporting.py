@@ -15,13 +15,22 @@ from stencilnet.discretizations import (
     take_apart,
 )
 from stencilnet.errors import optional_module, unknown
-from stencilnet.report import card, figure_paths, save, trajectories_figure
+from stencilnet.report import (
+    ANIMATIONS,
+    animate,
+    card,
+    figure_paths,
+    save,
+    trajectories_figure,
+)
 from stencilnet.storage import (
+    DATASET_SCHEMA,
     LAYOUTS,
     OPERATOR_SCHEMA,
     TABLE_MARK,
     local_path,
     new_store,
+    read_dataset,
     read_trajectories,
     refuse_existing,
     schema_of,
@@ -49,16 +58,19 @@ def export(
     """Writes a store for other programs.
 
     Trajectories go to a file that needs none of this package, beside a card in Markdown
-    and a figure of them. An operator becomes source code in Python with numpy or in C,
-    or a graph of torch or ONNX; it is run once where that is possible, and refused if
-    it differs from the operator.
+    and a figure of them; or they move, as those of a comparison do, in an animation.
+    An operator becomes source code in Python with numpy or in C, or a graph of torch or
+    ONNX; it is run once where that is possible, and refused if it differs from the
+    operator.
 
     Args:
-        store: of trajectories, or of an operator, or the name of a pretrained one.
+        store: of trajectories, of a comparison, or of an operator, or the name of a
+            pretrained one.
         out: file to write; by default the name of the store with the usual suffix, in
             the current folder.
-        format: of trajectories npz, mat, hdf5 (as PDEBench), well (as The Well), netcdf
-            or csv; of an operator numpy, c, torch (`torch.export`) or onnx.
+        format: of trajectories npz, mat, hdf5 (as PDEBench), well (as The Well),
+            netcdf, csv, gif or mp4; of a comparison gif or mp4; of an operator numpy,
+            c, torch (`torch.export`) or onnx.
         licence: of the data, for the card.
         network: as for `load_operator`.
         extensions: as for `load_operator`.
@@ -74,13 +86,21 @@ def export(
             operator has no such form.
     """
     source = operator_path(store)
-    learned = schema_of(source) == OPERATOR_SCHEMA
-    known = CODE if learned else {name: LAYOUTS[name][0] for name in LAYOUTS}
+    schema = schema_of(source)
+    learned, compared = schema == OPERATOR_SCHEMA, schema == DATASET_SCHEMA
+    kind, known = "data", {name: LAYOUTS[name][0] for name in LAYOUTS} | ANIMATIONS
+    if learned or compared:
+        kind, known = ("an operator", CODE) if learned else ("a comparison", ANIMATIONS)
     if format not in known:
-        raise unknown(
-            f"format of {'an operator' if learned else 'data'}", format, known
-        )
+        raise unknown(f"format of {kind}", format, known)
     target = local_path(f"{source.stem}{known[format]}" if out is None else out)
+    if format in ANIMATIONS:
+        target = target.with_suffix(known[format])
+        refuse_existing(target, overwrite=overwrite, kind="figure")
+        moving = read_dataset(source) if compared else read_trajectories(source)
+        if compared and not {"u", "reference"} <= set(moving):
+            raise ValueError(f"{source} holds no comparison that could be animated.")
+        return [animate(moving, target, overwrite=overwrite)]
     kind = "code" if learned else "table"
     refuse_existing(target, overwrite=overwrite, kind=kind)
     if learned:

@@ -1,8 +1,17 @@
-"""Figures that the stage `train` leaves beside its operator."""
+"""Figures of a training and of certificates, in their files."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
-from stencilnet.report import certificate_figure, figure_paths, save, training_figure
+import xarray as xr
+
+from stencilnet.report import (
+    certificate_figure,
+    figure_paths,
+    modified_wavenumbers,
+    save,
+    training_figure,
+)
 from stencilnet.storage import read_operator
 
 _NAMES = ("training", "certificate")
@@ -31,3 +40,37 @@ def save_training_figures(operator: Path) -> list[Path]:
         for name, figure in zip(_NAMES, figures, strict=False)
         for path in save(figure, operator.with_name(name))
     ]
+
+
+def certificate_figure_paths(path: Path, *, beside: bool) -> list[Path]:
+    """Where `save_certificate_figures` draws.
+
+    Args:
+        path: of the certificate's figure, without a suffix.
+        beside: whether other methods are drawn beside.
+    """
+    return [*figure_paths(path), *(figure_paths(_waves(path)) if beside else [])]
+
+
+def save_certificate_figures(
+    certificate: xr.Dataset, path: Path, beside: Mapping[str, xr.Dataset]
+) -> list[Path]:
+    """Draws the certificate of an operator, and its waves beside those of others.
+
+    Args:
+        certificate: of the operator.
+        path: of its figure, without a suffix.
+        beside: certificates of other methods, by name; none for no second figure.
+
+    Returns:
+        The paths of the figures.
+    """
+    written = save(certificate_figure(certificate), path)
+    if beside:
+        figure = modified_wavenumbers({"learned": certificate, **beside})
+        written += save(figure, _waves(path))
+    return written
+
+
+def _waves(path: Path) -> Path:
+    return path.with_name(f"{path.name}-wavenumbers")

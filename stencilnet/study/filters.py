@@ -14,7 +14,7 @@ from stencilnet.denoising import (
     filter_at_best,
     relative_errors,
 )
-from stencilnet.storage import local_path, open_trajectories
+from stencilnet.storage import length_of, local_path, open_trajectories
 from stencilnet.study.denoising import Denoising
 
 _DIMS = ("sample", "time", "x")
@@ -84,7 +84,7 @@ def compare_denoisers(store: Path | str) -> xr.Dataset:
 
 def _with_errors(result: xr.Dataset, clean: np.ndarray) -> xr.Dataset:
     """A comparison with the clean field and the errors against it."""
-    spacing = float(result["x"].attrs["period"]) / result.sizes["x"]
+    spacing = length_of(result) / result.sizes["x"]
     errors = relative_errors(list(result["field"].values), clean, spacing)
     # Without noise the gain is 0 / 0: not a number.
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -246,9 +246,8 @@ def _check_grid(operator: LearnedStencil, data: xr.Dataset) -> None:
     grid = grid_of(data)
     if grid != operator.grid:
         raise ValueError(
-            f"The operator lives on {operator.grid.shape[-1]} points over "
-            f"{operator.grid.extent[-1]:g}, the data on {grid.shape[-1]} over "
-            f"{grid.extent[-1]:g}: build it on grid_of(data)."
+            f"The operator lives on {operator.grid.describe()}, the data on "
+            f"{grid.describe()}: build it on grid_of(data)."
         )
 
 

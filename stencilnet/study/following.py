@@ -1,7 +1,9 @@
 """Rollouts to stored times, in steps that may be longer than the intervals."""
 
+import copy
 import dataclasses
 import math
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -81,6 +83,24 @@ def follow(
         )[:, -1]
         u[:, ahead::stride] = ends.reshape(len(u0), reached, -1)
     return u, stride * interval
+
+
+def follow_on(
+    place: tuple[torch.device, torch.dtype],
+    method: Discretization,
+    u0: Float[Tensor, "sample x"],
+    times: Float[Tensor, " time"],
+    forcing: StoredForcing,
+    **settings: Any,
+) -> tuple[Float[Tensor, "sample time x"], float]:
+    """`follow` on a device, in a precision, by a copy of the method, without gradients.
+
+    The solution is on the processor.
+    """
+    there, force = copy.deepcopy(method).to(*place), forcing.to(*place)
+    with torch.no_grad():
+        u, step = follow(there, u0.to(*place), times, force, **settings)
+    return u.cpu(), step
 
 
 def shortened(integrator: ColeHopf, share: float) -> ColeHopf:

@@ -30,6 +30,7 @@ from stencilnet.storage import (
 )
 from stencilnet.study.blockwise import solve_ensemble
 from stencilnet.study.config import Config, Problem
+from stencilnet.study.devices import as_device
 from stencilnet.study.ensemble import Ensemble, coarse_grids, grid_names
 from stencilnet.study.problem import (
     SPLITS,
@@ -76,14 +77,16 @@ def generate(
     overwrite: bool = False,
     workers: int | None = None,
     scheduler: str | None = None,
+    device: torch.device | str | None = None,
     progress: Progress | bool = no_progress,
 ) -> list[Path]:
     """Solves for reference trajectories and stores them on coarse grids.
 
-    The equation is solved by `reference_solution` for all splits, whose forcings have
+    The equation is solved by `solution_of` for all splits, whose forcings have
     disjoint random streams. What is stored is exact on each coarse grid: cell averages
     by the Fourier symbol `sinc(k dx / 2)`, or point values, of the resolved solution,
-    beside the size `unheld` of the waves in it that the coarse grid cannot hold.
+    beside the size `unheld` of the waves in it that the coarse grid cannot hold;
+    between boundaries the means of cell averages on a fine grid.
 
     Blocks of samples are solved and written one after another, or by workers, see
     `Ensemble`; memory does not grow with their number. If it is stopped or killed, the
@@ -99,6 +102,8 @@ def generate(
             this process by default. A script that asks for some needs
             `if __name__ == "__main__":`.
         scheduler: address of a Dask cluster, whose workers see the folder `run`.
+        device: to solve on, in double precision; that of the config by default. The
+            last bits depend on it.
         progress: told about the time steps; True for a display.
 
     Returns:
@@ -115,6 +120,8 @@ def generate(
             die again and again.
     """
     run = local_path(run)
+    place = as_device(device or config.device, needs=torch.float64)
+    config = config.model_copy(update={"device": str(place)})
     targets = _targets(config, run)
     identity = _identity(config)
     with claimed(run):
@@ -205,8 +212,9 @@ def _store(
             averages=target.averages,
             attributes=attributes,
         )
-        unheld = blocks.read(missing, samples)
-        dataset["unheld"] = (("sample", "time"), unheld, _UNHELD)
+        if target.grid.boundaries is None:
+            unheld = blocks.read(missing, samples)
+            dataset["unheld"] = (("sample", "time"), unheld, _UNHELD)
         return dataset
 
     write_in_blocks(
@@ -232,7 +240,7 @@ def _targets(config: Config, run: Path) -> list[_Target]:
 
 def _identity(config: Config) -> str:
     """What decides the bits of all blocks."""
-    parts = {*_DECIDE_DATA, "data", "extensions"}
+    parts = {*_DECIDE_DATA, "data", "extensions", "device"}
     values = config.model_dump(mode="json", include=parts)
     return json.dumps([values, library_versions()], sort_keys=True)
 

@@ -10,6 +10,7 @@ from stencilnet.storage import grid_of, tensor_of
 # Largest mode of the upper eighth, relative to the largest of all, of data that their
 # own grid resolves.
 _RESOLVED = 1e-8
+_KINDS = ("point values", "cell averages")
 
 
 def in_kind(
@@ -32,16 +33,21 @@ def in_kind(
     for dataset in (reference, other):
         if dataset is not None and bool(dataset["u"].attrs["averages"]) == averages:
             return tensor_of(dataset["u"], torch.float64)
+    if grid_of(reference).boundaries is not None:
+        raise ValueError(
+            f"{name} holds {_KINDS[averages]}, which do not follow from "
+            f"{_KINDS[not averages]} between boundaries: give data or a method of the "
+            f"same kind, such as form=CentralFlux for averages."
+        )
     u = tensor_of(reference["u"], torch.float64)
     modes = torch.fft.rfft(u)
     size = modes.abs().flatten(end_dim=-2).amax(0)
     tail = float(size[-max(len(size) // 8, 1) :].max())
-    kinds = ("point values", "cell averages")
     if tail > _RESOLVED * float(size.max()):
         raise ValueError(
-            f"{name} holds {kinds[averages]}, which do not follow from the reference's "
-            f"{kinds[not averages]}, as {u.shape[-1]} points do not resolve them: "
-            f"generate both, with data.averages and data.values."
+            f"{name} holds {_KINDS[averages]}, which do not follow from the "
+            f"reference's {_KINDS[not averages]}, as {u.shape[-1]} points do not "
+            f"resolve them: generate both, with data.averages and data.values."
         )
     grid = grid_of(reference)
     k = grid.wavenumbers()

@@ -1,6 +1,7 @@
 """Configs from YAML files, validated, with `key=value` overrides."""
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from pydantic import ValidationError
 from stencilnet.errors import nearest
 from stencilnet.storage import local_path
 from stencilnet.study.config import Config
+from stencilnet.study.devices import anywhere
 from stencilnet.study.yaml_text import parse_yaml
 
 
@@ -53,6 +55,31 @@ def validate_config(values: Any, label: str) -> Config:
             if not (detail["type"] == "too_short" and detail["loc"] in inner)
         )
         raise ValueError(f"{label}: {complaints}.") from None
+
+
+def stored_config(
+    attributes: Mapping[str, object], path: Path, extensions: Sequence[type] = ()
+) -> Config:
+    """The config that a store carries.
+
+    Args:
+        attributes: of the store.
+        path: of the store, for messages.
+        extensions: classes that the config may name. Those that the store itself lists
+            are not imported.
+
+    Raises:
+        ValueError: if it carries none.
+    """
+    if "config" not in attributes:
+        raise ValueError(
+            f"{path} does not say which problem it is for: name a config, as in "
+            f"--config p2."
+        )
+    # The machine that it was written on may have had other devices.
+    values = anywhere(json.loads(str(attributes["config"])))
+    values["extensions"] = tuple(extensions)
+    return validate_config(values, f"config in {path}")
 
 
 def built_in_configs() -> dict[str, str]:
@@ -122,7 +149,7 @@ def _sentence(detail: Any) -> str:
         )
     if detail["type"] == "missing":
         return f"the key {key!r} is missing"
-    message = str(detail["msg"]).removeprefix("Value error, ")
+    message = str(detail["msg"]).removeprefix("Value error, ").rstrip(".")
     value = detail["input"]
     shown = f", not {value!r}" if not isinstance(value, dict) else ""
     return f"{key}: {message[0].lower()}{message[1:]}{shown}"

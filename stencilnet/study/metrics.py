@@ -25,6 +25,7 @@ class Rollout:
         times: of both; the clock of `forcing`.
         forcing: one row per sample.
         threshold: relative error at which the valid time ends.
+        periodic: whether the domain is.
     """
 
     u: Float[Tensor, "sample time x"]
@@ -32,6 +33,7 @@ class Rollout:
     times: Float[Tensor, " time"]
     forcing: StoredForcing
     threshold: float
+    periodic: bool = True
 
     @cached_property
     def finite(self) -> Bool[Tensor, " sample"]:
@@ -129,8 +131,23 @@ def valid_time(rollout: Rollout) -> Float[Tensor, " sample"]:
     return (rollout.times[first] - rollout.times[0]).abs()
 
 
-def spectrum(u: Float[Tensor, "sample time x"]) -> Float[Tensor, " k"]:
-    """Energy `|u_k|**2`, averaged over samples and times; NaN without samples."""
+def drift(rollout: Rollout) -> Float[Tensor, " sample"]:
+    """`mean_drift` of a rollout; NaN between boundaries, through which `u` flows."""
+    if not rollout.periodic:
+        return torch.full((len(rollout.u),), math.nan, dtype=rollout.u.dtype)
+    return mean_drift(rollout.u, rollout.times, rollout.forcing)
+
+
+def spectrum(
+    u: Float[Tensor, "sample time x"], *, periodic: bool = True
+) -> Float[Tensor, " k"]:
+    """Energy `|u_k|**2`, averaged over samples and times; NaN without samples.
+
+    Between boundaries that of the field and its even reflection on twice the length,
+    which have no jump at the ends.
+    """
+    if not periodic:
+        u = torch.cat([u, u.flip(-1)], dim=-1)
     if not len(u):
         return torch.full((u.shape[-1] // 2 + 1,), math.nan, dtype=u.dtype)
     return torch.fft.rfft(u, norm="forward").abs().square().mean((0, 1))
@@ -158,7 +175,7 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
         ),
         "mean_drift": Metric(
             ("sample",),
-            lambda rollout: mean_drift(rollout.u, rollout.times, rollout.forcing),
+            drift,
             {"heading": "drift", "summary": "max", "format": "{:.0e}"},
         ),
         "blow_up": Metric(
@@ -172,9 +189,15 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
             },
         ),
         "error": Metric(("sample", "time"), lambda rollout: rollout.error),
-        "spectrum": Metric(("k",), lambda rollout: spectrum(rollout.u[rollout.finite])),
+        "spectrum": Metric(
+            ("k",),
+            lambda rollout: spectrum(
+                rollout.u[rollout.finite], periodic=rollout.periodic
+            ),
+        ),
         "reference_spectrum": Metric(
-            ("k",), lambda rollout: spectrum(rollout.reference)
+            ("k",),
+            lambda rollout: spectrum(rollout.reference, periodic=rollout.periodic),
         ),
     }
 )

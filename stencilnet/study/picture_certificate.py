@@ -32,7 +32,7 @@ def certify_picture(
         integrator: of the rollouts.
         step: of the rollouts; half of `stable_step`, as recommended, by default.
         trajectories: how many of the data are rolled out at most.
-        fields: states of the data.
+        fields: states of the data, on the device of the picture.
 
     Returns:
         `mean_drift`, `relative_l2` and `blow_up` (sample) of rollouts over the data,
@@ -43,9 +43,10 @@ def certify_picture(
         `stencil_residual` of a moment condition, dimensionless.
     """
     picture = copy.deepcopy(picture).double()
-    u = tensor_of(data["u"], torch.float64)[:trajectories]
+    u = tensor_of(data["u"], torch.float64)[:trajectories].to(fields.device)
     times = tensor_of(data["time"], torch.float64)
-    forcing = forcing_of(data).select(slice(len(u))).to(dtype=torch.float64)
+    forces = forcing_of(data).select(slice(len(u))).to(dtype=torch.float64)
+    forcing = forces.to(fields.device)
     step = picture.stable_step(u, integrator) / 2 if step is None else step
     with torch.no_grad():
         solution, taken = follow(
@@ -53,11 +54,12 @@ def certify_picture(
         )
         mirror = _mirror_error(picture, u[:, 0], forcing, integrator, taken)
         boost = _boost_error(picture, u[:, -1], integrator, taken)
+    solution, u = solution.cpu(), u.cpu()
     finite = torch.isfinite(solution).all(-1).all(-1)
     measured = xr.Dataset(
         {
             "step": taken,
-            "mean_drift": ("sample", mean_drift(solution, times, forcing).numpy()),
+            "mean_drift": ("sample", mean_drift(solution, times, forces).numpy()),
             "relative_l2": ("sample", relative_l2(solution, u).numpy()),
             "blow_up": ("sample", (~finite).numpy()),
             "mirror_error": mirror,

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from stencilnet.boundaries import boundary_from_spec
 from stencilnet.discretizations import (
     CLASSICAL,
     PICTURES,
@@ -41,6 +42,22 @@ def equation_of(config: Config) -> Equation:
         ValueError: if its name is unknown or its parameters do not fit it.
     """
     return equation_from_spec(config.problem.equation, config.extensions)
+
+
+def domain_of(config: Config, points: int) -> Grid:
+    """The grid of a number of points on the domain of a problem.
+
+    Raises:
+        ValueError: if a boundary is unknown or its parameters do not fit it.
+    """
+    problem, ends = config.problem, None
+    if problem.boundaries is not None:
+        left, right = (
+            boundary_from_spec(problem.boundaries[end], config.extensions)
+            for end in ("left", "right")
+        )
+        ends = left, right
+    return Grid.line(points, problem.length, boundaries=ends)
 
 
 def states_of(

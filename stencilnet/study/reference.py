@@ -64,6 +64,7 @@ def reference_solution(
     *,
     courant: float = 0.8,
     steps: Sequence[int] | None = None,
+    device: torch.device | str = "cpu",
 ) -> Iterator[tuple[Complex[Tensor, "sample modes"], int]]:
     """Dealiased pseudo-spectral solution with exponential time differencing.
 
@@ -82,6 +83,7 @@ def reference_solution(
         grid: fine enough to resolve the solution.
         courant: see above.
         steps: of each interval, in place of those that `courant` makes.
+        device: to solve on, in double precision.
 
     Yields:
         The modes at each of the times, and the steps taken to get there.
@@ -90,13 +92,14 @@ def reference_solution(
         UnresolvedError: if the solution is not finite, with the time and the sample.
     """
     equation, times = problem.equation, problem.times.tolist()
-    method = PseudoSpectral(equation, grid)
-    force = problem.forcing.spectrum(grid.shape[-1])
+    method = PseudoSpectral(equation, grid).to(device)
+    equation = method.equation
+    force = problem.forcing.to(device).spectrum(grid.shape[-1])
     symbol = method.symbol()
     k_max = float(method.get_buffer("k")[-1])
 
     schemes: dict[float, TimeDifferencing] = {}
-    u_hat = method.to_modes(problem.states(grid))
+    u_hat = method.to_modes(problem.states(grid).to(device))
     yield u_hat, 0
     for number, (start, stop) in enumerate(pairwise(times)):
         # Differences of equidistant times, which vary in their last bits.
@@ -166,7 +169,8 @@ def advance(
     """
     half = scheme.dt / 2
     # All stage times at once: a call for each would take as long as a transform.
-    times = start + half * torch.arange(2 * steps + 1, dtype=torch.float64)
+    numbers = torch.arange(2 * steps + 1, dtype=torch.float64, device=u_hat.device)
+    times = start + half * numbers
     forces = force(times[:, None, None]).unbind()
     lowest = forces[0].shape[-1]
 

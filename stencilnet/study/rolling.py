@@ -1,10 +1,10 @@
 """What a comparison measures of one method, block of samples by block."""
 
-import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from torch import Tensor
 from stencilnet.discretizations import Discretization, PseudoSpectral
 from stencilnet.solver import Integrator
 from stencilnet.storage import forcing_of, open_trajectories, tensor_of
-from stencilnet.study.following import follow
+from stencilnet.study.following import follow_on
 from stencilnet.study.kinds import in_kind
 from stencilnet.study.metrics import METRICS, Rollout, measured, relative_l2
 
@@ -78,7 +78,7 @@ class Block:
         kept: of the samples, how many fields are kept, over an axis `kept`; None for
             all, over that of the samples.
         threshold: relative error that ends the valid time.
-        device: to roll out on.
+        place: device and precision of the rollout.
     """
 
     name: str
@@ -89,7 +89,7 @@ class Block:
     rows: slice
     kept: int | None
     threshold: float
-    device: str
+    place: tuple[torch.device, torch.dtype]
 
     def part(self, rows: slice) -> "Block":
         """Some of the samples."""
@@ -105,16 +105,12 @@ class Block:
         truth = in_kind(self.name, self.method.averages, *datasets)
         times = tensor_of(datasets[0]["time"], torch.float64)
         forcing = forcing_of(datasets[0]).to(dtype=torch.float64)
-        with torch.no_grad():
-            u, step = follow(
-                copy.deepcopy(self.method).to(self.device),
-                truth[:, 0].to(self.device),
-                times,
-                forcing.to(self.device),
-                integrator=self.integrator,
-                step=self.step,
-            )
-        column = measured(Rollout(u.cpu(), truth, times, forcing, self.threshold))
+        how: dict[str, Any] = {"integrator": self.integrator, "step": self.step}
+        u, step = follow_on(self.place, self.method, truth[:, 0], times, forcing, **how)
+        whole = self.method.grid.boundaries is None
+        column = measured(
+            Rollout(u.double(), truth, times, forcing, self.threshold, whole)
+        )
         column["step"] = ((), step)
         column["floor"] = (("sample",), _floor(self.method, truth, datasets))
         if self.kept is not None:

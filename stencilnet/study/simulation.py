@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from stencilnet.discretizations import CLASSICAL, Discretization, Picture
 from stencilnet.errors import real_number, whole_number
+from stencilnet.forcing import RandomForcing
 from stencilnet.grid import Grid
 from stencilnet.solver import INTEGRATORS, Integrator
 from stencilnet.storage import (
@@ -22,12 +24,14 @@ from stencilnet.storage import (
     trajectories,
     write_trajectories,
 )
-from stencilnet.study.comparison import stored_config
 from stencilnet.study.config import Config, Problem
-from stencilnet.study.following import follow, usual_integrator
-from stencilnet.study.initial import States
+from stencilnet.study.devices import as_device, as_dtype
+from stencilnet.study.following import follow_on, usual_integrator
+from stencilnet.study.initial import States, averaged
+from stencilnet.study.loading import stored_config
 from stencilnet.study.operators import habits, load_operator, moved, pretrained
 from stencilnet.study.problem import (
+    domain_of,
     equation_of,
     forcing_of,
     integrator_of,
@@ -73,8 +77,10 @@ def simulate(
     substeps: int | None = None,
     extensions: Sequence[type] = (),
     overwrite: bool = False,
+    device: torch.device | str | None = None,
+    dtype: torch.dtype | str = torch.float64,
 ) -> Path:
-    """Solves the problem of a config for forcings of a seed, in float64.
+    """Solves the problem of a config for forcings of a seed.
 
     Args:
         method: path of an operator store, or the name of a pretrained operator or of
@@ -91,6 +97,8 @@ def simulate(
             method at half its stable step, by default.
         extensions: classes of your own that an operator's store names.
         overwrite: whether to replace a store at `out`.
+        device: to solve on; that of `config` by default, or the processor.
+        dtype: precision, float64 or float32.
 
     Returns:
         The path of the store. A blow-up is kept in it and counted in `blow_ups`.
@@ -102,6 +110,9 @@ def simulate(
     """
     out = local_path(out)
     refuse_existing(out, overwrite=overwrite, kind="trajectories")
+    precision = as_dtype(dtype)
+    device = device or ("cpu" if config is None else config.device)
+    place = as_device(device, needs=precision), precision
     setup = _setup(method, config, points, extensions)
     problem, grid = setup.config.problem, setup.method.grid
     intervals = _intervals(problem, duration)
@@ -111,16 +122,13 @@ def simulate(
     streams = np.random.SeedSequence(whole_number("A seed", seed, least=0))
     forcing = forcing_of(setup.config, samples, streams)
     averages = setup.method.averages
-    force = forcing.on(grid, averages=averages)
     u0 = _on_grid(states_of(setup.config, samples, streams), grid, averages=averages)
     if substeps is None:
-        longest = setup.step or _cautious_step(setup, u0, force(0.0))
+        longest = setup.step or _cautious_step(setup, u0, forcing)
     else:
         longest = problem.interval / substeps
-    with torch.no_grad():
-        u, step = follow(
-            setup.method, u0, times, forcing, integrator=setup.integrator, step=longest
-        )
+    how: dict[str, Any] = {"integrator": setup.integrator, "step": longest}
+    u, step = follow_on(place, setup.method, u0, times, forcing, **how)
     blow_ups = _warn_of_trouble(setup, u, times, step)
     dataset = trajectories(
         u,
@@ -173,7 +181,7 @@ def _warn_of_trouble(
     lasted = finite.int().cumprod(-1).sum(-1)
     until = torch.where(good, len(times) - 1, lasted // 2).unsqueeze(-1)
     early = torch.arange(len(times)) <= until
-    setup.method.warn_if_unstable(u[early], setup.integrator, step)
+    setup.method.warn_if_unstable(u[early].double(), setup.integrator, step)
     if blow_ups:
         first = float(times[int((~finite).any(0).int().argmax())])
         warnings.warn(
@@ -201,9 +209,9 @@ def _setup(
     config = config or stored_config(stored.attributes, path, extensions)
     problem = config.problem
     if isinstance(learned, Picture) and points is not None:
-        learned = learned.on(Grid.line(points, problem.length))
+        learned = learned.on(domain_of(config, points))
     spacing = learned.grid.spacing[-1]
-    grid = Grid.line(max(round(problem.length / spacing), 1), problem.length)
+    grid = domain_of(config, max(round(problem.length / spacing), 1))
     fits = math.isclose(grid.spacing[-1], spacing, rel_tol=1e-9)
     if not fits or points not in (None, grid.shape[-1]):
         raise ValueError(
@@ -232,7 +240,7 @@ def _classical_setup(method: str, config: Config | None, points: int | None) -> 
             f"--config p2."
         )
     points = config.comparison.points[0] if points is None else points
-    grid = Grid.line(points, config.problem.length)
+    grid = domain_of(config, points)
     built = method_of(config, method, grid)
     if isinstance(built, Picture):
         return _Setup(built, config, usual_integrator(built))
@@ -246,12 +254,13 @@ def _name_of(integrator: Integrator) -> str:
 
 
 def _cautious_step(
-    setup: _Setup, u0: Float[Tensor, "sample x"], force: Float[Tensor, "sample x"]
+    setup: _Setup, u0: Float[Tensor, "sample x"], forcing: RandomForcing
 ) -> float:
     """Half the stable step for twice the range of the initial state and the forcing.
 
     A state at rest has no speed yet; the forcing soon gives it one.
     """
+    force = forcing.on(setup.method.grid, averages=setup.method.averages)(0.0)
     range_ = torch.cat([2 * u0, force, -force])
     return _SAFETY * setup.method.stable_step(range_, setup.integrator)
 
@@ -261,6 +270,8 @@ def _on_grid(
 ) -> Float[Tensor, "sample x"]:
     """Initial states on a grid, through a fine grid that has its points."""
     refinement = max(1, math.ceil(_FINE / grid.shape[-1]))
+    if grid.boundaries is not None:
+        return averaged(states, grid, refinement) if averages else states(grid)
     fine = Grid.line(grid.shape[-1] * refinement, grid.extent[-1])
     u = states(fine)
     modes = torch.fft.rfft(u, norm="forward")

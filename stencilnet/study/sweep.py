@@ -17,7 +17,6 @@ import yaml
 
 from stencilnet.equations import form_from_name
 from stencilnet.errors import in_words
-from stencilnet.grid import Grid
 from stencilnet.progress import Progress, no_progress
 from stencilnet.report import write_report
 from stencilnet.storage import local_path, read_operator
@@ -27,7 +26,7 @@ from stencilnet.study.ensemble import coarse_grids
 from stencilnet.study.generation import generate, store_path
 from stencilnet.study.loading import load_config, validate_config
 from stencilnet.study.outline import check_study
-from stencilnet.study.problem import SPLITS, method_of
+from stencilnet.study.problem import SPLITS, domain_of, method_of
 from stencilnet.study.training import CONSTANT, check_training, train
 from stencilnet.study.workers import crew, finished
 
@@ -266,7 +265,7 @@ def _with_all_grids(configs: Sequence[Config]) -> Config:
         form = form_from_name(config.operator.form, config.extensions)
         kept[form.averages].add(config.operator.points)
         for points in config.comparison.points:
-            grid = Grid.line(points, config.problem.length)
+            grid = domain_of(config, points)
             for name in set(config.comparison.methods) - {CONSTANT}:
                 kept[method_of(config, name, grid).averages].add(points)
     data = configs[0].data.model_copy(

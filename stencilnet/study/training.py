@@ -35,7 +35,7 @@ from stencilnet.study.config import Config, Training
 from stencilnet.study.devices import DTYPES
 from stencilnet.study.losses import LossLog
 from stencilnet.study.operators import stencils_of
-from stencilnet.study.problem import equation_of, integrator_of
+from stencilnet.study.problem import domain_of, equation_of, integrator_of
 from stencilnet.study.ranks import Ranks, joined
 from stencilnet.study.schedule import horizon_at, learning_rate, note
 from stencilnet.study.sources import Sources, sources
@@ -84,7 +84,7 @@ def check_training(config: Config) -> None:
         ValueError: naming the setting.
     """
     integrator_of(config.training.integrator)
-    new_operator(config, Grid.line(config.operator.points, config.problem.length), 1.0)
+    new_operator(config, domain_of(config, config.operator.points), 1.0)
 
 
 def train(
@@ -95,6 +95,8 @@ def train(
     data: Path | str | None = None,
     resume: bool = False,
     overwrite: bool = False,
+    device: torch.device | str | None = None,
+    dtype: torch.dtype | str | None = None,
     progress: Progress | bool = no_progress,
 ) -> Path:
     """Trains a learned stencil on the trajectories of a run and stores the best.
@@ -118,6 +120,8 @@ def train(
         data: folder of the run whose trajectories to learn from, this one by default.
         resume: whether to continue from the last checkpoint, if there is one.
         overwrite: whether to replace an operator and older checkpoints.
+        device: to train on; that of the config by default.
+        dtype: precision, float32 or float64; that of the config by default.
         progress: told about the updates; True for a display.
 
     Returns:
@@ -134,8 +138,9 @@ def train(
     run = local_path(run)
     target = run / "operator.zarr"
     source = run if data is None else local_path(data)
+    config = config.on("training", device=device, dtype=dtype)
     check_training(config)
-    with joined(config.training.device) as ranks, ExitStack() as stack:
+    with joined(str(config.training.device)) as ranks, ExitStack() as stack:
         ranks.share(config.training.batch)
         with ranks.together():
             if ranks.first:
@@ -148,12 +153,10 @@ def train(
                     f"replace it with --overwrite (in Python, resume=True, "
                     f"overwrite=True)."
                 )
-            two = CONSTANT in config.comparison.methods and (
-                overwrite or not (run / f"{CONSTANT}.zarr").exists()
-            )
-        told = stack.enter_context(
-            shown(progress if ranks.first else no_progress, "Training")
-        )
+            missing = overwrite or not (run / f"{CONSTANT}.zarr").exists()
+            two = missing and CONSTANT in config.comparison.methods
+        display = progress if ranks.first else no_progress
+        told = stack.enter_context(shown(display, "Training"))
         arguments = (run, source, resume, overwrite, told, ranks)
         if two:
             _train(constant_training(config), *arguments, name=CONSTANT)

@@ -4,9 +4,12 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
 import xarray as xr
 
-from stencilnet.equations import equation_from_spec
+from stencilnet.discretizations import CLASSICAL
+from stencilnet.equations import Equation, equation_from_spec
+from stencilnet.errors import unknown
 from stencilnet.storage import (
     DATASET_SCHEMA,
     OPERATOR_SCHEMA,
@@ -31,6 +34,7 @@ def verify(
     extensions: Sequence[type] = (),
     signature: Path | str | None = None,
     key: Path | str | None = None,
+    device: torch.device | str | None = None,
 ) -> xr.Dataset:
     """Checks a store against its checksum and returns what it vouches for.
 
@@ -42,6 +46,7 @@ def verify(
         extensions: classes of your own that the store names, such as the equation.
         signature: file of a signature of the store, see `sign`.
         key: file of the public key that it has to be by.
+        device: to certify on; the processor by default.
 
     Returns:
         The certificate of an operator, see `certificate.certify`, with the attributes
@@ -53,6 +58,11 @@ def verify(
             operator has no certificate and no data are given; if data are given for
             trajectories; or if the signature is of other content or by another key.
     """
+    if device is not None and data is None:
+        raise ValueError(
+            "Only a certificate on data is computed: give data, or leave out the "
+            "device."
+        )
     if (signature is None) != (key is None):
         raise ValueError(
             "A signature is checked with the public key of who signed: give both, as "
@@ -60,10 +70,10 @@ def verify(
         )
     store = operator_path(store)
     if signature is None or key is None:
-        return _verified(store, data, extensions)
+        return _verified(store, data, extensions, device or "cpu")
     signed = statement(store)
     check_signature(signed, signature, key)
-    found = _verified(store, data, extensions)
+    found = _verified(store, data, extensions, device or "cpu")
     _check_same(store, signed)
     return found
 
@@ -111,7 +121,10 @@ def _check_same(store: Path, signed: dict[str, str]) -> None:
 
 
 def _verified(
-    store: Path, data: Path | str | None, extensions: Sequence[type]
+    store: Path,
+    data: Path | str | None,
+    extensions: Sequence[type],
+    device: torch.device | str = "cpu",
 ) -> xr.Dataset:
     """What a store that is whole vouches for, see `verify`."""
     data = None if data is None else local_path(data)
@@ -139,17 +152,61 @@ def _verified(
             if key in ("data_hash", "versions", "git_commit", "created", "origin")
         }
         return stored.certificate.assign_attrs(lineage=json.dumps(lineage))
-    dataset = read_trajectories(data)
-    if "equation" not in dataset.attrs:
-        raise ValueError(
-            f"{data} does not state its equation: give trajectories that stencilnet "
-            f"generated."
-        )
-    equation = equation_from_spec(json.loads(dataset.attrs["equation"]), extensions)
+    dataset, equation = _known_trajectories(data, extensions)
     integrator, step = habits(stored)
     return certify(
-        moved(operator, grid_of(dataset), equation),
+        moved(operator, grid_of(dataset, extensions), equation),
         dataset,
         integrator=integrator,
         step=step,
+        device=device,
     )
+
+
+def certify_beside(
+    names: Sequence[str],
+    data: Path | str,
+    *,
+    extensions: Sequence[type] = (),
+    device: torch.device | str = "cpu",
+) -> dict[str, xr.Dataset]:
+    """Certificates of classical methods on trajectories, to compare an operator with.
+
+    Args:
+        names: in `CLASSICAL`.
+        data: trajectories, with their equation.
+        extensions: classes of your own that the store names.
+        device: to certify on.
+
+    Raises:
+        ValueError: if there is no such method, it holds point values where the data
+            are averages, or the reverse, or as `certify`.
+    """
+    dataset, equation = _known_trajectories(local_path(data), extensions)
+    for name in names:
+        if name not in CLASSICAL:
+            raise unknown("classical method", name, CLASSICAL)
+    grid = grid_of(dataset, extensions)
+    return {
+        name: certify(
+            CLASSICAL[name].build(equation, grid),
+            dataset,
+            trajectories=1,
+            device=device,
+        )
+        for name in names
+    }
+
+
+def _known_trajectories(
+    path: Path, extensions: Sequence[type]
+) -> tuple[xr.Dataset, Equation]:
+    """Trajectories and the equation that they solve."""
+    dataset = read_trajectories(path)
+    if "equation" not in dataset.attrs:
+        raise ValueError(
+            f"{path} does not state its equation: give trajectories that stencilnet "
+            f"generated."
+        )
+    spec = json.loads(dataset.attrs["equation"])
+    return dataset, equation_from_spec(spec, extensions)

@@ -211,7 +211,7 @@ def test_modified_wavenumbers_of_several_methods_share_a_figure(
         [line.get_label() for line in axis.get_lines()] for axis in figure.axes[::2]
     ]
     assert drawn == [
-        ["exact", "learned", "central 2"],
+        ["exact", "learned", "central 2", "mine"],
         ["exact", "learned", "central 2", "mine"],
     ]
     assert legends(figure) == ["exact", "learned", "central 2", "mine", "5 to 95 %"]
