@@ -114,6 +114,9 @@ def quick(command):
 @pytest.mark.long
 def test_commands_run_in_their_order(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    # A server that would run until it is interrupted.
+    loop = pytest.importorskip("tornado.platform.asyncio").BaseAsyncIOLoop
+    monkeypatch.setattr(loop, "start", lambda _loop: None)
     for command in (line for page in PAGES for line in COMMANDS[page]):
         if command.startswith("openssl"):
             subprocess.run(shlex.split(command), check=True)

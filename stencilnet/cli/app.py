@@ -42,6 +42,10 @@ EXAMPLES: dict[Callable[..., None], tuple[str, ...]] = {
         "sweep p2 operator.points=[16,32] --jobs 4 --run runs/sizes",
     ),
     series.report: ("report runs/demo", "report runs/p2 --out p2.html"),
+    series.explore: (
+        "explore runs/p2/data/test/averages-32.zarr",
+        "explore runs/p2/comparison/comparison-32.zarr --port 5006",
+    ),
     series.table: (
         "table runs/demo-sweep",
         "table runs/p1 runs/p2 --out table.tex",

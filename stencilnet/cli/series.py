@@ -1,4 +1,4 @@
-"""Commands on several runs: what they take; see `work` for what they do."""
+"""Commands on results and several runs: what they take; `work` has what they do."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,6 +7,7 @@ import typer
 
 from stencilnet.cli.options import (
     ConfigArgument,
+    ExtensionOption,
     JsonOption,
     QuietOption,
     SchedulerOption,
@@ -80,6 +81,48 @@ def report(
     from stencilnet.cli import work
 
     work.report(run, out, overwrite=overwrite)
+
+
+def explore(
+    store: Annotated[Path, typer.Argument(help="Trajectories, or a comparison.")],
+    operator: Annotated[
+        str | None,
+        typer.Option(
+            "--operator",
+            help="Operator store or pretrained name (default: the run's, or burgers).",
+        ),
+    ] = None,
+    port: Annotated[
+        int, typer.Option(help="To listen on (default: any free one).", min=0)
+    ] = 0,
+    host: Annotated[
+        str,
+        typer.Option(help="To listen on. Whoever reaches it sees the store."),
+    ] = "127.0.0.1",
+    allow_origin: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--allow-origin",
+            help="HOST:PORT from which a browser may use the page too; repeatable.",
+        ),
+    ] = None,
+    extension: ExtensionOption = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Browse a store in a page of this machine, and solve beside it.
+
+    One sample is read at a time. The page serves this machine only, until Ctrl-C.
+    """
+    from stencilnet.cli import work
+
+    work.explore(
+        store,
+        operator=operator,
+        port=port,
+        host=host,
+        allow_origins=allow_origin or [],
+        extensions=extension or [],
+    )
 
 
 def table(

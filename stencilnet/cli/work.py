@@ -246,6 +246,16 @@ def report(run: Path, out: Path | None, *, overwrite: bool) -> None:
     answer.wrote([stages.run_page(run, out, overwrite=overwrite)])
 
 
+def explore(store: Path, *, extensions: list[str], **settings: Any) -> None:
+    classes = [stages.imported(name) for name in extensions]
+    stages.explore(
+        store,
+        extensions=classes,
+        served=lambda address: answer.show(f"{store} at {address}, until Ctrl-C"),
+        **settings,
+    )
+
+
 def table(
     runs: Sequence[Path], *, metric: str, out: Path | None, overwrite: bool
 ) -> None:

@@ -15,7 +15,7 @@ from bokeh.resources import Resources
 
 from stencilnet.report.comparison import leading_methods
 from stencilnet.report.fields import with_fields
-from stencilnet.report.style import labels, line_styles
+from stencilnet.report.style import diverging_colours, labels, line_styles
 
 _TIMES, _CELLS = 151, 256  # kept of each axis of a field, at most
 _LOOK = {"sizing_mode": "stretch_width", "height": 320}
@@ -99,7 +99,7 @@ def space_time(comparison: xr.Dataset, sample: int = 0) -> dict[str, Any]:
     fields |= {names[name]: trajectory["u"].sel(scheme=name) for name in methods}
     limit = float(np.nanmax(np.abs(fields["reference"].values)) or 1.0)
     period = float(comparison.attrs["period"])
-    colours = LinearColorMapper(_diverging(), low=-limit, high=limit)
+    colours = LinearColorMapper(diverging_colours(), low=-limit, high=limit)
     start, end = (float(trajectory["time"].values[index]) for index in (0, -1))
     plots: dict[str, Any] = {}
     for name, field in fields.items():
@@ -216,11 +216,3 @@ def _thinned(dataset: xr.Dataset) -> xr.Dataset:
         for axis, most in (("time", _TIMES), ("x", _CELLS))
     }
     return dataset.isel({axis: slice(None, None, step) for axis, step in steps.items()})
-
-
-def _diverging() -> list[str]:
-    """Blue through white to red."""
-    share = np.linspace(-1, 1, 101)[:, None]
-    low, high = np.array([33, 102, 172]), np.array([178, 24, 43])
-    colours = 255 - np.abs(share) * (255 - np.where(share < 0, low, high))
-    return [f"#{r:02x}{g:02x}{b:02x}" for r, g, b in colours.round().astype(int)]

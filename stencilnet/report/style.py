@@ -283,3 +283,11 @@ def _of_user(index: int, cycle_by_key: Mapping[str, Sequence[Any]]) -> dict[str,
     turn, place = divmod(index, len(colours))
     line = lines[place % len(lines)] if lines else _LINES[turn % len(_LINES)]
     return {"color": colours[place], "linestyle": line}
+
+
+def diverging_colours() -> list[str]:
+    """Blue through white to red, for maps of colours elsewhere than in matplotlib."""
+    share = np.linspace(-1, 1, 101)[:, None]
+    low, high = np.array([33, 102, 172]), np.array([178, 24, 43])
+    colours = 255 - np.abs(share) * (255 - np.where(share < 0, low, high))
+    return [f"#{r:02x}{g:02x}{b:02x}" for r, g, b in colours.round().astype(int)]

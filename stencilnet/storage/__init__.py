@@ -12,6 +12,7 @@ from stencilnet.storage.atomic import (
 from stencilnet.storage.blocks import BlockWriter, samples_in_block
 from stencilnet.storage.datasets import (
     DATASET_SCHEMA,
+    open_dataset,
     read_dataset,
     save_dataset,
     write_dataset,
@@ -76,6 +77,7 @@ __all__ = [
     "local_path",
     "mark_report",
     "new_store",
+    "open_dataset",
     "open_pieces",
     "open_trajectories",
     "read_dataset",

@@ -13,7 +13,8 @@ A store that is one dataset, such as a comparison, has the attributes schema,
 content_hash, versions, git_commit and created beside its own.
 """
 
-from collections.abc import Hashable
+import contextlib
+from collections.abc import Hashable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,29 @@ def read_dataset(path: Path | str) -> xr.Dataset:
         return decode_labels(dataset)
     except (IndexError, TypeError, ValueError) as error:
         raise damaged(path, error) from error
+
+
+@contextlib.contextmanager
+def open_dataset(path: Path | str) -> Iterator[xr.Dataset]:
+    """The dataset that `write_dataset` wrote, whose values are read when they are used.
+
+    Each chunk is compared with its own checksum then; the hash of the whole, which
+    `read_dataset` checks, is not.
+
+    Raises:
+        FileNotFoundError: if there is nothing at `path`.
+        TypeError, ValueError: if `path` is not a local path, or the store is not one
+            of a dataset, or is damaged.
+    """
+    path = local_path(path)
+    store, attributes = open_guarded(path, DATASET_SCHEMA)
+    check_origin(path, attributes)
+    try:
+        dataset = decode_labels(open_variables(store))
+    except (LookupError, OSError, RuntimeError, TypeError, ValueError) as error:
+        raise damaged(path, error) from error
+    with dataset:
+        yield dataset
 
 
 def read_group(store: GuardedStore, group: str) -> xr.Dataset:

@@ -6,6 +6,8 @@ from stencilnet.study.config import Config
 from stencilnet.study.costs import Costs, costs
 from stencilnet.study.demonstration import DemoResult, demo
 from stencilnet.study.denoising import denoise
+from stencilnet.study.explorer_server import explore, serve
+from stencilnet.study.exploring import Explorer, opened
 from stencilnet.study.exporting import export, export_operator
 from stencilnet.study.extensions import imported
 from stencilnet.study.figures import (
@@ -20,6 +22,7 @@ from stencilnet.study.generation import generate, read_split, store_path
 from stencilnet.study.initial import InitialState
 from stencilnet.study.initial_kinds import INITIAL_STATES
 from stencilnet.study.keys import Key, config_keys, config_text
+from stencilnet.study.live import Live, Solution
 from stencilnet.study.loading import load_config
 from stencilnet.study.metrics import METRICS, Metric, mean_drift, relative_l2
 from stencilnet.study.operators import load_operator, save_operator
@@ -40,11 +43,14 @@ __all__ = [
     "Config",
     "Costs",
     "DemoResult",
+    "Explorer",
     "InitialState",
     "InitialValueProblem",
     "Key",
+    "Live",
     "Metric",
     "Script",
+    "Solution",
     "Sweep",
     "certificate_figure_paths",
     "certify",
@@ -59,6 +65,7 @@ __all__ = [
     "demo",
     "denoise",
     "equation_of",
+    "explore",
     "export",
     "export_operator",
     "fit",
@@ -69,6 +76,7 @@ __all__ = [
     "load_operator",
     "mean_drift",
     "onto",
+    "opened",
     "outline",
     "plan_sweep",
     "problem_of",
@@ -80,6 +88,7 @@ __all__ = [
     "save_certificate_figures",
     "save_operator",
     "save_training_figures",
+    "serve",
     "sign",
     "simulate",
     "states_of",
