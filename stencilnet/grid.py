@@ -38,6 +38,12 @@ class Grid(Displayed):
         ValueError: if a number of points is not a positive whole number, or a period
             not a positive finite number, or if a grid of several axes has boundaries.
         TypeError: if boundaries are not one or two values such as `Wall()`.
+
+    Example:
+        >>> from stencilnet import Grid
+        >>> grid = Grid.line(64, 2.0)
+        >>> grid.spacing, grid.coarsen(4).shape, float(grid.points()[1])
+        ((0.03125,), (16,), 0.03125)
     """
 
     shape: tuple[int, ...]

@@ -107,6 +107,10 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue from the last checkpoint.")
     ] = False,
+    tensorboard: Annotated[
+        Path | None,
+        typer.Option("--tensorboard", help="Folder for what TensorBoard shows."),
+    ] = None,
     overwrite: OverwriteOption = False,
     dry_run: DryRunOption = False,
     quiet: QuietOption = False,
@@ -124,6 +128,7 @@ def train(
         run,
         data=data,
         resume=resume,
+        tensorboard=tensorboard,
         overwrite=overwrite,
         dry_run=dry_run,
     )

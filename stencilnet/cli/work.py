@@ -2,7 +2,7 @@
 
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -99,19 +99,22 @@ def train(
     *,
     data: Path | None,
     resume: bool,
+    tensorboard: Path | None,
     overwrite: bool,
     dry_run: bool,
 ) -> None:
     study, folder = _study(config, overrides, run, dry_run)
     for path in stages.training_figure_paths(folder / "operator.zarr"):
         refuse_existing(path, overwrite=overwrite, kind="figure")
-    with _bar("Training") as progress:
+    board = nullcontext() if tensorboard is None else stages.TensorBoard(tensorboard)
+    with _bar("Training") as progress, board as watch:
         path = stages.train(
             study,
             folder,
             data=data,
             resume=resume,
             overwrite=overwrite,
+            watch=watch,
             progress=progress,
         )
     if not rank:

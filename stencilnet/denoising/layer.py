@@ -165,6 +165,14 @@ class TotalVariation(DenoisingLayer):
 
     Raises:
         ValueError: as `DenoisingLayer`, or if the tolerance is not positive.
+
+    Example:
+        >>> import torch
+        >>> from stencilnet import TotalVariation
+        >>> x = torch.tensor([0.0, 0.1, 0.0, 1.0, 0.9, 1.0])
+        >>> y = TotalVariation(0.15)(x)
+        >>> [round(value, 3) for value in y.tolist()]
+        [0.083, 0.083, 0.083, 0.917, 0.917, 0.917]
     """
 
     def __init__(

@@ -40,6 +40,14 @@ class Discretization(Displayed, ConstantModule, abc.ABC):
     Raises:
         ValueError: if the grid has several axes, or boundaries that the method does not
             know.
+
+    Example:
+        >>> from stencilnet import Burgers, Grid, Weno
+        >>> method = Weno(Burgers(viscosity=0.02), Grid.line(32))
+        >>> u = method.grid.points().sin()
+        >>> u_t = method(u)  # no forcing
+        >>> method.averages, tuple(u_t.shape), bool(abs(u_t.sum()) < 1e-12)
+        (True, (32,), True)
     """
 
     element: int = 1

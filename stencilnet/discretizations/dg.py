@@ -60,6 +60,13 @@ class DiscontinuousGalerkin(Discretization):
         ValueError: if the equation has other linear terms or no numerical flux, a
             boundary prescribes a slope, the degree is no whole number from 1 to 31, or
             the number of points is no multiple of `p + 1`.
+
+    Example:
+        >>> from stencilnet import Burgers, DiscontinuousGalerkin, Grid
+        >>> grid = Grid.line(64)
+        >>> dg = DiscontinuousGalerkin(Burgers(viscosity=0.02), grid, degree=3)
+        >>> dg.element, tuple(dg(grid.points().sin()).shape)
+        (4, (64,))
     """
 
     takes_boundaries = True

@@ -36,6 +36,12 @@ class FiniteDifference(StencilMethod):
     Raises:
         ValueError: if `order` is below 1, if it is odd and the form has no one-sided
             derivative, or if the stencil is longer than the grid.
+
+    Example:
+        >>> from stencilnet import Burgers, FiniteDifference, Grid
+        >>> method = FiniteDifference(Burgers(viscosity=0.02), Grid.line(32), order=4)
+        >>> {name: len(cells) for name, cells in method.stencils.items()}
+        {'u': 4, 'u_x': 4}
     """
 
     takes_boundaries = True

@@ -97,6 +97,13 @@ class Muscl(Reconstruction):
     Raises:
         ValueError: if the form requires anything else, the viscous order is odd or
             below 2, or the grid has fewer points than the stencil needs.
+
+    Example:
+        >>> from stencilnet import Burgers, Grid, Muscl
+        >>> from stencilnet.discretizations import VAN_LEER
+        >>> muscl = Muscl(Burgers(viscosity=0.0), Grid.line(32), limiter=VAN_LEER)
+        >>> tuple(muscl(muscl.grid.points().sin()).shape)
+        (32,)
     """
 
     def __init__(

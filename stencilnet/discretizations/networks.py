@@ -70,6 +70,12 @@ class MLP:
 
     Raises:
         ValueError: if there is no hidden layer or one has no unit.
+
+    Example:
+        >>> from stencilnet import MLP
+        >>> network = MLP(32, 32).build(6, 12, seed=0)
+        >>> sum(weight.numel() for weight in network.parameters())
+        1676
     """
 
     hidden: tuple[int, ...]

@@ -86,6 +86,14 @@ class PseudoSpectral(Discretization):
         ValueError: if the grid has fewer than 4 points, if there is a filter and the
             equation has a flux but no speed, or if reflection at the boundaries is no
             symmetry of the equation.
+
+    Example:
+        >>> from stencilnet import Burgers, Grid, PseudoSpectral
+        >>> method = PseudoSpectral(Burgers(viscosity=0.1), Grid.line(16))
+        >>> x = method.grid.points()
+        >>> exact = -x.sin() * x.cos() - 0.1 * x.sin()
+        >>> bool((method(x.sin()) - exact).abs().max() < 1e-12)
+        True
     """
 
     takes_boundaries = True

@@ -86,6 +86,12 @@ class Weno(Reconstruction):
         ValueError: if the form requires anything else, the order or the weights do not
             exist, the exponent is below 1, the viscous order is odd or below 2, or the
             grid has fewer points than the stencil needs.
+
+    Example:
+        >>> from stencilnet import Burgers, Grid, Weno
+        >>> weno = Weno(Burgers(viscosity=0.01), Grid.line(64), exponent=1.0)
+        >>> 0.1 < weno.stable_step(weno.grid.points().sin()) < 0.3
+        True
     """
 
     def __init__(

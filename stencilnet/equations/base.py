@@ -23,6 +23,20 @@ class Equation(abc.ABC):  # noqa: B024
 
     A parameter is one number, a scalar tensor to differentiate with respect to it, or a
     tensor `(*sample, 1)` with one value for each sample.
+
+    Example:
+        >>> from dataclasses import dataclass
+        >>> from stencilnet import Equation, Grid, Weno
+        >>> @dataclass(frozen=True)
+        ... class Cubic(Equation):
+        ...     def flux(self, u):
+        ...         return u**3 / 3
+        ...
+        ...     def speed(self, u):
+        ...         return u**2
+        >>> weno = Weno(Cubic(), Grid.line(32))
+        >>> tuple(weno(weno.grid.points().sin()).shape)
+        (32,)
     """
 
     def flux(self, u: Float[Tensor, "*any"]) -> Float[Tensor, "*any"]:

@@ -22,6 +22,13 @@ class Burgers(Equation):
 
     Attributes:
         viscosity: `nu`, not negative; the number 0 is the inviscid equation.
+
+    Example:
+        >>> import torch
+        >>> from stencilnet import Burgers
+        >>> burgers = Burgers(viscosity=0.01)
+        >>> burgers.flux(torch.tensor([1.0, 2.0])).tolist(), burgers.linear()
+        ([0.5, 2.0], {2: 0.01})
     """
 
     viscosity: float | Tensor

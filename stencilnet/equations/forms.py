@@ -38,6 +38,12 @@ class Form(abc.ABC):
         averages: whether the field holds cell averages rather than point values.
         equation: as given.
         requires: the derivatives that `time_derivative` reads, by name.
+
+    Example:
+        >>> from stencilnet import Burgers, CentralFlux, Form
+        >>> form = CentralFlux(Burgers(viscosity=0.01))
+        >>> isinstance(form, Form), form.averages
+        (True, True)
     """
 
     averages: ClassVar[bool]
@@ -69,6 +75,12 @@ class Convective(Form):
 
     Raises:
         ValueError: if the equation has a flux but no speed.
+
+    Example:
+        >>> from stencilnet import Burgers, Convective
+        >>> form = Convective(Burgers(viscosity=0.01))
+        >>> form.averages, list(form.requires)
+        (False, ['u_x', 'u_xx'])
     """
 
     averages = False
@@ -161,7 +173,13 @@ class FluxForm(Form, abc.ABC):
 
 
 class CentralFlux(FluxForm):
-    """The flux form with `F` of centred face values: `F(u[i+1/2])`."""
+    """The flux form with `F` of centred face values: `F(u[i+1/2])`.
+
+    Example:
+        >>> from stencilnet import Burgers, CentralFlux
+        >>> list(CentralFlux(Burgers(viscosity=0.01)).requires)
+        ['u', 'u_x']
+    """
 
     @classmethod
     def _values(cls) -> Mapping[str, Derivative]:
@@ -181,6 +199,11 @@ class UpwindFlux(FluxForm):
     Raises:
         ValueError: if the equation has a flux, but neither `riemann` nor the speed that
             the default one needs.
+
+    Example:
+        >>> from stencilnet import Burgers, UpwindFlux
+        >>> list(UpwindFlux(Burgers(viscosity=0.01)).requires)
+        ['u_left', 'u_right', 'u_x']
     """
 
     def __init__(self, equation: Equation) -> None:

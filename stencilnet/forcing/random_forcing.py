@@ -37,6 +37,12 @@ class RandomForcing(Displayed):
     Raises:
         ValueError: if the parameters do not share one shape `(sample, mode)`, or a
             wavenumber is not a whole number.
+
+    Example:
+        >>> from stencilnet import Grid, RandomForcing
+        >>> forcing = RandomForcing.sample(4, seed=0).on(Grid.line(32), averages=True)
+        >>> tuple(forcing(0.5).shape)
+        (4, 32)
     """
 
     amplitude: Float[Tensor, "sample mode"]

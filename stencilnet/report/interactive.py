@@ -4,20 +4,26 @@ They are Bokeh's, an optional dependency: install stencilnet[report].
 """
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+import torch
 import xarray as xr
 from bokeh.embed import components
 from bokeh.models import ColumnDataSource, HoverTool, LinearColorMapper
 from bokeh.plotting import figure
 from bokeh.resources import Resources
 
+from stencilnet.discretizations import FrozenStencils
 from stencilnet.report.comparison import leading_methods
 from stencilnet.report.fields import with_fields
 from stencilnet.report.style import diverging_colours, labels, line_styles
 
 _TIMES, _CELLS = 151, 256  # kept of each axis of a field, at most
+# Of the lines beside a learned one, and of the places of a stencil.
+_CLASSICAL = ("#0072B2", "#00795A", "#A8568A", "#8A6500")
+_OFFSETS = ("#0072B2", "#C24E00", "#00795A", "#A8568A", "#8A6500", "#595959")
 _LOOK = {"sizing_mode": "stretch_width", "height": 320}
 
 
@@ -147,17 +153,107 @@ def training_lines(history: Mapping[str, np.ndarray]) -> Any:
     return plot
 
 
-def wavenumbers(certificate: xr.Dataset, derivative: str) -> Any:
-    """Median modified wavenumber of the stencils of a derivative."""
+def wavenumbers(
+    certificate: xr.Dataset,
+    derivative: str,
+    beside: Mapping[str, FrozenStencils] = MappingProxyType({}),
+) -> list[Any]:
+    """Median modified wavenumber of the stencils of a derivative, a figure per part.
+
+    Args:
+        certificate: of the learned operator.
+        derivative: which of its stencils.
+        beside: constant stencils for the same derivative, by label.
+    """
     k_dx = certificate["k_dx"].values
     values = certificate["modified_wavenumber"].sel(derivative=derivative)
-    plot = figure(**_LOOK, x_axis_label="k dx", title=f"stencils of {derivative}")
-    looks = (("real part", "solid"), ("imaginary part", "dashed"))
-    for index, (label, dash) in enumerate(looks[: values.sizes["part"]]):
+    order = int(certificate["modified_order"].sel(derivative=derivative))
+    classical = {
+        label: stencils.modified(torch.tensor(k_dx))[0].numpy()
+        for label, stencils in beside.items()
+    }
+    plots = []
+    parts = (("real", k_dx**order), ("imaginary", 0 * k_dx))
+    for index, (part, exact) in enumerate(parts[: values.sizes["part"]]):
+        plot = figure(
+            **{**_LOOK, "height": 280},
+            x_axis_label="k dx",
+            title=f"stencils of {derivative}, {part} part",
+        )
+        look = {"line_dash": "dotted", "line_width": 2, "legend_label": "exact"}
+        plot.line(k_dx, exact, color="#595959", **look)
+        for colour, (label, symbol) in zip(_CLASSICAL, classical.items(), strict=False):
+            line = symbol.real if part == "real" else symbol.imag
+            plot.line(k_dx, line, color=colour, legend_label=label, line_width=2)
         middle = values.isel(part=index).sel(quantile=0.5, method="nearest").values
-        look = {"line_dash": dash, "legend_label": label}
+        look = {"legend_label": "learned, median", "line_width": 3}
         plot.line(k_dx, middle, color="#C24E00", **look)
-    _finish(plot, [("k dx", "$x"), ("value", "$y")])
+        _finish(plot, [("k dx", "$x"), ("value", "$y")])
+        plot.add_layout(plot.legend[0], "right")
+        plots.append(plot)
+    return plots
+
+
+def coefficients(state: xr.Dataset) -> dict[str, Any]:
+    """Coefficients along a state, a figure for each derivative.
+
+    Args:
+        state: `u` (x), and for each derivative its coefficients (x, offset), whose
+            coordinate is their place in units of dx.
+    """
+    x, plots = state["x"].values, {}
+    for name in map(str, state.data_vars):
+        if name == "u":
+            continue
+        values = state[name]
+        (axis,) = set(map(str, values.dims)) - {"x"}
+        plot = figure(
+            **_LOOK, x_axis_label="x", y_axis_label="c", title=f"stencils of {name}"
+        )
+        for index, offset in enumerate(state[axis].values):
+            colour = _OFFSETS[index % len(_OFFSETS)]
+            line = values.isel({axis: index}).values
+            dash = "solid" if index < len(_OFFSETS) else "dashed"
+            look = {"color": colour, "line_dash": dash, "line_width": 2}
+            plot.line(x, line, legend_label=f"{offset:+g} dx", **look)
+        _finish(plot, [("x", "$x"), ("c", "$y")])
+        plot.add_layout(plot.legend[0], "right")
+        plots[name] = plot
+    return plots
+
+
+def cost_lines(comparisons: Sequence[xr.Dataset]) -> Any:
+    """Mean error of each method against the cells that it advances per unit of time.
+
+    Args:
+        comparisons: of several grids; a method has a point for each.
+    """
+    plot = figure(
+        **_LOOK,
+        x_axis_label="cells advanced per unit of time, points / dt",
+        y_axis_label="relative L2 error",
+        x_axis_type="log",
+        y_axis_type="log",
+    )
+    points: dict[str, list[tuple[float, float]]] = {}
+    names: dict[str, str] = {}
+    for comparison in comparisons:
+        names |= labels(comparison, "scheme")
+        for name in map(str, comparison["scheme"].values):
+            row = comparison.sel(scheme=name)
+            error = float(row["relative_l2"].mean())
+            if np.isfinite(error) and error > 0:
+                cost = float(comparison.attrs["points"]) / float(row["step"])
+                points.setdefault(name, []).append((cost, error))
+    styles = line_styles(list(points))
+    for name, pairs in points.items():
+        costs, errors = zip(*sorted(pairs), strict=True)
+        colour = str(styles[name]["color"])
+        look = {"color": colour, "legend_label": names[name]}
+        plot.line(costs, errors, line_width=2, name=names[name], **look)
+        plot.scatter(costs, errors, size=8, name=names[name], **look)
+    _finish(plot, [("method", "$name"), ("cost", "$x"), ("error", "$y")])
+    plot.add_layout(plot.legend[0], "right")
     return plot
 
 

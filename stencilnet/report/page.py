@@ -5,11 +5,14 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from importlib import resources
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import xarray as xr
 from rich.console import Console
 
+from stencilnet.discretizations import FrozenStencils
 from stencilnet.report.certificate import certificate_table
 from stencilnet.report.columns import metric_columns, summarize
 from stencilnet.report.style import LABELS
@@ -22,6 +25,8 @@ def report_page(
     *,
     certificate: xr.Dataset | None = None,
     history: Mapping[str, np.ndarray] | None = None,
+    classical: Mapping[str, Mapping[str, FrozenStencils]] = MappingProxyType({}),
+    state: xr.Dataset | None = None,
 ) -> str:
     """The page as HTML.
 
@@ -32,6 +37,8 @@ def report_page(
             last, finest one.
         certificate: of the operator, see `report.certificate`.
         history: of its training, see `report.training`.
+        classical: stencils beside the learned ones, by derivative and label.
+        state: coefficients along a state, see `interactive.coefficients`.
 
     Raises:
         ValueError: if the plotting library is not installed.
@@ -42,28 +49,35 @@ def report_page(
         raise ValueError(
             f"A page needs {error.name}: install stencilnet[report]."
         ) from error
-    figures, words = {}, {}
     times: list[float] = []
+    shown: dict[str, tuple[Any, str]] = {}
     if comparisons:
         last = comparisons[-1]
-        figures["player"], times = interactive.player(last)
-        words["player"] = "Reference, learned and classical solution at one time."
-        figures["error"] = interactive.error_lines(last)
-        words["error"] = "Relative error of each method against time, mean of samples."
-        for index, (name, plot) in enumerate(interactive.space_time(last).items()):
-            figures[f"field{index}"] = plot
-            words[f"field{index}"] = f"Space-time diagram of {name}, blue to red."
-        figures["spectrum"] = interactive.spectrum_lines(last)
-        words["spectrum"] = "Mean energy of each wavenumber, reference and methods."
+        player, times = interactive.player(last)
+        shown["player"] = (player, "Reference, learned and classical at one time.")
+        shown |= _of_comparisons(comparisons, interactive)
     if certificate is not None and "modified_wavenumber" in certificate:
         for name in map(str, certificate["derivative"].values):
-            figures[f"symbol-{name}"] = interactive.wavenumbers(certificate, name)
-            words[f"symbol-{name}"] = f"Modified wavenumber of the stencils of {name}."
+            beside = classical.get(name, {})
+            plots = interactive.wavenumbers(certificate, name, beside)
+            for part, plot in zip(("real", "imaginary"), plots, strict=False):
+                text = f"Modified wavenumber of the stencils of {name}, {part} part."
+                shown[f"symbol-{name}-{part}"] = (plot, text)
+    if state is not None:
+        told = f"at t = {float(state['time']):.4g}, where the reference is steepest"
+        for name, plot in interactive.coefficients(state).items():
+            text = f"Learned coefficients of {name}, dx taken out, {told}."
+            shown[f"stencil-{name}"] = (plot, text)
     if history is not None and "loss" in history and len(history["loss"]):
-        figures["training"] = interactive.training_lines(history)
-        words["training"] = "Loss of each update and error of each validation."
+        text = "Loss of each update and error of each validation."
+        shown["training"] = (interactive.training_lines(history), text)
+    figures = {name: plot for name, (plot, _) in shown.items()}
     script, places = interactive.embedded(figures) if figures else ("", {})
-    shown = {name: _figure(places[name], words[name]) for name in figures}
+    drawn = {name: _figure(places[name], text) for name, (_, text) in shown.items()}
+
+    def of(*kinds: str) -> str:
+        return "".join(drawn[name] for name in drawn if name.startswith(kinds))
+
     template = (resources.files("stencilnet") / "report" / "page.html").read_text()
     return _filled(
         template,
@@ -71,18 +85,44 @@ def report_page(
             "title": html.escape(title),
             "about": _rows(about),
             "table": _table(comparisons),
-            "player": shown.get("player", ""),
-            "figures": "".join(shown[n] for n in shown if n in ("error", "spectrum")),
-            "fields": "".join(shown[n] for n in shown if n.startswith("field")),
-            "certificate": _certificate(certificate)
-            + "".join(shown[n] for n in shown if n.startswith("symbol")),
-            "training": shown.get("training", ""),
+            "player": of("player"),
+            "figures": of("error", "cost", "spectrum"),
+            "fields": of("field"),
+            "certificate": _certificate(certificate) + of("symbol"),
+            "coefficients": of("stencil"),
+            "training": of("training"),
             "times": json.dumps(times),
             "last": str(max(len(times) - 1, 0)),
             "library": interactive.library(),
             "script": script,
         },
     )
+
+
+def _of_comparisons(
+    comparisons: Sequence[xr.Dataset], interactive: Any
+) -> dict[str, tuple[Any, str]]:
+    """Figures of the finest comparison, and of what several cost."""
+    last = comparisons[-1]
+    found = {
+        "error": (
+            interactive.error_lines(last),
+            "Relative error of each method against time, mean of samples.",
+        )
+    }
+    if len(comparisons) > 1:
+        found["cost"] = (
+            interactive.cost_lines(comparisons),
+            "Error against cost, a point per grid. A cell of a learned method takes "
+            "more arithmetic than one of a classical method.",
+        )
+    found["spectrum"] = (
+        interactive.spectrum_lines(last),
+        "Mean energy of each wavenumber, reference and methods.",
+    )
+    for index, (name, plot) in enumerate(interactive.space_time(last).items()):
+        found[f"field{index}"] = (plot, f"Space-time diagram of {name}, blue to red.")
+    return found
 
 
 def _filled(template: str, values: Mapping[str, str]) -> str:

@@ -253,7 +253,18 @@ IFRK4 = Lawson(RK4)
 """The classical Runge-Kutta method with an integrating factor (Lawson 1967)."""
 
 ETDRK4 = ExponentialTimeDifferencing()
-"""Exponential time differencing of fourth order (Cox and Matthews 2002)."""
+"""Exponential time differencing of fourth order (Cox and Matthews 2002).
+
+Example:
+    >>> import torch
+    >>> from stencilnet import ETDRK4, Burgers, Grid, PseudoSpectral, rollout
+    >>> method = PseudoSpectral(Burgers(viscosity=0.1), Grid.line(32))
+    >>> times = torch.linspace(0, 1, 5).double()
+    >>> u0 = method.grid.points().sin()
+    >>> u = rollout(method, u0, times, integrator=ETDRK4, steps=5)
+    >>> tuple(u.shape)  # (time, x)
+    (5, 32)
+"""
 
 ETDRK4B = ExponentialTimeDifferencing(krogstad=True)
 """Exponential time differencing of fourth order with stages of higher order, whose

@@ -84,6 +84,16 @@ def rollout(
             estimate where one is needed, or if the forcing does not fit the batch.
         TypeError: if `u0` is not floating-point, or if the forcing or the right-hand
             side has another dtype.
+
+    Example:
+        >>> import torch
+        >>> from stencilnet import Burgers, Grid, RandomForcing, Weno, rollout
+        >>> weno = Weno(Burgers(viscosity=0.02), Grid.line(32))
+        >>> force = RandomForcing.sample(4, seed=0).on(weno.grid, averages=True)
+        >>> times = torch.linspace(0, 1, 11).double()
+        >>> u = rollout(weno, 0 * force(0.0), times, force, steps=2)
+        >>> tuple(u.shape)  # (sample, time, x)
+        (4, 11, 32)
     """
     u, clock = as_state(u0), as_times(times)
     if isinstance(steps, Adaptive):

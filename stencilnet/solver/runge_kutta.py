@@ -135,14 +135,29 @@ Kutta3 = RungeKutta(a=((), (1 / 2,), (-1.0, 2.0)), b=(1 / 6, 4 / 6, 1 / 6), orde
 """Kutta's third-order method."""
 
 SSPRK3 = RungeKutta(a=((), (1.0,), (1 / 4, 1 / 4)), b=(1 / 6, 1 / 6, 4 / 6), order=3)
-"""Strong-stability-preserving method of third order (Shu and Osher 1988)."""
+"""Strong-stability-preserving method of third order (Shu and Osher 1988).
+
+Example:
+    >>> from stencilnet import SSPRK3
+    >>> SSPRK3.order
+    3
+"""
 
 RK4 = RungeKutta(
     a=((), (1 / 2,), (0.0, 1 / 2), (0.0, 0.0, 1.0)),
     b=(1 / 6, 2 / 6, 2 / 6, 1 / 6),
     order=4,
 )
-"""The classical fourth-order method."""
+"""The classical fourth-order method.
+
+Example:
+    >>> import torch
+    >>> from stencilnet import RK4, rollout
+    >>> times, u0 = torch.tensor([0.0, 1.0]).double(), torch.ones(1).double()
+    >>> u = rollout(lambda u: -u, u0, times, integrator=RK4, steps=10)
+    >>> round(float(u[-1]), 5)
+    0.36788
+"""
 
 
 @dataclass(frozen=True)

@@ -75,6 +75,14 @@ class Adaptive:
     Raises:
         ValueError: if a tolerance, a step or `max_steps` is not positive, or if a time
             of `through` is not finite.
+
+    Example:
+        >>> import torch
+        >>> from stencilnet import Adaptive, rollout
+        >>> times, u0 = torch.tensor([0.0, 1.0]).double(), torch.ones(1).double()
+        >>> u = rollout(lambda u: -u, u0, times, steps=Adaptive(relative=1e-8))
+        >>> round(float(u[-1]), 6)
+        0.367879
     """
 
     relative: float = 1e-6

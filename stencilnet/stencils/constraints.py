@@ -109,7 +109,13 @@ class Constraint(abc.ABC):
 
 @dataclass(frozen=True)
 class NullSpace(Constraint):
-    """All consistent coefficients, from coordinates: see `NullSpaceLayer`."""
+    """All consistent coefficients, from coordinates: see `NullSpaceLayer`.
+
+    Example:
+        >>> from stencilnet import NullSpace
+        >>> NullSpace(order=2).spec()["order"]
+        2
+    """
 
     kind = "null_space"
 
@@ -209,7 +215,16 @@ class PolyhedralConstraint(Constraint, abc.ABC):
 
 @dataclass(frozen=True)
 class Convex(PolyhedralConstraint):
-    """The nearest consistent coefficients under side conditions: see `ConvexLayer`."""
+    """The nearest consistent coefficients under side conditions: see `ConvexLayer`.
+
+    Example:
+        >>> from stencilnet import MLP, Burgers, Convex, Grid, LearnedStencil
+        >>> learned = LearnedStencil(
+        ...     Burgers(viscosity=0.02), Grid.line(16), constraint=Convex(order=1)
+        ... )
+        >>> tuple(learned(learned.grid.points().sin()).shape)
+        (16,)
+    """
 
     kind = "convex"
     layer_class = ConvexLayer

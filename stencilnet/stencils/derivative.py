@@ -31,6 +31,11 @@ class Derivative:
     Raises:
         ValueError: if `order` is not a whole number of at least 0, `at` not a number
             within [-1, 1], or `side` none of -1, 0 and 1.
+
+    Example:
+        >>> from stencilnet import Derivative
+        >>> Derivative(1, at=0.5) == Derivative(order=1, at=0.5, side=0)
+        True
     """
 
     order: int

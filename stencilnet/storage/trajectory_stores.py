@@ -51,6 +51,16 @@ def write_trajectories(
     Raises:
         FileExistsError: if `path` exists and `overwrite` is false.
         TypeError, ValueError: if `path` is not a local path.
+
+    Example:
+        >>> import torch
+        >>> from stencilnet import Grid, write_trajectories
+        >>> from stencilnet.storage import trajectories
+        >>> grid, times = Grid.line(16), torch.arange(3).double()
+        >>> u = (grid.points() - times.unsqueeze(-1)).sin().unsqueeze(0)
+        >>> dataset = trajectories(u, times, grid, averages=False)
+        >>> write_trajectories(dataset, "wave.zarr", overwrite=True).name
+        'wave.zarr'
     """
     # Labels are coded once for all blocks.
     dataset = encode_labels(dataset.drop_encoding())
@@ -191,6 +201,13 @@ def read_trajectories(path: Path | str, *, finite: bool = True) -> xr.Dataset:
     Raises:
         FileNotFoundError, TypeError, ValueError: as `open_trajectories`, or if a value
             is not finite.
+
+    Example:
+        >>> from stencilnet import read_trajectories, simulate
+        >>> path = simulate("burgers-p1-16", "read.zarr", duration=2.0, overwrite=True)
+        >>> dataset = read_trajectories(path)
+        >>> dict(dataset["u"].sizes)
+        {'sample': 1, 'time': 21, 'x': 16}
     """
     path = local_path(path)
     for attempt in range(_ATTEMPTS):

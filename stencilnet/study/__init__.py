@@ -34,6 +34,7 @@ from stencilnet.study.script import Script
 from stencilnet.study.simulation import simulate
 from stencilnet.study.sweep import Sweep, plan_sweep, run_sweep
 from stencilnet.study.tables import tabulate
+from stencilnet.study.tensorboard import TensorBoard
 from stencilnet.study.training import train
 from stencilnet.study.verification import certify_beside, sign, verify
 
@@ -52,6 +53,7 @@ __all__ = [
     "Script",
     "Solution",
     "Sweep",
+    "TensorBoard",
     "certificate_figure_paths",
     "certify",
     "certify_beside",

@@ -119,6 +119,15 @@ def certify(
         ValueError: if the data live on another grid, or hold point values where the
             method holds averages, or the reverse; if a number is not positive, or a
             weight of the method not finite.
+
+    Example:
+        >>> from stencilnet import Burgers, FiniteDifference, Grid, certify, simulate
+        >>> from stencilnet import read_trajectories
+        >>> path = simulate("burgers-p1-16", "data.zarr", duration=2.0, overwrite=True)
+        >>> method = FiniteDifference(Burgers(viscosity=0.01), Grid.line(16), order=4)
+        >>> certificate = certify(method, read_trajectories(path), step=0.05)
+        >>> bool(certificate["moment_residual"].max() < 1e-9)
+        True
     """
     _check(method, data)
     counts = [as_integer(count) or 0 for count in (trajectories, states, refinements)]

@@ -96,6 +96,16 @@ def compare(
             than `reference`; also as `crew`.
         ConnectionError, ChildProcessError: if the cluster does not answer, or workers
             die again and again.
+
+    Example:
+        >>> from stencilnet import Burgers, Grid, Muscl, Weno, compare
+        >>> from stencilnet import read_trajectories, simulate
+        >>> path = simulate("burgers-p1-32", "data.zarr", duration=2.0, overwrite=True)
+        >>> burgers, grid = Burgers(viscosity=0.01), Grid.line(32)
+        >>> methods = {"weno_z": Weno(burgers, grid), "muscl": Muscl(burgers, grid)}
+        >>> result = compare(methods, read_trajectories(path))
+        >>> result["relative_l2"].dims, bool((result["relative_l2"] < 0.5).all())
+        (('scheme', 'sample'), True)
     """
     references = tuple(
         Reference(dataset) for dataset in (reference, values) if dataset is not None

@@ -263,6 +263,12 @@ class Config(Section):
         operator: what learns.
         training: how it learns.
         comparison: what it is compared with.
+
+    Example:
+        >>> from stencilnet import load_config
+        >>> config = load_config("p2")
+        >>> type(config).__name__, config.problem.equation["name"]
+        ('Config', 'Burgers')
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]

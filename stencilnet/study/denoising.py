@@ -178,6 +178,13 @@ def denoise(
             missing altogether, or an argument does not fit; also as `crew`.
         ConnectionError, ChildProcessError: if the cluster does not answer, or workers
             die again and again.
+
+    Example:
+        >>> from stencilnet import denoise, read_trajectories, simulate
+        >>> path = simulate("burgers-p1-16", "noisy.zarr", duration=2.0, overwrite=True)
+        >>> path = denoise(path, noise=0.1, seed=0, overwrite=True)
+        >>> sorted(name for name in read_trajectories(path) if name.startswith("u_"))
+        ['u_denoised', 'u_noisy']
     """
     store = local_path(store)
     target = store if out is None else local_path(out)

@@ -208,12 +208,13 @@ class Page:
             step=step,
             **_WIDE,
         )
-        for control, act in (
-            (self.sample, self._renew),
-            (self.method, self.show_sample),
-            (self.time, self.show_time),
-        ):
-            control.on_change("value", lambda *_, act=act: self.told(act))
+        self._on(self.sample, self._renew)
+        self._on(self.method, self.show_sample)
+        self._on(self.time, self.show_time)
+
+    def _on(self, control: Any, act: Callable[[], None]) -> None:
+        """Acts whenever the value of a control changes."""
+        control.on_change("value", lambda _attribute, _old, _new: self.told(act))
 
     def _settings(self) -> None:
         """Controls of what is solved."""

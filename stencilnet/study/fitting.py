@@ -107,6 +107,15 @@ def fit(
     Raises:
         FloatingPointError: if the loss is not finite.
         ValueError: if the data live on another grid, or a setting does not fit.
+
+    Example:
+        >>> from stencilnet import Burgers, Grid, LearnedStencil, fit
+        >>> from stencilnet import read_trajectories, simulate
+        >>> path = simulate("burgers-p1-16", "fit.zarr", duration=4.0, overwrite=True)
+        >>> learned = LearnedStencil(Burgers(viscosity=0.01), Grid.line(16))
+        >>> history = fit(learned, read_trajectories(path), iterations=3, batch=4)
+        >>> history["loss"].shape
+        (3,)
     """
     if device is not None:
         operator.to(as_device(device))
@@ -203,8 +212,7 @@ def _run(
         due = state.iteration % validate_every == 0 or state.iteration == total
         if due:
             updates.validate(state, validation)
-        latest = {name: values[-1] for name, values in state.history.items() if values}
-        latest = {"update": float(state.iteration), **latest}
+        latest = state.numbers()
         # All are asked, whatever the first one answers.
         stop = any([bool(callback(latest)) for callback in watching])  # noqa: C419
         progress(state.iteration, total, f"loss {latest['loss']:.1e}")

@@ -118,6 +118,15 @@ def generate(
             as `crew`.
         ConnectionError, ChildProcessError: if the cluster does not answer, or workers
             die again and again.
+
+    Example:
+        >>> from stencilnet import generate, load_config
+        >>> small = ["data.training=2", "data.validation=1", "data.test=1"]
+        >>> small += ["problem.duration=1", "problem.equation.viscosity=0.1"]
+        >>> small += ["forcing.wavenumbers=[1,2]", "reference.points=64"]
+        >>> paths = generate(load_config("demo", small), "generated", overwrite=True)
+        >>> sorted({path.parent.name for path in paths})
+        ['test', 'training', 'validation']
     """
     run = local_path(run)
     place = as_device(device or config.device, needs=torch.float64)

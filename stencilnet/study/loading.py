@@ -28,6 +28,12 @@ def load_config(source: str | Path, overrides: Iterable[str] = ()) -> Config:
         FileNotFoundError: if there is no such file and no such name.
         ValueError: if the file or an override is not valid, in one sentence that names
             each bad key and the nearest known one.
+
+    Example:
+        >>> from stencilnet import load_config
+        >>> config = load_config("p2", ["training.iterations=4000"])
+        >>> config.name, config.training.iterations
+        ('p2', 4000)
     """
     text, label = _text(source)
     try:

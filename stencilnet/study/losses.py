@@ -1,7 +1,12 @@
 """The losses of a training as a table that grows while it runs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+
+from stencilnet.study.state import TrainingState
+
+Watch = Callable[[Mapping[str, float]], object]
+"""Is told the numbers of each update."""
 
 History = Mapping[str, Sequence[float]]
 
@@ -28,6 +33,13 @@ class LossLog:
         """Adds the latest update."""
         with self.path.open("a", encoding="utf-8") as file:
             file.write(_line(history, len(history["loss"]) - 1) + "\n")
+
+
+def tell(state: TrainingState, losses: LossLog, watch: Watch | None) -> None:
+    """Tells the latest update to the file of losses, and to who watches."""
+    losses.add(state.history)
+    if watch is not None:
+        watch(state.numbers())
 
 
 def _line(history: History, row: int) -> str:

@@ -76,6 +76,14 @@ def save_operator(
         TypeError: if `path` is not a path.
         ValueError: if `path` is not local, an attribute is not a plain value, or the
             spec of the operator does not describe it, so that it could not be loaded.
+
+    Example:
+        >>> from stencilnet import Burgers, Grid, LearnedStencil
+        >>> from stencilnet import load_operator, save_operator
+        >>> learned = LearnedStencil(Burgers(viscosity=0.02), Grid.line(16), seed=3)
+        >>> path = save_operator(learned, "mine.zarr", overwrite=True)
+        >>> load_operator(path)[0].seed
+        3
     """
     _check_loads(operator)
     weights = {
@@ -200,6 +208,12 @@ def load_operator(
     Raises:
         FileNotFoundError: if there is nothing at `path`.
         ValueError: if it is no operator store, or its arrays do not fit its spec.
+
+    Example:
+        >>> from stencilnet import load_operator
+        >>> operator, stored = load_operator("burgers")
+        >>> type(operator).__name__
+        'LearnedPicture'
     """
     path = operator_path(path)
     stored = read_operator(path)

@@ -1,10 +1,25 @@
 """The page of a run: everything that its folder holds, in one file."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+import torch
+import xarray as xr
+
+from stencilnet.discretizations import (
+    FiniteDifference,
+    FrozenStencils,
+    LearnedStencil,
+    frozen_stencils,
+)
 from stencilnet.report import report_page, write_page
 from stencilnet.storage import local_path, read_dataset, read_operator
+from stencilnet.study.operators import load_operator
+
+# Of the central stencils beside the learned ones.
+_ORDERS = (2, 4, 6)
 
 
 def run_page(
@@ -36,6 +51,7 @@ def run_page(
         )
     comparisons = [read_dataset(path) for path in paths]
     stored = read_operator(operator) if operator.exists() else None
+    learned = _learned(operator)
     attributes = dict(stored.attributes) if stored else dict(comparisons[0].attrs)
     about = {"folder": str(run)}
     for name in ("created", "git_commit", "data_hash", "versions"):
@@ -56,5 +72,59 @@ def run_page(
         comparisons,
         certificate=stored.certificate if stored else None,
         history=stored.history if stored else None,
+        classical={} if learned is None else _classical(learned),
+        state=None if learned is None else _state(learned, comparisons),
     )
     return write_page(text, out or run / "report.html", overwrite=overwrite)
+
+
+def _learned(path: Path) -> LearnedStencil | None:
+    """The learned stencil of a run; None for a picture, or for classes of your own."""
+    if not path.exists():
+        return None
+    try:
+        operator, _ = load_operator(path)
+    except ValueError:
+        return None
+    return operator.double() if isinstance(operator, LearnedStencil) else None
+
+
+def _classical(learned: LearnedStencil) -> dict[str, dict[str, FrozenStencils]]:
+    """Central stencils beside a learned one, by derivative and label."""
+    found: dict[str, dict[str, FrozenStencils]] = {}
+    state = learned.grid.points().sin().unsqueeze(0)
+    for order in _ORDERS:
+        try:
+            method = FiniteDifference(
+                learned.equation, learned.grid, order=order, form=learned.form
+            )
+        except ValueError:
+            # One-sided derivatives have no central stencils.
+            continue
+        for name, stencils in frozen_stencils(method, state).items():
+            found.setdefault(name, {})[f"central {order}"] = stencils
+    return found
+
+
+def _state(
+    learned: LearnedStencil, comparisons: Sequence[xr.Dataset]
+) -> xr.Dataset | None:
+    """Coefficients along the steepest state of the first sample, on its grid."""
+    for comparison in comparisons:
+        schemes = list(map(str, comparison["scheme"].values))
+        if "learned" not in schemes or comparison.sizes["x"] != learned.grid.shape[-1]:
+            continue
+        u = comparison["reference"].sel(scheme="learned").isel(sample=0)
+        steepest = abs(u.diff("x")).max("x").argmax("time")
+        u = u.isel(time=int(steepest))
+        field = torch.tensor(u.values[np.newaxis], dtype=torch.float64)
+        variables = {"u": u.drop_vars("scheme", errors="ignore")}
+        for name, stencils in frozen_stencils(learned, field).items():
+            axis = f"offset_{name}"
+            variables[name] = xr.DataArray(
+                stencils.coefficients.numpy(),
+                dims=("x", axis),
+                coords={axis: stencils.offsets.numpy()},
+            )
+        return xr.Dataset(variables)
+    return None

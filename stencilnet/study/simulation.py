@@ -107,6 +107,12 @@ def simulate(
         FileExistsError: if `out` exists and `overwrite` is false.
         FileNotFoundError: if `method` is neither a store nor a known name.
         ValueError: if a number does not fit the problem or the operator.
+
+    Example:
+        >>> from stencilnet import load_config, simulate
+        >>> p2 = load_config("p2")
+        >>> simulate("weno_z", "p2.zarr", config=p2, duration=1.0, points=32).name
+        'p2.zarr'
     """
     out = local_path(out)
     refuse_existing(out, overwrite=overwrite, kind="trajectories")

@@ -107,6 +107,11 @@ class TrainingState:
             if name in values:
                 parameter.copy_(values[name])
 
+    def numbers(self) -> dict[str, float]:
+        """The latest of each recorded quantity, and the number of the update."""
+        latest = {name: values[-1] for name, values in self.history.items() if values}
+        return {"update": float(self.iteration), **latest}
+
     def stored(self, attributes: dict[str, Any]) -> StoredOperator:
         """Everything, as a checkpoint."""
         arrays = {

@@ -33,7 +33,7 @@ from stencilnet.storage import (
 from stencilnet.study.certificate import certify
 from stencilnet.study.config import Config, Training
 from stencilnet.study.devices import DTYPES
-from stencilnet.study.losses import LossLog
+from stencilnet.study.losses import LossLog, Watch, tell
 from stencilnet.study.operators import stencils_of
 from stencilnet.study.problem import domain_of, equation_of, integrator_of
 from stencilnet.study.ranks import Ranks, joined
@@ -97,6 +97,7 @@ def train(
     overwrite: bool = False,
     device: torch.device | str | None = None,
     dtype: torch.dtype | str | None = None,
+    watch: Watch | None = None,
     progress: Progress | bool = no_progress,
 ) -> Path:
     """Trains a learned stencil on the trajectories of a run and stores the best.
@@ -122,6 +123,8 @@ def train(
         overwrite: whether to replace an operator and older checkpoints.
         device: to train on; that of the config by default.
         dtype: precision, float32 or float64; that of the config by default.
+        watch: told the numbers of each update of the operator, as callbacks of `fit`
+            are, such as a `TensorBoard`.
         progress: told about the updates; True for a display.
 
     Returns:
@@ -160,7 +163,7 @@ def train(
         arguments = (run, source, resume, overwrite, told, ranks)
         if two:
             _train(constant_training(config), *arguments, name=CONSTANT)
-        return _train(config, *arguments, operator=operator)
+        return _train(config, *arguments, operator=operator, watch=watch)
 
 
 def constant_training(config: Config) -> Config:
@@ -197,6 +200,7 @@ def _train(
     *,
     name: str = "operator",
     operator: LearnedStencil | None = None,
+    watch: Watch | None = None,
 ) -> Path:
     """Trains one operator into the store of a name, see `train`."""
     training = config.training
@@ -224,7 +228,7 @@ def _train(
             data,
             training,
             lambda: write_checkpoint(state, folder, attributes),
-            lambda: losses.add(state.history) if losses else None,
+            lambda: tell(state, losses, watch) if losses else None,
             progress,
         )
         if ranks.first:

@@ -57,6 +57,12 @@ def verify(
         ValueError: if the store, or `data`, is damaged or of another schema; if an
             operator has no certificate and no data are given; if data are given for
             trajectories; or if the signature is of other content or by another key.
+
+    Example:
+        >>> from stencilnet import verify
+        >>> certificate = verify("burgers")
+        >>> str(certificate.attrs["schema"]).startswith("stencilnet.certificate")
+        True
     """
     if device is not None and data is None:
         raise ValueError(

@@ -1,0 +1,68 @@
+"""The numbers of a training for TensorBoard, an optional dependency."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+
+from stencilnet.storage import local_path
+
+_GROUPS = {
+    "loss": "training/loss",
+    "gradient_norm": "training/gradient_norm",
+    "learning_rate": "training/learning_rate",
+    "horizon": "training/horizon",
+}
+
+
+class TensorBoard:
+    """A callback of `fit` and `train` that writes what `tensorboard --logdir` shows.
+
+    Loss, norm of the gradient, rate and horizon of each update, and the error of each
+    validation. Use it in a `with` block, or `close` it, so that everything is written.
+
+    Args:
+        folder: for the files of events, a folder of its own for each training.
+
+    Raises:
+        TypeError, ValueError: if `folder` is not a local path, or the writer is not
+            installed.
+    """
+
+    def __init__(self, folder: Path | str) -> None:
+        try:
+            from tensorboardX import SummaryWriter
+        except ModuleNotFoundError as error:
+            raise ValueError(
+                f"TensorBoard needs {error.name}: install stencilnet[tensorboard]."
+            ) from error
+        self.folder = local_path(folder)
+        self._writer = SummaryWriter(str(self.folder))
+        self._validated = 0.0
+
+    def __call__(self, numbers: Mapping[str, float]) -> None:
+        """Writes the numbers of an update."""
+        update = int(numbers["update"])
+        for name, tag in _GROUPS.items():
+            if name in numbers:
+                self._writer.add_scalar(tag, float(numbers[name]), update)
+        # The latest validation is told after each update until the next.
+        at = float(numbers.get("validation_iteration", 0.0))
+        if at > self._validated:
+            self._validated = at
+            error = float(numbers["validation_relative_l2"])
+            self._writer.add_scalar("validation/relative_l2", error, int(at))
+
+    def close(self) -> None:
+        """Writes what is left."""
+        self._writer.close()
+
+    def __enter__(self) -> "TensorBoard":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
