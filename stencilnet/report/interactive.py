@@ -24,6 +24,8 @@ _TIMES, _CELLS = 151, 256  # kept of each axis of a field, at most
 # Of the lines beside a learned one, and of the places of a stencil.
 _CLASSICAL = ("#0072B2", "#00795A", "#A8568A", "#8A6500")
 _OFFSETS = ("#0072B2", "#C24E00", "#00795A", "#A8568A", "#8A6500", "#595959")
+# Entries beside each other that a phone has room for, and the height of a row of them.
+_LEGEND_COLUMNS, _LEGEND_ROW = 2, 22
 _LOOK = {"sizing_mode": "stretch_width", "height": 320}
 
 
@@ -189,7 +191,6 @@ def wavenumbers(
         look = {"legend_label": "learned, median", "line_width": 3}
         plot.line(k_dx, middle, color="#C24E00", **look)
         _finish(plot, [("k dx", "$x"), ("value", "$y")])
-        plot.add_layout(plot.legend[0], "right")
         plots.append(plot)
     return plots
 
@@ -198,13 +199,11 @@ def coefficients(state: xr.Dataset) -> dict[str, Any]:
     """Coefficients along a state, a figure for each derivative.
 
     Args:
-        state: `u` (x), and for each derivative its coefficients (x, offset), whose
-            coordinate is their place in units of dx.
+        state: of each derivative its coefficients (x, offset), whose coordinate is
+            their place in units of dx; the attribute `time`.
     """
     x, plots = state["x"].values, {}
     for name in map(str, state.data_vars):
-        if name == "u":
-            continue
         values = state[name]
         (axis,) = set(map(str, values.dims)) - {"x"}
         plot = figure(
@@ -217,7 +216,6 @@ def coefficients(state: xr.Dataset) -> dict[str, Any]:
             look = {"color": colour, "line_dash": dash, "line_width": 2}
             plot.line(x, line, legend_label=f"{offset:+g} dx", **look)
         _finish(plot, [("x", "$x"), ("c", "$y")])
-        plot.add_layout(plot.legend[0], "right")
         plots[name] = plot
     return plots
 
@@ -253,7 +251,6 @@ def cost_lines(comparisons: Sequence[xr.Dataset]) -> Any:
         plot.line(costs, errors, line_width=2, name=names[name], **look)
         plot.scatter(costs, errors, size=8, name=names[name], **look)
     _finish(plot, [("method", "$name"), ("cost", "$x"), ("error", "$y")])
-    plot.add_layout(plot.legend[0], "right")
     return plot
 
 
@@ -283,7 +280,6 @@ def _lines(
                 name=names[name],
             )
     _finish(plot, [("method", "$name"), (axis, "$x"), ("value", "$y")])
-    plot.add_layout(plot.legend[0], "right")
     return plot
 
 
@@ -292,8 +288,13 @@ def _finish(plot: Any, tips: Sequence[tuple[str, str]]) -> None:
     plot.add_tools(HoverTool(tooltips=list(tips)))
     plot.toolbar.logo = None
     if plot.legend:
-        plot.legend.click_policy = "hide"
-        plot.legend.label_text_font_size = "9pt"
+        legend = plot.legend[0]
+        legend.click_policy = "hide"
+        legend.label_text_font_size = "9pt"
+        # Below, so that a phone has its width for the figure.
+        legend.orientation, legend.ncols = "horizontal", _LEGEND_COLUMNS
+        plot.add_layout(legend, "below")
+        plot.height += _LEGEND_ROW * -(-len(legend.items) // _LEGEND_COLUMNS)
 
 
 def _colours(comparison: xr.Dataset, methods: Sequence[str]) -> dict[str, str]:

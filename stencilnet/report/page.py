@@ -64,7 +64,7 @@ def report_page(
                 text = f"Modified wavenumber of the stencils of {name}, {part} part."
                 shown[f"symbol-{name}-{part}"] = (plot, text)
     if state is not None:
-        told = f"at t = {float(state['time']):.4g}, where the reference is steepest"
+        told = f"at t = {state.attrs['time']:.4g}, where the reference is steepest"
         for name, plot in interactive.coefficients(state).items():
             text = f"Learned coefficients of {name}, dx taken out, {told}."
             shown[f"stencil-{name}"] = (plot, text)

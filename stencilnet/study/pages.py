@@ -115,16 +115,17 @@ def _state(
         if "learned" not in schemes or comparison.sizes["x"] != learned.grid.shape[-1]:
             continue
         u = comparison["reference"].sel(scheme="learned").isel(sample=0)
-        steepest = abs(u.diff("x")).max("x").argmax("time")
-        u = u.isel(time=int(steepest))
+        steepest = int(abs(u.diff("x")).max("x").argmax("time"))
+        u = u.isel(time=steepest)
         field = torch.tensor(u.values[np.newaxis], dtype=torch.float64)
-        variables = {"u": u.drop_vars("scheme", errors="ignore")}
+        variables = {}
         for name, stencils in frozen_stencils(learned, field).items():
             axis = f"offset_{name}"
             variables[name] = xr.DataArray(
                 stencils.coefficients.numpy(),
                 dims=("x", axis),
-                coords={axis: stencils.offsets.numpy()},
+                coords={"x": u["x"].values, axis: stencils.offsets.numpy()},
             )
-        return xr.Dataset(variables)
+        time = float(comparison["time"].values[steepest])
+        return xr.Dataset(variables, attrs={"time": time})
     return None

@@ -1,21 +1,58 @@
 """The page of a run: whole, offline, and alive in a browser."""
 
+import json
 import re
 import shutil
 import time
 from html.parser import HTMLParser
 
 import pytest
+import xarray as xr
 
+from stencilnet import Burgers, FiniteDifference, Grid, LearnedStencil
+from stencilnet.discretizations import frozen_stencils
 from stencilnet.report import report_page
 
 pytest.importorskip("bokeh")
 
 
 @pytest.fixture
-def page(make_comparison, make_history):
-    about = {"equation": "Burgers <viscosity & all>"}
-    return report_page("a run", about, [make_comparison()], history=make_history())
+def page(make_comparison, make_certificate, make_history):
+    learned = LearnedStencil(Burgers(0.02), Grid.line(16))
+    central = FiniteDifference(learned.equation, learned.grid, order=4)
+    u = learned.grid.points().sin().unsqueeze(0)
+    state = xr.Dataset(coords={"x": learned.grid.points()})
+    for name, stencils in frozen_stencils(learned, u).items():
+        offsets = {f"offset_{name}": stencils.offsets}
+        state[name] = xr.DataArray(
+            stencils.coefficients, offsets, ("x", f"offset_{name}")
+        )
+    return report_page(
+        "a run",
+        {"equation": "Burgers <viscosity & all>"},
+        [make_comparison(points=16), make_comparison(points=32)],
+        certificate=make_certificate(),
+        history=make_history(),
+        classical={
+            name: {"central 4": stencils}
+            for name, stencils in frozen_stencils(central, u).items()
+        },
+        state=state.assign_attrs(time=1.5),
+    )
+
+
+def test_the_page_shows_costs_coefficients_and_what_is_beside_them(page):
+    parser = Outside()
+    parser.feed(page)
+    told = " ".join(parser.labels)
+    for words in ("cost", "coefficients of u_x", "wavenumber of the stencils of u,"):
+        assert words in told
+    # Both grids stand in the figure of costs, and the classical stencils beside.
+    (document,) = json.loads(re.search(r"const docs_json = '(.*?)';", page)[1]).values()
+    models = json.dumps(document)
+    assert "cells advanced per unit of time" in models
+    assert models.count('"central 4"') >= 4
+    assert models.count('"+0.5 dx"') == 2
 
 
 class Outside(HTMLParser):
