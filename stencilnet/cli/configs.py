@@ -1,4 +1,4 @@
-"""The commands `stencilnet config`: what they take; see `work` for what they do."""
+"""The commands `stencilnet config`; `config_work` has what they do."""
 
 from pathlib import Path
 from typing import Annotated
@@ -20,16 +20,16 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """Print a config whole, every default written out."""
-    from stencilnet.cli import work
+    from stencilnet.cli import config_work
 
-    work.show_config(config, overrides)
+    config_work.show_config(config, overrides)
 
 
 def schema(as_json: JsonOption = False) -> None:
     """Print the JSON schema of configs, for editors that complete and check YAML."""
-    from stencilnet.cli import work
+    from stencilnet.cli import config_work
 
-    work.show_schema()
+    config_work.show_schema()
 
 
 def new(
@@ -39,9 +39,9 @@ def new(
     as_json: JsonOption = False,
 ) -> None:
     """Write a config with a comment on every key."""
-    from stencilnet.cli import work
+    from stencilnet.cli import config_work
 
-    work.new_config(path, like)
+    config_work.new_config(path, like)
 
 
 def explain(
@@ -52,6 +52,6 @@ def explain(
     as_json: JsonOption = False,
 ) -> None:
     """Say what a key of a config means, its type and its default."""
-    from stencilnet.cli import work
+    from stencilnet.cli import config_work
 
-    work.explain_keys(key)
+    config_work.explain_keys(key)

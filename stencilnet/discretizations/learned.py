@@ -79,13 +79,10 @@ class LearnedStencil(StencilMethod):
             number of values, or `mirror` is true and not possible.
 
     Example:
-        >>> from stencilnet import MLP, Burgers, FiniteDifference, Grid, LearnedStencil
-        >>> grid = Grid.line(32)
-        >>> learned = LearnedStencil(Burgers(viscosity=0.02), grid, network=MLP(16))
-        >>> u = grid.points().sin()
-        >>> classical = FiniteDifference(learned.equation, grid, order=6)
-        >>> bool((learned(u) - classical(u)).abs().max() < 1e-12)  # untrained
-        True
+        >>> from stencilnet import MLP, Burgers, Grid, LearnedStencil
+        >>> learned = LearnedStencil(Burgers(0.02), Grid.line(32), network=MLP(16))
+        >>> tuple(learned(learned.grid.points().sin()).shape)
+        (32,)
     """
 
     takes_boundaries = True
@@ -208,9 +205,7 @@ class LearnedStencil(StencilMethod):
             return self._fused_derivatives(u)
         # Neighbours of each distinct stencil once, and dx**-d after the sum: most of
         # the cost of a small network is in such operations.
-        around = {
-            indices: patches(u, indices) for indices in set(self.stencils.values())
-        }
+        around = {cells: patches(u, cells) for cells in set(self.stencils.values())}
         return {
             name: (around[self.stencils[name]] * stencil).sum(-1) * self._scales[name]
             for name, stencil in self.choose(self._windows_of(u)).items()
@@ -236,10 +231,7 @@ class LearnedStencil(StencilMethod):
         if ends is None:
             return self.choose(self._windows_of(u))
         longer = self._windows_of(ends.continued(u, ends.values(u, None)))
-        return {
-            name: ends.within(stencil.mT).mT
-            for name, stencil in self.choose(longer).items()
-        }
+        return {name: ends.within(c.mT).mT for name, c in self.choose(longer).items()}
 
     def _windows_of(self, u: Tensor) -> dict[tuple[int, ...], Tensor]:
         """What the network reads of a field."""
@@ -258,8 +250,7 @@ class LearnedStencil(StencilMethod):
         Args:
             values: in the cells of each distinct window in `windows`.
         """
-        choices = self._choices(values)
-        return {name: choice.stencils() for name, choice in choices.items()}
+        return {name: c.stencils() for name, c in self._choices(values).items()}
 
     def _choices(self, values: Mapping[tuple[int, ...], Tensor]) -> dict[str, Choice]:
         """What the network chooses for each derivative."""

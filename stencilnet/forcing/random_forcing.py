@@ -40,8 +40,7 @@ class RandomForcing(Displayed):
 
     Example:
         >>> from stencilnet import Grid, RandomForcing
-        >>> forcing = RandomForcing.sample(4, seed=0).on(Grid.line(32), averages=True)
-        >>> tuple(forcing(0.5).shape)
+        >>> tuple(RandomForcing.sample(4, seed=0).on(Grid.line(32))(0.5).shape)
         (4, 32)
     """
 

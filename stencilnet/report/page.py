@@ -56,18 +56,7 @@ def report_page(
         player, times = interactive.player(last)
         shown["player"] = (player, "Reference, learned and classical at one time.")
         shown |= _of_comparisons(comparisons, interactive)
-    if certificate is not None and "modified_wavenumber" in certificate:
-        for name in map(str, certificate["derivative"].values):
-            beside = classical.get(name, {})
-            plots = interactive.wavenumbers(certificate, name, beside)
-            for part, plot in zip(("real", "imaginary"), plots, strict=False):
-                text = f"Modified wavenumber of the stencils of {name}, {part} part."
-                shown[f"symbol-{name}-{part}"] = (plot, text)
-    if state is not None:
-        told = f"at t = {state.attrs['time']:.4g}, where the reference is steepest"
-        for name, plot in interactive.coefficients(state).items():
-            text = f"Learned coefficients of {name}, dx taken out, {told}."
-            shown[f"stencil-{name}"] = (plot, text)
+    shown |= _of_operator(interactive, certificate, classical, state)
     if history is not None and "loss" in history and len(history["loss"]):
         text = "Loss of each update and error of each validation."
         shown["training"] = (interactive.training_lines(history), text)
@@ -122,6 +111,29 @@ def _of_comparisons(
     )
     for index, (name, plot) in enumerate(interactive.space_time(last).items()):
         found[f"field{index}"] = (plot, f"Space-time diagram of {name}, blue to red.")
+    return found
+
+
+def _of_operator(
+    interactive: Any,
+    certificate: xr.Dataset | None,
+    classical: Mapping[str, Mapping[str, FrozenStencils]],
+    state: xr.Dataset | None,
+) -> dict[str, tuple[Any, str]]:
+    """Figures of the stencils of an operator."""
+    found: dict[str, tuple[Any, str]] = {}
+    if certificate is not None and "modified_wavenumber" in certificate:
+        for name in map(str, certificate["derivative"].values):
+            beside = classical.get(name, {})
+            plots = interactive.wavenumbers(certificate, name, beside)
+            for part, plot in zip(("real", "imaginary"), plots, strict=False):
+                text = f"Modified wavenumber of the stencils of {name}, {part} part."
+                found[f"symbol-{name}-{part}"] = (plot, text)
+    if state is not None:
+        told = f"at t = {state.attrs['time']:.4g}, where the reference is steepest"
+        for name, plot in interactive.coefficients(state).items():
+            text = f"Learned coefficients of {name}, dx taken out, {told}."
+            found[f"stencil-{name}"] = (plot, text)
     return found
 
 

@@ -18,12 +18,12 @@ from stencilnet.storage import (
 )
 from stencilnet.study.compared import compared
 from stencilnet.study.config import Config
+from stencilnet.study.constant import CONSTANT
 from stencilnet.study.devices import as_device, as_dtype
 from stencilnet.study.generation import check_split, store_path
 from stencilnet.study.operators import habits, load_operator, moved
 from stencilnet.study.problem import domain_of, equation_of, integrator_of, method_of
 from stencilnet.study.rolling import Reference
-from stencilnet.study.training import CONSTANT
 from stencilnet.study.workers import crew
 
 

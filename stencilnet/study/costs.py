@@ -11,6 +11,7 @@ from torch import Tensor
 from stencilnet.progress import duration_text
 from stencilnet.study.bounded import solution_of
 from stencilnet.study.config import Config
+from stencilnet.study.constant import CONSTANT, constant_training
 from stencilnet.study.devices import DTYPES
 from stencilnet.study.ensemble import sample_bytes, working_bytes
 from stencilnet.study.problem import (
@@ -20,7 +21,7 @@ from stencilnet.study.problem import (
     integrator_of,
     problem_of_samples,
 )
-from stencilnet.study.training import CONSTANT, constant_training, new_operator
+from stencilnet.study.training import new_operator
 from stencilnet.study.windows import Trajectories, window_loss
 
 # Intervals of the reference, samples of it and intervals of a window that are timed.

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from jaxtyping import Float
 
 from stencilnet.denoising import (
     ALONG,
@@ -20,7 +19,6 @@ from stencilnet.denoising import (
     Criterion,
     Penalty,
     Sure,
-    add_noise,
     denoise_trajectory,
 )
 from stencilnet.errors import as_number, unknown, whole_number
@@ -34,6 +32,7 @@ from stencilnet.storage import (
     write_block,
     write_in_blocks,
 )
+from stencilnet.study.noise import with_noise
 from stencilnet.study.workers import crew, finished
 
 # What one run of `denoise` writes, beside `u_noisy` where it adds noise.
@@ -290,7 +289,7 @@ def _denoised(
     block = bare.isel(sample=rows).load()
     u = block["u"]
     if settings.noise is not None:
-        noisy = _noisy(u.values, settings.noise, settings.seed, start)
+        noisy = with_noise(u.values, settings.noise, settings.seed, start)
         block["u_noisy"] = u.copy(data=noisy)
     noisy = block["u_noisy" if "u_noisy" in block else "u"].values
     denoised, weights, sigmas = np.empty_like(noisy), [], []
@@ -344,14 +343,3 @@ def _with_former_noise(settings: Denoising, dataset: xr.Dataset) -> Denoising:
     except (KeyError, TypeError, ValueError):
         return settings
     return replace(settings, noise=former.noise, seed=former.seed)
-
-
-def _noisy(
-    u: Float[np.ndarray, "sample time x"], noise: float, seed: int, start: int
-) -> Float[np.ndarray, "sample time x"]:
-    """Trajectories with noise, each from the stream of its number in the store."""
-    noisy = np.empty_like(u)
-    for row, trajectory in enumerate(u):
-        stream = np.random.SeedSequence(seed, spawn_key=(start + row,))
-        noisy[row] = add_noise(trajectory, noise, np.random.default_rng(stream))
-    return noisy

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from stencilnet.storage import local_path
 from stencilnet.study.config import Config
+from stencilnet.study.constant import CONSTANT, constant_training
 from stencilnet.study.generation import generate
 from stencilnet.study.operators import load_operator
-from stencilnet.study.training import CONSTANT, constant_training, train
+from stencilnet.study.training import train
 
 
 def constant_stencil(config: Config, run: Path | str) -> tuple[Path, float]:

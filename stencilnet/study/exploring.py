@@ -24,9 +24,9 @@ from stencilnet.storage import (
     open_trajectories,
     schema_of,
 )
-from stencilnet.study.comparison import stored_config
 from stencilnet.study.config import Config
 from stencilnet.study.live import Bench, Live, Solution, bench_of
+from stencilnet.study.loading import stored_config
 from stencilnet.study.problem import equation_of, split_forcing
 from stencilnet.study.problem import forcing_of as drawn_forcing
 

@@ -22,12 +22,13 @@ from stencilnet.report import write_report
 from stencilnet.storage import local_path, read_operator
 from stencilnet.study.comparison import check_comparison, compare_study
 from stencilnet.study.config import Config
+from stencilnet.study.constant import CONSTANT
 from stencilnet.study.ensemble import coarse_grids
 from stencilnet.study.generation import generate, store_path
 from stencilnet.study.loading import load_config, validate_config
 from stencilnet.study.outline import check_study
 from stencilnet.study.problem import SPLITS, domain_of, method_of
-from stencilnet.study.training import CONSTANT, check_training, train
+from stencilnet.study.training import check_training, train
 from stencilnet.study.workers import crew, finished
 
 # Number, config in JSON, folder and folder of the data of a run.

@@ -1,6 +1,5 @@
 """Training of learned stencils through the solver."""
 
-import math
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,7 +10,6 @@ import torch
 import xarray as xr
 
 from stencilnet.discretizations import (
-    Constant,
     LearnedStencil,
     constraints_from_spec,
     network_from_spec,
@@ -32,6 +30,7 @@ from stencilnet.storage import (
 )
 from stencilnet.study.certificate import certify
 from stencilnet.study.config import Config, Training
+from stencilnet.study.constant import CONSTANT, constant_training
 from stencilnet.study.devices import DTYPES
 from stencilnet.study.losses import LossLog, Watch, tell
 from stencilnet.study.operators import stencils_of
@@ -48,9 +47,6 @@ from stencilnet.study.state import (
     write_checkpoint,
 )
 from stencilnet.study.updates import Updates
-
-CONSTANT = "constant"
-"""Name of the best constant stencil, a method that is trained, in comparisons."""
 
 _STOPPED = "Stopped after update {}: continue with the same command and --resume."
 
@@ -137,6 +133,18 @@ def train(
             neither `resume` nor `overwrite` is given.
         FloatingPointError: if the loss is not finite; the last checkpoint stays.
         ValueError: if a setting does not fit the data.
+
+    Example:
+        >>> from stencilnet import generate, load_config, train
+        >>> sizes = "data.training=2 data.validation=1 data.test=1 reference.points=64"
+        >>> problem = "problem.duration=1 problem.equation.viscosity=0.1"
+        >>> forcing = "forcing.wavenumbers=[1,2] comparison.methods=[weno_z]"
+        >>> short = "training.iterations=2 training.horizon=[1]"
+        >>> settings = " ".join((sizes, problem, forcing, short)).split()
+        >>> config = load_config("demo", settings)
+        >>> paths = generate(config, "trained", overwrite=True)
+        >>> train(config, "trained", overwrite=True).name
+        'operator.zarr'
     """
     run = local_path(run)
     target = run / "operator.zarr"
@@ -164,29 +172,6 @@ def train(
         if two:
             _train(constant_training(config), *arguments, name=CONSTANT)
         return _train(config, *arguments, operator=operator, watch=watch)
-
-
-def constant_training(config: Config) -> Config:
-    """The training of the best constant stencil.
-
-    It has a handful of parameters, which take fewer and longer steps. As a baseline it
-    may lean with a mean flow, whatever the operator does.
-    """
-    training = config.training
-    iterations = math.ceil(training.iterations / 4)
-    return config.model_copy(
-        update={
-            "operator": config.operator.model_copy(
-                update={"network": Constant().spec(), "mirror": False}
-            ),
-            "training": training.model_copy(
-                update={
-                    "iterations": iterations,
-                    "learning_rate": 5 * training.learning_rate,
-                }
-            ),
-        }
-    )
 
 
 def _train(
