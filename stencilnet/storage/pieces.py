@@ -8,6 +8,7 @@ has not changed since.
 import os
 from collections import OrderedDict
 from collections.abc import Iterator
+from io import FileIO
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,8 @@ from stencilnet.storage.blocks import shard_key
 from stencilnet.storage.diagnosis import DamagedError, damaged
 from stencilnet.storage.guard import GuardedStore
 
+# The place of a chunk that was never written.
+_ABSENT = np.iinfo(np.uint64).max
 _UNREADABLE = (OSError, RuntimeError, ValueError)
 
 
@@ -52,6 +55,7 @@ class Pieces:
         self._dtype = np.dtype(f"<f{layout.item}")
         self._places: dict[int, np.ndarray] = {}
         self._states: dict[int, tuple[int, ...]] = {}
+        self._opened: tuple[int, FileIO] | None = None
         self._most = memory // layout.chunk_bytes
         self._kept: OrderedDict[int, np.ndarray] = OrderedDict()
 
@@ -67,10 +71,13 @@ class Pieces:
         found = np.empty((len(rows), length, *self.shape[2:]), self._dtype)
         size = self._layout.chunk[0]
         # Each chunk is decoded once, and those of a file one after another.
-        for place in np.argsort(rows, kind="stable"):
-            chunk, row = divmod(int(rows[place]), size)
-            start = int(starts[place])
-            found[place] = self._chunk(chunk)[row, start : start + length]
+        try:
+            for place in np.argsort(rows, kind="stable").tolist():
+                chunk, row = divmod(int(rows[place]), size)
+                start = int(starts[place])
+                found[place] = self._chunk(chunk)[row, start : start + length]
+        finally:
+            self._open(None)
         return found
 
     def blocks(self) -> Iterator[Float[np.ndarray, "sample time x"]]:
@@ -109,20 +116,32 @@ class Pieces:
 
     def _content(self, file: int, place: int) -> bytes | None:
         """A chunk as it is stored, from a file that is as it was when checked."""
+        if self._opened is None or self._opened[0] != file:
+            self._open(file)
+        assert self._opened is not None
+        start, size = self._places[file][place].tolist()
+        if start == size == _ABSENT:
+            return None
+        opened = self._opened[1]
+        opened.seek(start)
+        return opened.read(size)
+
+    def _open(self, file: int | None) -> None:
+        """Opens the file of a number, checked, in place of the one that is open."""
+        if self._opened is not None:
+            self._opened[1].close()
+            self._opened = None
+        if file is None:
+            return
         key = shard_key(self._name, file, len(self.shape))
-        path = Path(self._store.root) / key
-        with path.open("rb", buffering=0) as opened:
-            state = _state(opened.fileno())
-            if self._states.get(file) != state:
-                self._check(file, key)
-                if _state(opened.fileno()) != state:
-                    raise DamagedError("it was changed while it was read")
-                self._states[file] = state
-            start, size = self._places[file][place].tolist()
-            if start == size == np.iinfo(np.uint64).max:
-                return None
-            opened.seek(start)
-            return opened.read(size)
+        opened = (Path(self._store.root) / key).open("rb", buffering=0)
+        self._opened = (file, opened)
+        state = _state(opened.fileno())
+        if self._states.get(file) != state:
+            self._check(file, key)
+            if _state(opened.fileno()) != state:
+                raise DamagedError("it was changed while it was read")
+            self._states[file] = state
 
     def _check(self, file: int, key: str) -> None:
         """Compares a file with its checksum and notes where its chunks are."""
