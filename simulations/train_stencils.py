@@ -2,7 +2,8 @@
 
 Generates the trajectories of P1 or P2 where they are missing, trains one operator by
 its name as `stencilnet train` does, with long windows, a compiled step and averaged
-weights, and writes `runs/train_stencils/NAME.zarr` with its config, history and certificate.
+weights, and writes `runs/train_stencils/NAME.zarr` with its config, history and
+certificate.
 
     python simulations/train_stencils.py NAME [--quick] [--seed N]
 

@@ -165,7 +165,7 @@ def test_what_does_not_fit_is_refused():
     refused("A loss returns one number", loss=lambda u, known: u - known)
     refused("There is no device 'cuda:99' here: take one of cpu", device="cuda:99")
     refused("'gpu' is no device of torch", device="gpu")
-    with pytest.raises(ValueError, match="the data on 8 over"):
+    with pytest.raises(ValueError, match="the data on 8 points over"):
         u = torch.zeros(1, 7, 8).double()
         fit(operator(), trajectories(u, TIMES, Grid.line(8), averages=True))
     with pytest.raises(FloatingPointError, match="lower learning_rate"):
