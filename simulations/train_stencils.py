@@ -24,20 +24,20 @@ from stencilnet.study import Script, generate, load_config, store_path, train
 # Parameters
 
 recipe: dict[str, Any] = {
-    "iterations": 6000,
     "batch": 32,
-    "horizon": [4, 8, 16, 16, 32, 32],
+    "horizon": [4, 8, 16, 16, 32],
     "averaging": 0.998,
     "compile": True,
     "validate_every": 200,
     "checkpoint_every": 500,
 }
-# Name of the config, cells, trajectories, and steps of the integrator per kept state.
+# Name of the config, cells, trajectories, steps of the integrator per kept state, and
+# updates.
 plans = {
-    "burgers-p1-64-flux": ("p1", 64, 128, 2),
-    "burgers-p1-32-flux": ("p1", 32, 512, 1),
-    "burgers-p2-32-flux": ("p2-stencil-net", 32, 128, 1),
-    "burgers-p2-16-flux": ("p2-stencil-net", 16, 512, 1),
+    "burgers-p1-64-flux": ("p1", 64, 128, 2, 4000),
+    "burgers-p1-32-flux": ("p1", 32, 512, 1, 6000),
+    "burgers-p2-32-flux": ("p2-stencil-net", 32, 128, 1, 4000),
+    "burgers-p2-16-flux": ("p2-stencil-net", 16, 512, 1, 4000),
 }
 
 study = Script.parse(
@@ -48,8 +48,8 @@ study = Script.parse(
     options={"seed": {"type": int, "default": 0}},
 )
 name, seed = study.options["name"], study.options["seed"]
-source, points, many, substeps = plans[name]
-settings = recipe | {"seed": seed, "substeps": substeps}
+source, points, many, substeps, updates = plans[name]
+settings = recipe | {"seed": seed, "substeps": substeps, "iterations": updates}
 if study.quick:
     settings |= {"iterations": 60, "horizon": [2], "validate_every": 60}
 config = load_config(
