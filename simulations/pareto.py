@@ -11,7 +11,8 @@ stencil, trained here where it is missing, have no seconds: they were not timed.
 
 Speed-ups are at the error of the learned operator, against the front of each group of
 opponents; so are the solves until data and training have paid off. Training counts what
-an operator continues where the folder of `train_pictures.py` holds that. Writes
+an operator continues where the folder of `train_pictures.py` holds that. Cases are kept
+in `cases.jsonl` as they are measured: what was stopped goes on. Writes
 `runs/pareto/table.md`, `verdict.md`, which says who wins where, `fronts.png` and
 `result.json`.
 
@@ -32,7 +33,7 @@ from rich.progress import track
 from stencilnet.discretizations import MovingMesh, WenoParabola, classical
 from stencilnet.forcing import RandomForcing
 from stencilnet.grid import Grid
-from stencilnet.report import LABELS, Rows
+from stencilnet.report import LABELS
 from stencilnet.report.fronts import fronts_figure
 from stencilnet.solver import (
     ETDRK4,
@@ -47,6 +48,7 @@ from stencilnet.solver import (
 )
 from stencilnet.storage import read_trajectories
 from stencilnet.study import Config, Script, generate, load_config, store_path
+from stencilnet.study.case_log import CaseLog, machine
 from stencilnet.study.endurance import endurance
 from stencilnet.study.expenses import constant_stencil, spent
 from stencilnet.study.fronts import Case, errors
@@ -62,6 +64,7 @@ from stencilnet.study.verdicts import (
     lines_of_fronts,
     quickest,
     solves_until_paid,
+    table_of,
     verdict,
 )
 from stencilnet.study.windows import Trajectories
@@ -167,17 +170,17 @@ def constant_of(name: str) -> tuple[Path, float]:
 cases: dict[str, dict[str, list[Case]]] = {
     name: {group: [] for group in GROUPS} for name in names
 }
-jobs: list[tuple[str, str, Callable[[], Case]]] = []
+jobs: list[tuple[str, str, str, Callable[[], Case]]] = []
 
 
 @cache
 def prepared(name: str, label: str, points: int, path: str | None) -> tuple[Any, Any]:
     """A method, classical or from a store, and the problem that it solves."""
     config, problem = problem_of(name, points, averages=label != "spectral")
-    equation = equation_of(config)
+    grid, equation = problem.grid, equation_of(config)
     if path is None:
-        return classical(label, equation, problem.grid), problem
-    return moved(load_operator(path)[0], problem.grid, equation), problem
+        return classical(label, equation, grid), problem
+    return moved(load_operator(path)[0], grid, equation), problem
 
 
 def add(
@@ -199,7 +202,8 @@ def add(
         return measured(step=own, compile=timed, repeats=repeats if timed else 0)
 
     if points <= finest:
-        jobs.append((name, group, run))
+        key = f"{place} {integrator} {step} {share} {path}"
+        jobs.append((name, group, key, run))
 
 
 def add_moving_mesh(name: str, points: int) -> None:
@@ -214,7 +218,7 @@ def add_moving_mesh(name: str, points: int) -> None:
         return measure_moving_mesh("moving_mesh", mesh, problem, u0, **settings)
 
     if points <= finest:
-        jobs.append((name, "classical", run))
+        jobs.append((name, "classical", f"{name} moving mesh {points}", run))
 
 
 for name, methods in grids.items():
@@ -255,8 +259,10 @@ for label, path in ((label, path) for label, paths in stores.items() for path in
             for splitting, step in choices:
                 place = (name, "learned", label, points)
                 add(place, ColeHopf(splitting), step, path=path)
-for name, group, run in track(jobs, description="Cases"):
-    cases[name][group].append(run())
+conditions = machine() | {"samples": samples, "repeats": repeats, "finest": finest}
+log = CaseLog(study.folder / "cases.jsonl", conditions)
+for name, group, key, run in track(jobs, description="Cases"):
+    cases[name][group].append(log.measured(key, run))
 
 # Errors
 
@@ -264,9 +270,9 @@ result: dict[str, Any] = {}
 for label in stores:
     if label != "burgers":
         _, name, size, *rest = label.split("-")
-        kind = "flux" if rest else "learned"
         found = errors(cases[name]["learned"], int(size), label)
-        result[f"{name}_{size}_{kind}"] = median(found or [math.nan])
+        key = f"{name}_{size}_{'flux' if rest else 'learned'}"
+        result[key] = median(found or [math.nan])
 for name, table in general.items():
     for points in table:
         found = errors(cases[name]["learned"], points, "burgers")
@@ -306,22 +312,11 @@ if "burgers" in stores:
     result["blow_ups"], result["mirror"] = endurance(picture, waves, until=110)
 elsewhere = study.options["generalization"] / "result.json"
 if elsewhere.exists():
-    key = "worst_out_of_distribution_ratio"
-    result[key] = json.loads(elsewhere.read_text(encoding="utf-8"))[key]
+    known = json.loads(elsewhere.read_text(encoding="utf-8"))
+    result |= {key: known[key] for key in ("worst_out_of_distribution_ratio",)}
 
 # Tables and figures
 
-columns = {
-    **dict.fromkeys(("problem", "group", "method"), ""),
-    **{"unknowns": "{:d}", "step": "{:.3g}", "evaluations a unit": "{:.3g}"},
-    **{"relative L2": "{:.2g}", "seconds": "{:.2g}"},
-}
-rows = [
-    (name, group, c.method, c.unknowns, c.step, c.evaluations, c.error, c.seconds)
-    for name, by_group in cases.items()
-    for group, entries in by_group.items()
-    for c in entries
-]
 costs = {"seconds": SECONDS, "evaluations per unit": EVALUATIONS, "unknowns": UNKNOWNS}
 labels = {**LABELS, "moving_mesh": "moving mesh", "burgers": "general operator"}
 
@@ -345,6 +340,6 @@ paragraph = "\n\n".join(
 bold = ["general operator", "specialists", "flux stencils"]
 study.write(
     result,
-    tables={"table": Rows(columns, rows), "verdict": paragraph + "\n"},
+    tables={"table": table_of(cases), "verdict": paragraph + "\n"},
     figures={"fronts": fronts_figure(drawn, highlight=bold)},
 )

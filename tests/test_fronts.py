@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from stencilnet.study.case_log import CaseLog
 from stencilnet.study.fronts import Case, advantage, cost_at, front
 
 
@@ -50,3 +51,31 @@ def test_an_advantage_is_a_ratio_of_costs_at_equal_error():
     opponents = [case(c, c**-3.0, "b") for c in (1.0, 2.0, 8.0)]
     assert advantage(case(0.5, 4.0**-3), opponents, seconds) == pytest.approx(8)
     assert advantage(case(0.5, 1e-9), opponents, seconds) == math.inf
+
+
+def test_measured_cases_are_not_measured_again(tmp_path):
+    path, count = tmp_path / "runs" / "cases.jsonl", []
+
+    def measured():
+        count.append(1)
+        return case(math.nan, math.inf if len(count) == 2 else 0.1 / 3)
+
+    log = CaseLog(path, {"machine": "a"})
+    first = [log.measured(key, measured) for key in ("x", "y", "x")]
+    assert len(count) == 2
+    # A line that a stop cut off is measured again, those before it are not.
+    path.write_text(path.read_text() + '{"key": "z", "ca')
+    log = CaseLog(path, {"machine": "a"})
+    again = [log.measured(key, measured) for key in ("x", "y", "x")]
+    assert repr(again) == repr(first)
+    assert len(count) == 2
+    log.measured("z", measured)
+    assert len(count) == 3
+    assert len(path.read_text().splitlines()) == 4
+    # Seconds of another machine count for nothing.
+    CaseLog(path, {"machine": "b"}).measured("x", measured)
+    assert len(count) == 4
+    path.write_text("notes of mine\n")
+    with pytest.raises(FileExistsError, match="no log of measured cases"):
+        CaseLog(path, {})
+    assert path.read_text() == "notes of mine\n"

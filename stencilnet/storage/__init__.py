@@ -20,6 +20,7 @@ from stencilnet.storage.datasets import (
 from stencilnet.storage.exporting import LAYOUTS, write_foreign
 from stencilnet.storage.forcings import forcing_of, tensor_of
 from stencilnet.storage.foreign import read_foreign
+from stencilnet.storage.git import git_commit
 from stencilnet.storage.interruption import STOPS, Interrupted, stop, uninterrupted
 from stencilnet.storage.locks import claimed
 from stencilnet.storage.operators import (
@@ -70,6 +71,7 @@ __all__ = [
     "claimed",
     "equidistant_times",
     "forcing_of",
+    "git_commit",
     "grid_of",
     "has_work",
     "length_of",

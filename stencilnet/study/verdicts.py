@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import attrgetter
 
+from stencilnet.report import Rows
 from stencilnet.study.fronts import Case, Cost, advantage, cost_at, front
 
 SECONDS: Cost = attrgetter("seconds")
@@ -205,3 +206,19 @@ def _winners(groups: Groups, error: float, label: Callable[[str], str]) -> str:
     told += [f"{name} does not reach it" for name in absent]
     winner = f"{group} wins ({label(method)}, {least:.2g} s)"
     return f"{winner}, {', '.join(told)}" if told else winner
+
+
+def table_of(cases: Mapping[str, Groups]) -> Rows:
+    """All cases of all problems, one row each."""
+    columns = {
+        **dict.fromkeys(("problem", "group", "method"), ""),
+        **{"unknowns": "{:d}", "step": "{:.3g}", "evaluations a unit": "{:.3g}"},
+        **{"relative L2": "{:.2g}", "seconds": "{:.2g}"},
+    }
+    rows = [
+        (name, group, c.method, c.unknowns, c.step, c.evaluations, c.error, c.seconds)
+        for name, groups in cases.items()
+        for group, entries in groups.items()
+        for c in entries
+    ]
+    return Rows(columns, rows)
