@@ -39,8 +39,10 @@ def validation(tmp_path_factory):
 
 
 def test_there_is_one_for_all_regimes_and_one_for_each_grid():
-    grids = [f"p1-{n}" for n in (64, 32, 16)] + [f"p2-{n}" for n in (32, 16)]
-    assert {"burgers", *(f"burgers-{grid}" for grid in grids)} <= set(NAMES)
+    pictures = ["p1-64", "p1-32", "p1-16", "p2-32", "p2-16"]
+    fluxes = [f"{grid}-flux" for grid in ("p1-64", "p1-32", "p2-32", "p2-16")]
+    expected = {"burgers", *(f"burgers-{each}" for each in pictures + fluxes)}
+    assert set(NAMES) == expected
 
 
 @pytest.mark.long
@@ -54,20 +56,29 @@ def test_rolled_out_again_it_has_the_errors_of_its_certificate(name, validation)
         again["relative_l2"], stored.certificate["relative_l2"][:2], rtol=1e-3
     )
     assert float(again["mean_drift"].max()) < 1e-12
+    assert not again["blow_up"].any()
+    if name.endswith("-flux"):
+        assert operator.mirror
+        assert float(again["moment_residual"].max()) < 1e-9
+        return
     assert float(again["stencil_residual"]) < 1e-11
     assert float(again["boost_error"]) < 1e-7
     assert float(again["mirror_error"]) < 1e-6
-    assert not again["blow_up"].any()
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_store_says_where_it_comes_from(name):
     _, stored = load_operator(name)
     attributes = stored.attributes
-    assert attributes["command"].startswith("python simulations/train_pictures.py")
+    kind = "stencils" if name.endswith("-flux") else "pictures"
+    assert attributes["command"].startswith(f"python simulations/train_{kind}.py")
     assert f" {name} " in attributes["command"]
     assert attributes["data_hash"]
     assert attributes["seconds"] < 3600
+    if kind == "stencils":
+        trained = stored.history["validation_relative_l2"]
+        assert attributes["validation_relative_l2"] == trained.min()
+        return
     for regime in attributes["regimes"]:
         trained = stored.history[f"validation {regime}"]
         assert trained.min() < attributes["untrained"][regime] / 3
