@@ -78,8 +78,10 @@ def test_a_part_of_the_chunks_is_kept(tmp_path, monkeypatch):
     with open_pieces(path, 2 * TIMES * POINTS * 8) as (_, pieces):
         u = pieces("u")
         decoded = []
-        decode = u._decoded
-        monkeypatch.setattr(u, "_decoded", lambda n: (decoded.append(n), decode(n))[1])
+        decode = u._decode
+        monkeypatch.setattr(
+            u, "_decode", lambda n, into: (decoded.append(n), decode(n, into))
+        )
         for rows in ([0, 1, 0, 1], [1, 0], [2, 2], [0, 1, 2]):
             u.read(np.array(rows), np.zeros(len(rows), int), 2)
             assert len(u._kept) <= 2

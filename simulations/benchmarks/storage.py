@@ -237,6 +237,7 @@ def disk_training_ratio(folder: Path) -> float:
 def ranks(folder: Path) -> tuple[float, float]:
     """Largest difference of losses with two processes from one, and the speed-up."""
     updates = ["training.iterations=200", "training.dtype=float64"]
+    updates += ["training.horizon=[2,4]", "comparison.methods=[weno_z]"]
     data = ["--data", str(folder / "data")]
     generate(load_config("demo"), folder / "data")
     took, losses = [], []

@@ -18,6 +18,7 @@ from numcodecs.zstd import decompress
 from stencilnet.storage.blocks import shard_key
 from stencilnet.storage.diagnosis import DamagedError, damaged
 from stencilnet.storage.guard import GuardedStore
+from stencilnet.storage.metadata import frame_size
 
 # The place of a chunk that was never written.
 _ABSENT = np.iinfo(np.uint64).max
@@ -56,8 +57,12 @@ class Pieces:
         self._places: dict[int, np.ndarray] = {}
         self._states: dict[int, tuple[int, ...]] = {}
         self._opened: tuple[int, FileIO] | None = None
-        self._most = memory // layout.chunk_bytes
-        self._kept: OrderedDict[int, np.ndarray] = OrderedDict()
+        chunks = -(-layout.shape[0] // layout.chunk[0])
+        most = max(min(memory // layout.chunk_bytes, chunks), 1)
+        # Decoded chunks by their places in one array, so that memory stays whole.
+        self._decoded = np.empty((most, *layout.chunk), self._dtype)
+        self._free = list(range(most))
+        self._kept: OrderedDict[int, int] = OrderedDict()
 
     def read(
         self, rows: np.ndarray, starts: np.ndarray, length: int
@@ -91,28 +96,28 @@ class Pieces:
         """The decoded chunk of a number, kept as long as there is room."""
         if number in self._kept:
             self._kept.move_to_end(number)
-            return self._kept[number]
+            return self._decoded[self._kept[number]]
+        if not self._free:
+            self._free.append(self._kept.popitem(last=False)[1])
+        place = self._free[-1]
         try:
-            values = self._decoded(number)
+            self._decode(number, self._decoded[place])
         except _UNREADABLE as error:
             raise damaged(Path(self._store.root), error) from error
-        # The latest is always kept: several pieces may lie in it.
-        while self._kept and len(self._kept) >= self._most:
-            self._kept.popitem(last=False)
-        self._kept[number] = values
-        return values
+        self._kept[number] = self._free.pop()
+        return self._decoded[place]
 
-    def _decoded(self, number: int) -> np.ndarray:
+    def _decode(self, number: int, into: np.ndarray) -> None:
         layout = self._layout
-        file, place = divmod(number, layout.chunks_per_file)
-        content = self._content(file, place)
+        content = self._content(*divmod(number, layout.chunks_per_file))
         if content is None:
             raise DamagedError(f"a chunk of {self._name} in it is missing")
-        if layout.compressed:
-            content = decompress(content)
-        if len(content) != layout.chunk_bytes:
+        if not layout.compressed:
+            into[...] = np.frombuffer(content, self._dtype).reshape(layout.chunk)
+        elif frame_size(content[:18]) == layout.chunk_bytes:
+            decompress(content, into)
+        else:
             raise DamagedError(f"a chunk of {self._name} in it has another size")
-        return np.frombuffer(content, self._dtype).reshape(layout.chunk)
 
     def _content(self, file: int, place: int) -> bytes | None:
         """A chunk as it is stored, from a file that is as it was when checked."""

@@ -148,7 +148,9 @@ class StoredTrajectories:
 
     def _double(self, u: np.ndarray) -> np.ndarray:
         """Values as a training has them, in double precision."""
-        return torch.from_numpy(u).to(self._dtype).double().numpy()
+        # By numpy: the heap grows with every large tensor that torch makes and frees.
+        precision = torch.empty(0, dtype=self._dtype).numpy().dtype
+        return u.astype(precision, copy=False).astype(np.float64, copy=False)
 
 
 Source = Trajectories | StoredTrajectories
