@@ -42,7 +42,7 @@ class _Gif(PillowWriter):
     """Frames in a GIF that says who made it, whatever the name of the file is."""
 
     def finish(self) -> None:
-        first, *rest = self._frames
+        first, *rest = self._frames  # type: ignore[attr-defined]
         first.save(
             self.outfile,
             format="GIF",

@@ -146,13 +146,14 @@ def grid_of(dataset: xr.Dataset, extensions: Sequence[type] = ()) -> Grid:
     ends = None
     if "boundaries" in attributes:
         specs = json.loads(attributes["boundaries"])
-        ends = tuple(boundary_from_spec(spec, extensions) for spec in specs)
+        left, right = (boundary_from_spec(spec, extensions) for spec in specs)
+        ends = left, right
     points, period = dataset.sizes["x"], length_of(dataset)
     gaps = np.diff(dataset["x"].values)
     if not np.allclose(gaps, period / points, rtol=1e-3, atol=0):
         raise ValueError(
-            f"{points} points over the length {period:.6g} are {period / points:.4g} "
-            f"apart, but those of x from {gaps.min():.4g} to {gaps.max():.4g}: take "
-            f"all of x, in its order."
+            f"{points} points over the {'length' if ends else 'period'} "
+            f"{period:.6g} are {period / points:.4g} apart, but those of x from "
+            f"{gaps.min():.4g} to {gaps.max():.4g}: take all of x, in its order."
         )
     return Grid.line(points, period, boundaries=ends)

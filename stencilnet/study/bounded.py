@@ -74,4 +74,5 @@ def coarse_averages(
     u: Float[Tensor, "*batch x"], fine: Grid, points: int
 ) -> Float[Tensor, "*batch coarse"]:
     """Averages over the cells of a coarse grid, exact from those of a fine one."""
-    return u.unflatten(-1, (points, coarsening(fine, points))).mean(-1)
+    parts = coarsening(fine, points)
+    return u.reshape(*u.shape[:-1], points, parts).mean(-1)

@@ -90,7 +90,8 @@ def export(
     learned, compared = schema == OPERATOR_SCHEMA, schema == DATASET_SCHEMA
     kind, known = "data", {name: LAYOUTS[name][0] for name in LAYOUTS} | ANIMATIONS
     if learned or compared:
-        kind, known = ("an operator", CODE) if learned else ("a comparison", ANIMATIONS)
+        kind = "an operator" if learned else "a comparison"
+        known = CODE if learned else dict(ANIMATIONS)
     if format not in known:
         raise unknown(f"format of {kind}", format, known)
     target = local_path(f"{source.stem}{known[format]}" if out is None else out)

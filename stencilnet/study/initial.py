@@ -81,7 +81,7 @@ def averaged(states: States, grid: Grid, refinement: int) -> Float[Tensor, "samp
         points, length = grid.shape[-1], grid.extent[-1]
         fine = Grid.line(points * parts, length, boundaries=grid.boundaries)
         values: Tensor = states(fine)
-        return values.unflatten(-1, (points, parts)).mean(-1)
+        return values.reshape(*values.shape[:-1], points, parts).mean(-1)
 
     # Midpoint rules, of which the leading error is known.
     return (4 * mean(2 * refinement) - mean(refinement)) / 3
