@@ -42,12 +42,12 @@ class Discretization(Displayed, ConstantModule, abc.ABC):
             know.
 
     Example:
-        >>> from stencilnet import Burgers, Grid, Weno
+        >>> from stencilnet import Burgers, Discretization, Grid, Weno
         >>> method = Weno(Burgers(viscosity=0.02), Grid.line(32))
         >>> u = method.grid.points().sin()
         >>> u_t = method(u)  # no forcing
-        >>> method.averages, tuple(u_t.shape), bool(abs(u_t.sum()) < 1e-12)
-        (True, (32,), True)
+        >>> isinstance(method, Discretization), method.averages, tuple(u_t.shape)
+        (True, True, (32,))
     """
 
     element: int = 1

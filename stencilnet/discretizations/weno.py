@@ -88,9 +88,9 @@ class Weno(Reconstruction):
             grid has fewer points than the stencil needs.
 
     Example:
-        >>> from stencilnet import Burgers, Grid, Weno
+        >>> from stencilnet import SSPRK3, Burgers, Grid, Weno
         >>> weno = Weno(Burgers(viscosity=0.01), Grid.line(64), exponent=1.0)
-        >>> 0.1 < weno.stable_step(weno.grid.points().sin()) < 0.3
+        >>> 0.05 < weno.stable_step(weno.grid.points().sin(), SSPRK3) < 0.3
         True
     """
 

@@ -121,11 +121,11 @@ def certify(
             weight of the method not finite.
 
     Example:
-        >>> from stencilnet import Burgers, FiniteDifference, Grid, certify, simulate
+        >>> from stencilnet import Burgers, Grid, LearnedStencil, certify, simulate
         >>> from stencilnet import read_trajectories
         >>> path = simulate("burgers-p1-16", "data.zarr", duration=2.0, overwrite=True)
-        >>> method = FiniteDifference(Burgers(viscosity=0.01), Grid.line(16), order=4)
-        >>> certificate = certify(method, read_trajectories(path), step=0.05)
+        >>> learned = LearnedStencil(Burgers(viscosity=0.01), Grid.line(16))
+        >>> certificate = certify(learned, read_trajectories(path), step=0.05)
         >>> bool(certificate["moment_residual"].max() < 1e-9)
         True
     """

@@ -265,10 +265,10 @@ class Config(Section):
         comparison: what it is compared with.
 
     Example:
-        >>> from stencilnet import load_config
-        >>> config = load_config("p2")
-        >>> type(config).__name__, config.problem.equation["name"]
-        ('Config', 'Burgers')
+        >>> from stencilnet import Config, load_config
+        >>> values = load_config("p2").model_dump()
+        >>> Config(**values).problem.equation["name"]
+        'Burgers'
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
