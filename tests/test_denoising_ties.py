@@ -111,3 +111,23 @@ def test_only_ties_are_dithered():
     x = steps(generator) + noise(generator)
     choice = choose_weight(x)
     assert choice.degrees_of_freedom == denoise_signals(x, choice.weight).knots + 1
+
+
+@pytest.mark.parametrize("run", [2, 4])
+def test_samples_that_repeat_are_told(run):
+    generator = np.random.default_rng(20)
+    clean = steps(generator)
+    held = np.repeat((clean + noise(generator))[::run], run)
+    signals = np.stack([clean + noise(generator), held])
+    with pytest.warns(UserWarning, match=f"signal 1 repeat in runs of {run}, so"):
+        choose_weight(signals, Gcv())
+    # As advised, the choice is good again.
+    ratio, _ = excess(held[::run], clean[::run], Gcv())
+    assert ratio < 1.5
+
+
+def test_steps_and_rounded_samples_do_not_repeat():
+    generator = np.random.default_rng(20)
+    clean = np.repeat(generator.uniform(-1, 1, 40), POINTS // 40)
+    for x in (clean, np.round(clean + noise(generator), 1), np.round(clean, 1)):
+        choose_weight(x, Gcv())

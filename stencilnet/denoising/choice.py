@@ -20,7 +20,7 @@ from stencilnet.denoising.noise import level
 from stencilnet.denoising.penalties import L1, L2, L2Squared, Penalty, checked_penalty
 from stencilnet.denoising.rows import Rows, as_rows
 from stencilnet.denoising.solution import largest_weights, solve
-from stencilnet.denoising.ties import dither
+from stencilnet.denoising.ties import dither, warn_of_repeats
 
 _COARSE, _FINE, _ROUNDS = 25, 6, 2
 _TRIED = _COARSE + _ROUNDS * _FINE
@@ -71,9 +71,10 @@ def choose_weight(
     scores differ by rounding the largest wins, which makes the smoothest signal: the
     last bit of a processor decides nothing.
 
-    Criteria assume independent noise. Where many samples tie, as rounded or clipped
-    ones do, residuals and degrees of freedom for `L1()` are those of the signal with a
-    little further noise (dither), without which it would fit itself.
+    Criteria assume independent noise, and a warning names signals whose samples repeat
+    in runs of one length, as those of a slower clock do. Where many samples tie, as
+    rounded or clipped ones do, residuals and degrees of freedom for `L1()` are those of
+    the signal with a little further noise (dither), without which it would fit itself.
 
     Args:
         signals: at least 3 samples longer than the order.
@@ -96,6 +97,7 @@ def choose_weight(
             f"A criterion needs at least {order + 3} samples at order {order}, not "
             f"{rows.x.shape[-1]}: pass a number as the weight."
         )
+    warn_of_repeats(rows)
     levels = _levels(sigma, rows.batch)
     batch, groups = rows.batch, list(np.arange(len(rows.x))[:, np.newaxis])
     if shared:

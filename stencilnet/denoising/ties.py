@@ -1,6 +1,7 @@
 """Dither for signals whose samples tie: rounded, clipped or repeated ones."""
 
 import math
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +11,8 @@ from stencilnet.denoising.rows import Rows
 
 # A choice is misled only where many differences vanish.
 _FEW = 0.1
+# Longer runs, or fewer, are those of a signal with jumps.
+_LONGEST_RUN, _FEWEST_RUNS = 8, 16
 
 
 def dither(rows: Rows) -> tuple[Rows, np.ndarray]:
@@ -64,3 +67,20 @@ def _reversal_level(
     inside = observed[:-2] & observed[1:-1] & observed[2:]
     products = (precision[1:-1] * before * after)[inside]
     return float(np.sqrt(max(-products.mean(), 0.0))) if len(products) else 0.0
+
+
+def warn_of_repeats(rows: Rows) -> None:
+    """Warns of samples that repeat in runs of one length, as held ones do."""
+    for index, (row, observed) in enumerate(zip(rows.x, rows.observed, strict=True)):
+        changes = np.flatnonzero(np.diff(row))
+        if not observed.all() or len(changes) < _FEWEST_RUNS:
+            continue
+        run = int(np.gcd.reduce(np.diff(changes)))
+        # Most runs are of that length: neighbours rarely agree by chance.
+        if 2 <= run <= _LONGEST_RUN and len(changes) * run > len(row) / 2:
+            warnings.warn(
+                f"The samples of signal {index} repeat in runs of {run}, so that noise "
+                f"is the same within a run, which a criterion takes for signal: "
+                f"denoise one sample of each run, as in signals[..., ::{run}].",
+                stacklevel=3,
+            )
