@@ -76,6 +76,24 @@ def test_a_comparison_shows_its_methods_and_their_errors(comparison):
         assert np.array_equal(errors["weno_z"], result["error"].values[0, 1])
 
 
+def test_a_comparison_that_keeps_some_samples_shows_those(data, tmp_path):
+    methods = {"weno_z": Weno(EQUATION, GRID), "weno_js": Weno(EQUATION, GRID)}
+    each = 16 * len(methods) * data.sizes["time"] * data.sizes["x"]
+    result = compare(methods, data, memory=2.5 * each / 2**30)
+    assert result.sizes["kept"] == 2 < result.sizes["sample"]
+    result.attrs["equation"] = json.dumps(EQUATION.spec())
+    path = save_dataset(result, tmp_path / "comparison-16.zarr")
+    with opened(path) as explorer:
+        assert explorer.samples == 2
+        fields, errors = explorer.fields(1), explorer.errors(1)
+        assert explorer.solve(Live(1, duration=1.0)).errors
+        with pytest.raises(ValueError, match="from 0 to 1"):
+            explorer.fields(2)
+    assert np.array_equal(fields["weno_js"], result["u"].values[1, 1])
+    assert np.array_equal(fields["reference"], result["reference"].values[0, 1])
+    assert np.array_equal(errors["weno_z"], result["error"].values[0, 1])
+
+
 def test_a_live_solve_repeats_the_stored_problem(store, data):
     with opened(store) as explorer:
         solved = explorer.solve(Live(1, duration=2.0))

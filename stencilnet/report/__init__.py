@@ -22,6 +22,7 @@ from stencilnet.report.comparison import (
     write_report,
 )
 from stencilnet.report.denoising import denoising_figure, denoising_table
+from stencilnet.report.fields import with_fields
 from stencilnet.report.page import report_page
 from stencilnet.report.results import (
     json_text,
@@ -79,6 +80,7 @@ __all__ = [
     "training_figure",
     "trajectories_figure",
     "trajectories_table",
+    "with_fields",
     "write_json",
     "write_page",
     "write_report",

@@ -16,6 +16,7 @@ from stencilnet.equations import Equation, equation_from_spec
 from stencilnet.errors import whole_number
 from stencilnet.forcing import RandomForcing, StoredForcing
 from stencilnet.grid import Grid
+from stencilnet.report import with_fields
 from stencilnet.storage import (
     DATASET_SCHEMA,
     forcing_of,
@@ -36,6 +37,8 @@ _AMPLITUDE, _FREQUENCY, _WAVENUMBERS = 0.1, 0.4, (2, 3, 4, 5)
 
 class Explorer:
     """A trajectory store or a comparison, of which one sample is read at a time.
+
+    Of a comparison that keeps the trajectories of its first samples only, these.
 
     Args:
         dataset: as `open_trajectories` or a comparison gives it.
@@ -58,8 +61,10 @@ class Explorer:
         operator: Path | str | None = None,
         extensions: Sequence[type] = (),
     ) -> None:
-        self.dataset, self.path = dataset, path
         needed = {"u", "time", "x"} - set(map(str, dataset.variables))
+        if not needed:
+            dataset = with_fields(dataset)
+        self.dataset, self.path = dataset, path
         if needed or not all(dataset.sizes[a] for a in ("sample", "time", "x")):
             raise ValueError(
                 f"{path} has no trajectories to show: give a store of trajectories or "
