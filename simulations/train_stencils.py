@@ -13,7 +13,7 @@ those of one core. What was stopped goes on where it was.
 
 import time
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.console import Console
 
@@ -31,13 +31,25 @@ recipe: dict[str, Any] = {
     "validate_every": 200,
     "checkpoint_every": 500,
 }
-# Name of the config, cells, trajectories, steps of the integrator per kept state, and
-# updates.
+
+
+class Plan(NamedTuple):
+    """An operator: its problem, its network, and how long it is trained."""
+
+    config: str
+    points: int
+    trajectories: int
+    substeps: int = 1  # of the integrator, per kept state
+    updates: int = 4000
+    window: int = 10
+    units: int = 32  # of each of two hidden layers
+
+
 plans = {
-    "burgers-p1-64-flux": ("p1", 64, 128, 2, 4000),
-    "burgers-p1-32-flux": ("p1", 32, 512, 1, 6000),
-    "burgers-p2-32-flux": ("p2-stencil-net", 32, 128, 1, 4000),
-    "burgers-p2-16-flux": ("p2-stencil-net", 16, 512, 1, 4000),
+    "burgers-p1-64-flux": Plan("p1", 64, 128, substeps=2),
+    "burgers-p1-32-flux": Plan("p1", 32, 512, updates=6000, window=12, units=48),
+    "burgers-p2-32-flux": Plan("p2-stencil-net", 32, 128),
+    "burgers-p2-16-flux": Plan("p2-stencil-net", 16, 512),
 }
 
 study = Script.parse(
@@ -48,19 +60,24 @@ study = Script.parse(
     options={"seed": {"type": int, "default": 0}},
 )
 name, seed = study.options["name"], study.options["seed"]
-source, points, many, substeps, updates = plans[name]
-settings = recipe | {"seed": seed, "substeps": substeps, "iterations": updates}
+plan = plans[name]
+settings = recipe | {
+    "seed": seed,
+    "substeps": plan.substeps,
+    "iterations": plan.updates,
+}
 if study.quick:
     settings |= {"iterations": 60, "horizon": [2], "validate_every": 60}
 config = load_config(
-    source,
+    plan.config,
     [
-        f"data.training={many}",
-        f"data.averages=[{points}]",
+        f"data.training={plan.trajectories}",
+        f"data.averages=[{plan.points}]",
         "data.values=[]",
-        f"operator.points={points}",
-        # Stencils of six cells, chosen from ten.
-        "operator.window=10",
+        f"operator.points={plan.points}",
+        # Stencils of six cells, chosen from more.
+        f"operator.window={plan.window}",
+        f"operator.network.hidden={[plan.units] * 2}",
         *(f"training.{key}={value}" for key, value in settings.items()),
         "comparison.methods=[weno_z]",
     ],
@@ -68,8 +85,8 @@ config = load_config(
 
 # Run
 
-data = study.folder / f"{source}-{points}-{many}"
-if not store_path(data, "training", points, averages=True).exists():
+data = study.folder / f"{plan.config}-{plan.points}-{plan.trajectories}"
+if not store_path(data, "training", plan.points, averages=True).exists():
     generate(config, data, overwrite=True)
 label = f"{name}-seed{seed}" if seed else name
 begun = time.process_time()
