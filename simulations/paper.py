@@ -104,20 +104,23 @@ layers = read("denoising_layers", "tables-3-4")
 stencils = read("reconstruction", "table")
 gains = [row for row in layers if row["model"] == "linear + layer"]
 constrained = [row for row in stencils if row["model"] != "unconstrained"]
-families = {"cosine": "cosines, noise 0.1", "piecewise": "piecewise constant, noise 5"}
+families = {
+    "cosine": ("cosines", "0.1"),
+    "piecewise": ("piecewise constant signals", "5"),
+}
 sections: list[tuple[str, Rows]] = [
     (
-        f"Table {1 + index}. Penalties on {words}",
+        f"Table {1 + index}. Penalties on {words}, noise {noise}",
         compared([r for r in penalties if r["signals"] == kind], ["penalty", "order"]),
     )
-    for index, (kind, words) in enumerate(families.items())
+    for index, (kind, (words, noise)) in enumerate(families.items())
 ]
 sections += [
     (
-        f"Table {3 + index}. A linear layer, and total variation behind it, on {kind}",
+        f"Table {3 + index}. A linear layer, and total variation behind it, on {words}",
         compared([r for r in layers if r["signals"] == kind], ["noise", "model"]),
     )
-    for index, kind in enumerate(families)
+    for index, (kind, (words, _)) in enumerate(families.items())
 ]
 sections += [
     ("Tables 3 and 4. Loss with the layer over loss without",
@@ -154,7 +157,9 @@ def network_figure() -> Figure:
 
 captions = {
     "denoising_layers/figure-1-cosine": "Figure 1. Predictions of a cosine",
-    "denoising_layers/figure-2-piecewise": "Figure 2. Of a piecewise constant signal",
+    "denoising_layers/figure-2-piecewise": (
+        "Figure 2. Predictions of a piecewise constant signal"
+    ),
     "denoising_layers/figure-3-weights": "Figure 3. Learned weights and biases",
     "reconstruction/figure-4-stencil": "Figure 4. A stencil",
     "reconstruction/figure-5-forcing": "Figure 5. The forcing at t = 0",
@@ -186,7 +191,8 @@ style = """:root { color-scheme: light dark; }
 body { font: 1rem/1.5 system-ui, sans-serif; max-width: 60rem; margin: auto;
   padding: 1rem; }
 table { border-collapse: collapse; display: block; overflow-x: auto; }
-th, td { padding: .2rem .6rem; border-bottom: 1px solid #767676; text-align: right; }
+th, td { padding: .2rem .6rem; border-bottom: 1px solid #767676; text-align: left; }
+h1, h2 { line-height: 1.2; }
 figure { background: #fff; color: #1b1b1b; margin: 1rem 0; padding: .5rem; }
 img { max-width: 100%; } figure, table { break-inside: avoid; }"""
 head = '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
