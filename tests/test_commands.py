@@ -219,8 +219,8 @@ def test_an_interrupted_sweep_goes_on_where_it_stopped(swept, monkeypatch):
     complete = folder / "runs/small-sweep/seed-0"
     before = {path: path.stat().st_mtime_ns for path in complete.rglob("*")}
     (folder / "runs/small-sweep/seed-1/comparison").rename(folder / "aside")
-    code, out, _ = say(monkeypatch, "sweep", "small.yaml", *SWEEP, "--json")
-    assert code == 0
+    code, out, err = say(monkeypatch, "sweep", "small.yaml", *SWEEP, "--json")
+    assert code == 0, err
     assert len(json.loads(out)["wrote"]) == 2
     assert (folder / "runs/small-sweep/seed-1/comparison").exists()
     assert {path: path.stat().st_mtime_ns for path in complete.rglob("*")} == before

@@ -9,7 +9,13 @@ _MISSING = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 
 
 class DamagedError(ValueError):
-    """A store that is not what was written, with a clause on what is wrong."""
+    """A store that is not what was written, with a clause on what is wrong.
+
+    Attributes:
+        root: the store, where a value was used that is at fault.
+    """
+
+    root: Path | None = None
 
 
 class ChangedError(ValueError):

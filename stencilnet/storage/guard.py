@@ -105,7 +105,11 @@ class GuardedStore(LocalStore):
         """
         with self._lock:
             if self._last[0] != key:
-                content = self.reread(key)
+                try:
+                    content = self.reread(key)
+                except DamagedError as error:
+                    error.root = Path(self.root)
+                    raise
                 if content is None:
                     return None
                 self._last = (key, content)

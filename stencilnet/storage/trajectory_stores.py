@@ -260,7 +260,13 @@ def _opened(path: Path) -> Iterator[tuple[GuardedStore, xr.Dataset]]:
             check_trajectories(dataset, str(path))
         except (DamagedError, OSError) as error:
             raise damaged(path, error, remedy=_REMEDY) from error
-        yield store, dataset
+        try:
+            yield store, dataset
+        except DamagedError as error:
+            # Of several open stores, each names itself.
+            if error.root != Path(store.root):
+                raise
+            raise damaged(path, error, remedy=_REMEDY) from error
 
 
 def _not_finite(u: xr.DataArray) -> str:

@@ -14,8 +14,8 @@ from stencilnet.study.exploring import Explorer
 from stencilnet.study.live import Live, Solution
 
 _WIDE = {"sizing_mode": "stretch_width"}
-_TEMPLATE = """{% extends base %}
-{% block postamble %}
+# Bokeh puts the page that it extends before it.
+_TEMPLATE = """{% block postamble %}
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="generator" content="stencilnet">
 <style>
@@ -53,7 +53,7 @@ class Page:
 
     def layout(self) -> Any:
         """Everything, from top to bottom."""
-        plots = self.figures.plots
+        plots, stencils = self.figures.plots, self.figures.stencils
         return column(
             Div(text=f"<h1>{html.escape(str(self.explorer.path))}</h1>", **_WIDE),
             row(self.sample, self.method, self.time, **_WIDE),
@@ -68,7 +68,7 @@ class Page:
             self.status,
             row(plots["learned"], plots["classical"], **_WIDE),
             Div(text="<h2>Learned operator</h2>" + self._about(), **_WIDE),
-            row(*self.figures.stencils.values(), **_WIDE),
+            *([row(*stencils.values(), **_WIDE)] if stencils else []),
             **_WIDE,
         )
 

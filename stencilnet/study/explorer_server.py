@@ -1,5 +1,6 @@
 """A page on this machine to browse a store, and to solve beside it."""
 
+import asyncio
 import socket
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -76,14 +77,20 @@ def serve(
     names = dict.fromkeys([LOOPBACK, "localhost", _shown(host)])
     origins = [f"{name}:{port}" for name in names if name not in ("0.0.0.0", "[::]")]
     page = FunctionHandler(lambda document: Page(explorer).add_to(document))
-    server = Server(
-        {"/": Application(page)},
-        io_loop=IOLoop(make_current=False),
-        address=host,
-        port=port,
-        allow_websocket_origin=[*origins, *allow_origins],
-    )
-    server.start()
+    loop = IOLoop(make_current=False)
+    # Its sockets are heard by the loop that is current, whatever `io_loop` says.
+    asyncio.set_event_loop(loop.asyncio_loop)
+    try:
+        server = Server(
+            {"/": Application(page)},
+            io_loop=loop,
+            address=host,
+            port=port,
+            allow_websocket_origin=[*origins, *allow_origins],
+        )
+        server.start()
+    finally:
+        asyncio.set_event_loop(None)
     return server
 
 

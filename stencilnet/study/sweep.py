@@ -208,7 +208,8 @@ def _run(config: Config, folder: Path, data: Path) -> None:
     operator, comparison = folder / "operator.zarr", folder / "comparison"
     if operator.exists():
         trained = json.loads(str(read_operator(operator).attributes["config"]))
-        if trained != json.loads(config.model_dump_json()):
+        # As `train` stores it, with device and precision.
+        if trained != json.loads(config.on("training").model_dump_json()):
             raise ValueError(
                 f"{folder} holds a run with other settings: choose another --run, or "
                 f"remove it."
