@@ -158,6 +158,7 @@ def study(boundaries=ENDS, **problem):
     )
 
 
+@pytest.mark.long
 def test_a_config_with_boundaries_runs_through_all_stages(run, tmp_path):
     config = study()
     left, right = Prescribed(0.5), Outflow()

@@ -60,6 +60,7 @@ def test_trajectories_are_generated(device, run, tmp_path):
     np.testing.assert_allclose(there, here, atol=1e-10)
 
 
+@pytest.mark.long
 def test_operators_train_resume_and_compare(device, run, tmp_path):
     config = small(data=ONE, comparison=METHODS)
     first = small(data=ONE, comparison=METHODS, training={"iterations": 6})
@@ -75,6 +76,7 @@ def test_operators_train_resume_and_compare(device, run, tmp_path):
     np.testing.assert_allclose(there["u"], again["u"], atol=1e-9)
 
 
+@pytest.mark.long
 def test_a_training_goes_on_from_a_checkpoint(device, run, tmp_path):
     config = small(data=ONE, training={"dtype": "float64"})
     whole = train(config, tmp_path / "whole", data=run, device=device)
@@ -91,6 +93,7 @@ def test_a_training_goes_on_from_a_checkpoint(device, run, tmp_path):
         torch.testing.assert_close(weights[name], value)
 
 
+@pytest.mark.long
 def test_fit_and_certificates(device, run):
     data = read_trajectories(run / "data/training/averages-16.zarr")
     operator = LearnedStencil(Burgers(0.1), grid_of(data), scale=0.3)
@@ -108,6 +111,7 @@ def test_fit_and_certificates(device, run):
     )
 
 
+@pytest.mark.long
 def test_simulations_and_verifications(device, run, tmp_path):
     for method in ("weno_z", str(run / "operator.zarr"), "burgers"):
         settings = {"config": small(), "points": 16, "samples": 2}

@@ -295,7 +295,13 @@ def test_the_page_is_alive_in_a_browser(store):
     for word in ("--headless=new", "--no-sandbox", "--disable-gpu"):
         options.add_argument(word)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        text=True,
+        # Whoever started the tests may have them ignore it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as process:
         driver = None
         try:
             told = process.stdout.readline()

@@ -210,6 +210,7 @@ def test_a_block_without_its_checksum_is_redone(tmp_path, small_batches, solved)
     assert solved == [0, 1, 2, 3]
 
 
+@pytest.mark.long
 def test_a_killed_generation_ends_at_the_same_bits(tmp_path):
     program = (
         "import os, signal, sys;"
@@ -281,6 +282,7 @@ def test_stores_that_are_written_stay_when_others_follow(tmp_path, solved, monke
     assert len(hashes(tmp_path)) == 9
 
 
+@pytest.mark.long
 def test_a_search_for_a_grid_goes_on_where_it_stopped(tmp_path, monkeypatch):
     config = small(
         problem={
@@ -540,6 +542,7 @@ def test_a_stopped_crew_denoises_what_is_missing(tmp_path, noisy, address, monke
     assert hashes[0] == hashes[1]
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("one_thread")
 def test_a_comparison_in_blocks_is_that_at_once(tmp_path, monkeypatch, address):
     config = generated(tmp_path, data={"test": 5})
@@ -555,6 +558,7 @@ def test_a_comparison_in_blocks_is_that_at_once(tmp_path, monkeypatch, address):
         assert {n: one[n].attrs for n in one} == {n: all_[n].attrs for n in all_}
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("one_thread")
 def test_a_large_comparison_keeps_the_fields_of_its_first_samples(
     tmp_path, monkeypatch
