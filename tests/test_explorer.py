@@ -12,7 +12,13 @@ import pytest
 import torch
 
 from stencilnet import Burgers, Grid, RandomForcing, Weno, rollout
-from stencilnet.storage import save_dataset, trajectories, write_in_blocks
+from stencilnet.boundaries import Wall
+from stencilnet.storage import (
+    save_dataset,
+    trajectories,
+    write_in_blocks,
+    write_trajectories,
+)
 from stencilnet.study import Live, compare, opened, serve
 
 GRID, EQUATION = Grid.line(16), Burgers(viscosity=0.05)
@@ -86,7 +92,10 @@ def test_a_comparison_that_keeps_some_samples_shows_those(data, tmp_path):
     with opened(path) as explorer:
         assert explorer.samples == 2
         fields, errors = explorer.fields(1), explorer.errors(1)
-        assert explorer.solve(Live(1, duration=1.0)).errors
+        solved = explorer.solve(Live(1, duration=1.0))
+        assert solved.fields
+        # Without its study nothing says the forcing, so that errors would mean nothing.
+        assert not solved.errors
         with pytest.raises(ValueError, match="from 0 to 1"):
             explorer.fields(2)
     assert np.array_equal(fields["weno_js"], result["u"].values[1, 1])
@@ -333,3 +342,20 @@ def test_the_page_is_alive_in_a_browser(store):
     assert all(request.startswith(address) for request in requests)
     assert [entry for entry in log if entry["level"] == "SEVERE"] == []
     assert process.returncode == 128 + signal.SIGINT
+
+
+def test_between_boundaries_nothing_is_solved_as_if_periodic(tmp_path):
+    grid = Grid.line(16, 1.0, boundaries=Wall())
+    times = torch.tensor([0.0, 0.1], dtype=torch.float64)
+    data = trajectories(
+        torch.zeros(1, 2, 16, dtype=torch.float64),
+        times,
+        grid,
+        averages=True,
+        attributes={"equation": json.dumps(Burgers(0.1).spec())},
+    )
+    path = write_trajectories(data, tmp_path / "walls.zarr")
+    with opened(path) as explorer:
+        assert explorer.fields(0)["u"].shape == (2, 16)
+        with pytest.raises(ValueError, match="lies between boundaries"):
+            explorer.solve(Live(sample=0))

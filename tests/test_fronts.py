@@ -75,6 +75,7 @@ def test_measured_cases_are_not_measured_again(tmp_path):
     # Seconds of another machine count for nothing.
     CaseLog(path, {"machine": "b"}).measured("x", measured)
     assert len(count) == 4
+    assert len(path.with_name("cases.jsonl.before").read_text().splitlines()) == 4
     path.write_text("notes of mine\n")
     with pytest.raises(FileExistsError, match="no log of measured cases"):
         CaseLog(path, {})

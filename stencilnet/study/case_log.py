@@ -28,7 +28,8 @@ class CaseLog:
     """Cases by a key, one line each, added as they are measured.
 
     Seconds compare only where the machine and the settings are the same: a log of
-    others is begun anew. A last line that was cut off is measured again.
+    others is put aside as `*.before`. What follows a line that was cut off is measured
+    again.
 
     Args:
         path: of the file.
@@ -50,15 +51,21 @@ class CaseLog:
                 f"{path} is no log of measured cases: move it away, or choose another "
                 f"folder."
             )
-        # What follows the last end of a line was cut off.
-        whole = text[: text.rfind("\n") + 1].splitlines()
-        if whole and whole[0] == self._first:
-            for line in whole[1:]:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if lines and lines[0] != self._first:
+            path.replace(path.with_name(f"{path.name}.before"))
+            lines = []
+        for line in lines[1:]:
+            try:
                 entry = json.loads(line)
                 self._cases[entry["key"]] = Case(**entry["case"])
-        path.parent.mkdir(parents=True, exist_ok=True)
+            except (KeyError, TypeError, ValueError):
+                break
         kept = [self._first, *(self._line(key) for key in self._cases)]
-        path.write_text("\n".join(kept) + "\n", encoding="utf-8")
+        # The log has its name only when it is whole.
+        partial = path.with_name(f"{path.name}.partial")
+        partial.write_text("\n".join(kept) + "\n", encoding="utf-8")
+        partial.replace(path)
 
     def measured(self, key: str, measure: Callable[[], Case]) -> Case:
         """The case of a key, from the log or measured now."""

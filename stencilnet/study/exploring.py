@@ -77,7 +77,7 @@ class Explorer:
         self.schemes = list(map(str, dataset["scheme"].values)) if self.compares else []
         self.extensions = tuple(extensions)
         self.bench: Bench | None = None
-        if self.equation is not None:
+        if self.equation is not None and not self.bounded:
             self.bench = bench_of(
                 path, self.grid, self.equation, self.averages, operator, extensions
             )
@@ -97,6 +97,14 @@ class Explorer:
             spec = json.loads(str(self.dataset.attrs["equation"]))
             return equation_from_spec(spec, self.extensions)
         return None if self.config is None else equation_of(self.config)
+
+    @cached_property
+    def bounded(self) -> bool:
+        """Whether the trajectories lie between boundaries, where nothing is solved."""
+        if self.config is not None and self.config.problem.boundaries is not None:
+            return True
+        attributes = (self.dataset.attrs, self.dataset["x"].attrs)
+        return any("boundaries" in each for each in attributes)
 
     @cached_property
     def grid(self) -> Grid:
@@ -174,14 +182,21 @@ class Explorer:
         Raises:
             ValueError: if the store does not say its equation, or a setting cannot be.
         """
+        if self.bounded:
+            raise ValueError(
+                f"{self.path} lies between boundaries, and the page solves periodic "
+                f"problems only: use `stencilnet simulate`."
+            )
         if self.bench is None:
             raise ValueError(
                 f"{self.path} does not say which equation it solves: nothing to solve."
             )
         fields = self.fields(live.sample)
         truth = next(iter(fields.values()))
+        # A comparison without its study does not say its forcing.
+        same = live.seed is None and not (self.compares and self.config is None)
         return self.bench.solve(
-            live, truth, self.times, self._forcing(live), compare_with=live.seed is None
+            live, truth, self.times, self._forcing(live), compare_with=same
         )
 
     def _forcing(self, live: Live) -> StoredForcing:
