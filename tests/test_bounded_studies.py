@@ -39,7 +39,7 @@ from stencilnet.cli.app import app
 from stencilnet.report import snapshots, trajectories_table
 from stencilnet.solver import RK4
 from stencilnet.storage import grid_of, trajectories
-from stencilnet.study import InitialValueProblem, compare_study, export, store_path
+from stencilnet.study import InitialValueProblem, compare_study, store_path
 from stencilnet.study.bounded import coarse_averages, solution_of
 
 BURGERS = Burgers(0.1)
@@ -97,8 +97,6 @@ def test_stores_keep_boundaries(grid, tmp_path):
     assert grid_of(again) == grid
     assert "period" not in again["x"].attrs
     trajectories_table(again)
-    with pytest.raises(ValueError, match="Exports need a periodic grid"):
-        export(path, tmp_path / "a.npz", format="npz")
     again["x"].attrs["boundaries"] = '["wall"]'
     with pytest.raises(ValueError, match="'boundaries' of x must be JSON of two"):
         write_trajectories(again, tmp_path / "b.zarr")

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -24,6 +25,7 @@ from stencilnet import (
     load_operator,
     save_operator,
 )
+from stencilnet.boundaries import Outflow, Prescribed, Wall
 from stencilnet.cli import main
 from stencilnet.discretizations import Constant, c_code, take_apart
 from stencilnet.equations import (
@@ -36,6 +38,7 @@ from stencilnet.equations import (
 from stencilnet.stencils import Projection, Soft
 from stencilnet.storage import (
     LAYOUTS,
+    grid_of,
     read_foreign,
     read_operator,
     trajectories,
@@ -221,6 +224,35 @@ def test_exported_data_read_back_to_the_bit(layout, tmp_path):
     assert again["x"].attrs["period"] == pytest.approx(3.0, rel=1e-12)
     if layout != "well":
         assert "pi" not in " ".join(again.attrs["notes"])
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_boundaries_leave_and_come_back(layout, tmp_path):
+    ends = Prescribed(0.5), Wall()
+    grid = Grid.line(16, 2.0, boundaries=ends)
+    u = grid.points().cos() * (1 + TIMES[:, None])
+    data = trajectories(u, TIMES, grid, averages=True)
+    data["x"].attrs["origin"] = -1.0
+    write_trajectories(data, tmp_path / "data.zarr")
+    target = tmp_path / f"out{LAYOUTS[layout][0]}"
+    export(tmp_path / "data.zarr", target, format=layout)
+    words = "prescribed (value 0.5) at the left and wall at the right end"
+    assert f"length 2.0, x from -1 on, {words}" in (tmp_path / "out.md").read_text()
+    if layout == "csv":
+        return
+    again = read_foreign(target, averages=True)
+    np.testing.assert_array_equal(again["u"], data["u"])
+    assert grid_of(again).boundaries == ends
+    assert grid_of(again).extent[-1] == pytest.approx(2.0, rel=1e-12)
+    asked = read_foreign(target, boundaries=["outflow", {"name": "wall"}])
+    assert grid_of(asked).boundaries == (Outflow(), Wall())
+    if layout == "well":
+        with h5py.File(target) as file:
+            conditions = file["boundary_conditions"]
+            kinds = {name: g.attrs["bc_type"] for name, g in conditions.items()}
+            masks = {name: g["mask"][:].nonzero()[0] for name, g in conditions.items()}
+        assert kinds == {"x_left": "OPEN", "x_right": "WALL"}
+        assert masks == {"x_left": [0], "x_right": [15]}
 
 
 def test_a_card_lies_beside_the_data(tmp_path, monkeypatch, capsys):

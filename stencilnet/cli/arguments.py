@@ -41,3 +41,17 @@ def equation_of(viscosity: float | None, text: str | None) -> Equation | None:
             f"'{{name: Burgers, viscosity: 0.01}}', not {text!r}."
         )
     return equation_from_spec(spec)
+
+
+def boundaries_of(text: str | None) -> list[Any] | None:
+    """Boundaries of both ends from a list in YAML, whose brackets may be missing."""
+    if text is None:
+        return None
+    try:
+        ends: Any = yaml.safe_load(text if text.lstrip()[:1] == "[" else f"[{text}]")
+    except yaml.YAMLError:
+        raise ValueError(
+            f"Boundaries are written as wall,outflow or with their parameters, as in "
+            f"'[{{name: prescribed, value: 1}}, outflow]', not {text!r}."
+        ) from None
+    return [ends[0], ends[0]] if len(ends) == 1 else list(ends)

@@ -15,6 +15,25 @@ from stencilnet.cli.options import (
     QuietOption,
 )
 
+BoundariesOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Of a domain that is no period, as in wall,outflow or "
+        "'[{name: prescribed, value: 1}, outflow]'."
+    ),
+]
+LengthOption = Annotated[
+    float | None, typer.Option(help="Of the domain between boundaries.")
+]
+EquationOption = Annotated[
+    str | None,
+    typer.Option(help="Another one, as in '{name: KortewegDeVries, factor: 1}'."),
+]
+DropEndOption = Annotated[
+    bool | None,
+    typer.Option(help="Leave out the last point (default: if it equals the first)."),
+]
+
 
 def import_(
     file: Annotated[
@@ -34,25 +53,19 @@ def import_(
         str | None, typer.Option(help="Axes of the solution, as in x,time.")
     ] = None,
     period: Annotated[float | None, typer.Option(help="Of the domain.")] = None,
+    boundaries: BoundariesOption = None,
+    length: LengthOption = None,
     interval: Annotated[
         float | None, typer.Option(help="Time between two states.")
     ] = None,
     viscosity: Annotated[
         float | None, typer.Option(help="Of Burgers' equation, which the data solve.")
     ] = None,
-    equation: Annotated[
-        str | None,
-        typer.Option(help="Another one, as in '{name: KortewegDeVries, factor: 1}'."),
-    ] = None,
+    equation: EquationOption = None,
     averages: Annotated[
         bool, typer.Option("--averages", help="The data are cell averages.")
     ] = False,
-    drop_end: Annotated[
-        bool | None,
-        typer.Option(
-            help="Leave out the last point (default: if it equals the first)."
-        ),
-    ] = None,
+    drop_end: DropEndOption = None,
     overwrite: OverwriteOption = False,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
@@ -71,6 +84,8 @@ def import_(
         time=time,
         axes=None if axes is None else [axis.strip() for axis in axes.split(",")],
         period=period,
+        boundaries=boundaries,
+        length=length,
         interval=interval,
         averages=averages,
         drop_end=drop_end,

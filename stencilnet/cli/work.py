@@ -10,7 +10,12 @@ import typer
 import xarray as xr
 
 import stencilnet.study as stages
-from stencilnet.cli.arguments import equation_of, number_or_name, without_suffix
+from stencilnet.cli.arguments import (
+    boundaries_of,
+    equation_of,
+    number_or_name,
+    without_suffix,
+)
 from stencilnet.cli.terminal import answer, console, rank
 from stencilnet.progress import Progress, bars, no_progress
 from stencilnet.report import (
@@ -274,13 +279,15 @@ def import_(
     *,
     viscosity: float | None,
     equation: str | None,
+    boundaries: str | None,
     overwrite: bool,
     **settings: Any,
 ) -> None:
     target = Path(f"{file.stem}.zarr") if out is None else out
     refuse_existing(target, overwrite=overwrite, kind="trajectories")
     known = equation_of(viscosity, equation)
-    dataset = read_foreign(file, equation=known, **settings)
+    ends = boundaries_of(boundaries)
+    dataset = read_foreign(file, equation=known, boundaries=ends, **settings)
     notes = list(dataset.attrs["notes"])
     for note in notes:
         answer.show(note)

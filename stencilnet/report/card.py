@@ -27,8 +27,7 @@ def card(dataset: xr.Dataset, name: str, *, licence: str, files: list[str]) -> s
         f"{u.dtype}",
         "range": f"{float(u.min()):.6g} to {float(u.max()):.6g}",
         "equation": _equation(known),
-        "domain": f"periodic, length {x.attrs['period']!r}, x from "
-        f"{x.attrs.get('origin', 0.0):g} on",
+        "domain": _domain(x.attrs),
         "times": f"{times[0]:g} to {times[-1]:g}, {len(times)} states",
         "forcing": _forcing(dataset),
         "generator": _generator(known),
@@ -63,10 +62,25 @@ def trajectories_figure(dataset: xr.Dataset) -> Figure:
     return figure
 
 
+def _domain(known: Mapping[Any, Any]) -> str:
+    origin = f"x from {known.get('origin', 0.0):g} on"
+    if "boundaries" not in known:
+        return f"periodic, length {known['period']!r}, {origin}"
+    left, right = (_named(end) for end in json.loads(known["boundaries"]))
+    return (
+        f"length {known['length']!r}, {origin}, {left} at the left and {right} at the "
+        f"right end"
+    )
+
+
 def _equation(known: Mapping[Any, Any]) -> str:
     if "equation" not in known:
         return "unknown"
-    spec = json.loads(known["equation"])
+    return _named(json.loads(known["equation"]))
+
+
+def _named(spec: Mapping[str, Any]) -> str:
+    """A name and the parameters that go with it."""
     parameters = ", ".join(f"{k} {v!r}" for k, v in spec.items() if k != "name")
     return f"{spec['name']} ({parameters})" if parameters else str(spec["name"])
 

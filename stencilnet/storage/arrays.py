@@ -34,6 +34,7 @@ def trajectories(
     equation: Equation | None = None,
     averages: bool = False,
     drop_end: bool = False,
+    origin: float = 0.0,
     finite: bool = True,
     attributes: Mapping[str, Any] | None = None,
 ) -> xr.Dataset:
@@ -57,6 +58,7 @@ def trajectories(
         averages: whether `u` holds cell averages rather than point values.
         drop_end: whether to leave out the last point, where it is the periodic image
             of the first.
+        origin: where a grid begins, which is stored from 0 on.
         finite: whether to refuse NaN and infinities in `u`, which `denoise` fills in.
         attributes: further attributes of the dataset, plain values.
 
@@ -77,7 +79,6 @@ def trajectories(
     positions = None if x is None else _real("x", x).reshape(-1)
     points = len(positions) if positions is not None else None
     _check_axes(field, clock, grid.shape[-1] if grid is not None else points)
-    origin = 0.0
     if grid is None:
         field, grid, origin = _on_grid(field, positions, period, drop_end)
     elif x is not None or period is not None:

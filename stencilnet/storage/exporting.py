@@ -12,10 +12,10 @@ import xarray as xr
 
 from stencilnet.errors import optional_module, unknown
 from stencilnet.storage.datasets import encode_labels
-from stencilnet.storage.trajectories import grid_of
+from stencilnet.storage.trajectories import length_of
 
-# The boundary is at the left end, whose periodic image the right one is.
-_BOUNDARY = "boundary_conditions/x_periodic"
+# Kinds of ends that The Well knows, by the names of boundaries; others are open there.
+_WELL_ENDS = MappingProxyType({"wall": "WALL"})
 
 
 def write_foreign(dataset: xr.Dataset, path: Path, layout: str) -> None:
@@ -37,16 +37,18 @@ def write_foreign(dataset: xr.Dataset, path: Path, layout: str) -> None:
 def _arrays(dataset: xr.Dataset) -> dict[str, np.ndarray]:
     """All variables, with the names `t` and `x` for the coordinates.
 
-    Raises:
-        ValueError: if the data live between boundaries, which no layout names.
+    The domain is `period`, or `length` and the text `boundaries`, JSON of both ends.
     """
-    grid_of(dataset).require_periodic("Exports")
     names = {"time": "t"}
     arrays = {
         names.get(str(name), str(name)): variable.values
         for name, variable in dataset.variables.items()
     }
-    return {**arrays, "period": np.array(float(dataset["x"].attrs["period"]))}
+    length = np.array(length_of(dataset))
+    if "boundaries" not in dataset["x"].attrs:
+        return {**arrays, "period": length}
+    ends = np.array(dataset["x"].attrs["boundaries"])
+    return {**arrays, "length": length, "boundaries": ends}
 
 
 def _write_npz(dataset: xr.Dataset, path: Path) -> None:
@@ -67,13 +69,16 @@ def _write_hdf5(dataset: xr.Dataset, path: Path) -> None:
     names = {"u": "tensor", "t": "t-coordinate", "x": "x-coordinate"}
     with h5py.File(path, "w") as file:
         for name, values in _arrays(dataset).items():
-            file[names.get(name, name)] = values
+            if name == "boundaries":
+                file.attrs[name] = str(values)
+            else:
+                file[names.get(name, name)] = values
         file.attrs.update(_texts(dataset.attrs))
         file.attrs["averages"] = int(dataset["u"].attrs["averages"])
 
 
 def _write_well(dataset: xr.Dataset, path: Path) -> None:
-    """The layout of The Well, one scalar field on a periodic line."""
+    """The layout of The Well, one scalar field on a line."""
     h5py = optional_module("h5py", "Writing HDF5", extra="files")
     equation = json.loads(dataset.attrs.get("equation", "{}"))
     numbers = {k: v for k, v in equation.items() if isinstance(v, int | float)}
@@ -94,17 +99,20 @@ def _write_well(dataset: xr.Dataset, path: Path) -> None:
         file["dimensions"].attrs["spatial_dims"] = ["x"]
         file["dimensions/time"].attrs["sample_varying"] = False
         file["dimensions/x"].attrs.update(still)
-        mask = np.zeros(dataset.sizes["x"], dtype=bool)
-        mask[[0, -1]] = True
-        file[f"{_BOUNDARY}/mask"] = mask
-        file[_BOUNDARY].attrs.update(
-            {
-                "associated_dims": ["x"],
-                "associated_fields": np.array([], dtype=h5py.string_dtype()),
-                "bc_type": "PERIODIC",
-                **still,
-            }
-        )
+        for name, (cells, kind) in _well_ends(dataset).items():
+            mask = np.zeros(dataset.sizes["x"], dtype=bool)
+            mask[cells] = True
+            file[f"boundary_conditions/{name}/mask"] = mask
+            file[f"boundary_conditions/{name}"].attrs.update(
+                {
+                    "associated_dims": ["x"],
+                    "associated_fields": np.array([], dtype=h5py.string_dtype()),
+                    "bc_type": kind,
+                    **still,
+                }
+            )
+        if "boundaries" in dataset["x"].attrs:
+            file.attrs["boundaries"] = dataset["x"].attrs["boundaries"]
         file.create_group("scalars").attrs["field_names"] = list(numbers)
         for name, value in numbers.items():
             file[f"scalars/{name}"] = float(value)
@@ -117,6 +125,16 @@ def _write_well(dataset: xr.Dataset, path: Path) -> None:
         for group in ("t1_fields", "t2_fields"):
             names = np.array([], dtype=h5py.string_dtype())
             file.create_group(group).attrs["field_names"] = names
+
+
+def _well_ends(dataset: xr.Dataset) -> dict[str, tuple[list[int], str]]:
+    """Cells at the ends of the domain and The Well's kinds of them, by name."""
+    if "boundaries" not in dataset["x"].attrs:
+        # The boundary is at the left end, whose periodic image the right one is.
+        return {"x_periodic": ([0, -1], "PERIODIC")}
+    ends = json.loads(dataset["x"].attrs["boundaries"])
+    left, right = (_WELL_ENDS.get(end["name"], "OPEN") for end in ends)
+    return {"x_left": ([0], left), "x_right": ([-1], right)}
 
 
 def _write_netcdf(dataset: xr.Dataset, path: Path) -> None:

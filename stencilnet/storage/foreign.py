@@ -1,23 +1,30 @@
 """Trajectories from files of other programs, and the traps in them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
+from stencilnet.boundaries import Boundary
 from stencilnet.equations import Equation
 from stencilnet.errors import as_number, unknown
 from stencilnet.storage.arrays import both_ends, spacing_of, trajectories
+from stencilnet.storage.foreign_axes import (
+    TIME,
+    Sizes,
+    X,
+    axes_by_lengths,
+    named_axes,
+    ordered,
+)
+from stencilnet.storage.foreign_ends import ends_of, grid_between
 from stencilnet.storage.foreign_files import Contents, file_contents
 from stencilnet.storage.paths import local_path
 from stencilnet.storage.units import warn_of_units
 
-_X = ("x", "dimensions/x", "x-coordinate", "x_space", "xspace", "xx", "grid", "X")
-_TIME = ("t", "time", "dimensions/time", "t-coordinate", "tspan", "tt", "T", "times")
 _NU = ("visc", "viscosity", "nu", "Nu")
-_AXES = ("sample", "time", "x")
 # Imaginary part that counts as rounding, relative to the largest value.
 _IMAGINARY = 1e-5
 
@@ -30,6 +37,8 @@ def read_foreign(
     time: str | None = None,
     axes: Sequence[str] | None = None,
     period: float | None = None,
+    boundaries: Boundary | str | Sequence[Boundary | str] | None = None,
+    length: float | None = None,
     interval: float | None = None,
     equation: Equation | None = None,
     averages: bool = False,
@@ -50,6 +59,11 @@ def read_foreign(
         axes: names of the axes of the solution, of "sample", "time" and "x"; by default
             those that the lengths of positions and times tell.
         period: of the domain; needed where the file has no positions.
+        boundaries: what holds at the ends of a domain that is no period, values or
+            names such as "wall", one for both ends or two. Positions are then the
+            centres of cells. Files of this package say it themselves.
+        length: of the domain between boundaries; needed where the file has no
+            positions.
         interval: between two states, from time 0 on, in place of the file's times.
         equation: that the data solve. A warning tells if they change much faster or
             slower than it says.
@@ -72,17 +86,50 @@ def read_foreign(
     u = _real_part(name, contents.arrays[name], notes)
     positions, clock = (
         _coordinate(contents, path, kind, asked, usual)
-        for kind, asked, usual in (("x", x, _X), ("time", time, _TIME))
+        for kind, asked, usual in (("x", x, X), ("time", time, TIME))
     )
     if interval is not None:
         clock = None
-    names = _named_axes(contents, name, axes) or _axes(
-        _Sizes(name, u.shape, positions, clock), notes
+    names = named_axes(contents, name, axes) or axes_by_lengths(
+        Sizes(name, u.shape, positions, clock), notes
     )
-    u = _ordered(name, u, names, notes)
+    u = ordered(name, u, names, notes)
     if clock is None:
         clock = _equal_times(path, u.shape[1], interval)
     clock = _fitting_times(contents, clock, u.shape[1], notes)
+    ends = ends_of(contents, path, boundaries)
+    if ends is None:
+        place = _on_period(u, positions, period, drop_end, notes)
+    else:
+        place = grid_between(contents, positions, u.shape[-1], ends, length, notes)
+    if (length is not None) if ends is None else (period is not None or drop_end):
+        raise ValueError(
+            "A domain has either a period, or boundaries and a length: leave out what "
+            "belongs to the other, drop_end too between boundaries."
+        )
+    notes += _on_physics(contents, equation)
+    dataset = trajectories(
+        u,
+        clock,
+        **place,
+        equation=equation,
+        averages=averages,
+        finite=finite,
+        attributes={"source": local_path(path).name, "notes": notes},
+    )
+    if equation is not None:
+        warn_of_units(dataset, equation)
+    return dataset
+
+
+def _on_period(
+    u: np.ndarray,
+    positions: np.ndarray | None,
+    period: float | None,
+    drop_end: bool | None,
+    notes: list[str],
+) -> dict[str, Any]:
+    """Where the points of a period are, as `trajectories` takes it."""
     if positions is not None and positions[0]:
         notes.append(
             f"x starts at {positions[0]:g}: it is stored from 0 on, and this as its "
@@ -95,21 +142,7 @@ def read_foreign(
             f"Both ends of the domain are in the file and one point of the period: "
             f"{u.shape[-1] - 1} of {u.shape[-1]} points are kept."
         )
-    notes += _on_physics(contents, equation)
-    dataset = trajectories(
-        u,
-        clock,
-        x=positions,
-        period=period,
-        equation=equation,
-        averages=averages,
-        drop_end=drop_end,
-        finite=finite,
-        attributes={"source": local_path(path).name, "notes": notes},
-    )
-    if equation is not None:
-        warn_of_units(dataset, equation)
-    return dataset
+    return {"x": positions, "period": period, "drop_end": drop_end}
 
 
 def _solution(contents: Contents, path: Path | str, variable: str | None) -> str:
@@ -172,103 +205,6 @@ def _coordinate(
             f"{kind} coordinates: name another array."
         )
     return None
-
-
-@dataclass(frozen=True)
-class _Sizes:
-    """The solution and the coordinates that its axes may have."""
-
-    name: str
-    shape: tuple[int, ...]
-    positions: np.ndarray | None
-    clock: np.ndarray | None
-
-    def text(self) -> str:
-        coordinates = (("x", self.positions), ("time", self.clock))
-        known = [f"{len(v)} of {name}" for name, v in coordinates if v is not None]
-        return f"{self.shape}, with {' and '.join(known) or 'no coordinates'}"
-
-
-def _named_axes(
-    contents: Contents, name: str, axes: Sequence[str] | None
-) -> tuple[str, ...] | None:
-    """The axes that a user or the file names."""
-    if axes is not None:
-        for axis in axes:
-            if axis not in _AXES:
-                raise unknown("axis", axis, _AXES)
-        return tuple(axes)
-    usual = {**dict.fromkeys(_X, "x"), **dict.fromkeys(_TIME, "time")}
-    names = [usual.get(axis, axis) for axis in contents.dims.get(name, ())]
-    others = [axis for axis in names if axis not in ("x", "time")]
-    if "x" not in names or len(others) > 1 or len(set(names)) < len(names):
-        return None
-    return tuple(axis if axis in ("x", "time") else "sample" for axis in names)
-
-
-def _axes(sizes: _Sizes, notes: list[str]) -> tuple[str, ...]:
-    """The axes of the solution, by the lengths of the coordinates.
-
-    Raises:
-        ValueError: if the lengths leave it open.
-    """
-    shape = sizes.shape
-    if len(shape) not in (2, 3):
-        raise ValueError(
-            f"{sizes.name} has the shape {shape}: trajectories have the axes sample, "
-            f"time and x. Save one field of one dimension."
-        )
-    usual = _AXES[-len(shape) :]
-    if sizes.positions is None and sizes.clock is None:
-        notes.append(
-            f"The file has no coordinates for {sizes.name}: its axes {shape} are taken "
-            f"as ({', '.join(usual)})."
-        )
-        return usual
-    orders = _orders(len(shape))
-    # Times that do not fit are judged once the axes are known.
-    fitting = [names for names in orders if _fit(names, sizes, times=True)] or [
-        names
-        for names in orders
-        if sizes.positions is not None and _fit(names, sizes, times=False)
-    ]
-    if usual in fitting or len(fitting) == 1:
-        return usual if usual in fitting else fitting[0]
-    raise ValueError(
-        f"The axes of {sizes.name} are not clear from their lengths: {sizes.text()}. "
-        f"Name them, as in axes=('x', 'time'), or give interval= or period=."
-    )
-
-
-def _orders(count: int) -> list[tuple[str, ...]]:
-    if count == 2:
-        return [("time", "x"), ("x", "time")]
-    rest = [("sample", "time", "x"), ("sample", "x", "time"), ("time", "sample", "x")]
-    return [*rest, ("x", "time", "sample"), ("time", "x", "sample")]
-
-
-def _fit(names: tuple[str, ...], sizes: _Sizes, *, times: bool) -> bool:
-    known = dict(zip(names, sizes.shape, strict=True))
-    positions, clock = sizes.positions, sizes.clock if times else None
-    return (positions is None or known["x"] == len(positions)) and (
-        clock is None or known["time"] == len(clock)
-    )
-
-
-def _ordered(
-    name: str, u: np.ndarray, names: tuple[str, ...], notes: list[str]
-) -> np.ndarray:
-    """The solution as `(sample, time, x)`."""
-    if len(names) != u.ndim or len(set(names)) < u.ndim or "x" not in names:
-        raise ValueError(
-            f"{name} has {u.ndim} axes, {u.shape}, but {len(names)} names, "
-            f"{', '.join(names)}: name each once, x among them."
-        )
-    if tuple(sorted(names, key=_AXES.index)) != names:
-        notes.append(f"{name} has the axes ({', '.join(names)}): they are turned.")
-    missing = [axis for axis in _AXES if axis not in names]
-    u = u[(np.newaxis,) * len(missing)]
-    return u.transpose([(*missing, *names).index(axis) for axis in _AXES])
 
 
 def _equal_times(path: Path | str, states: int, interval: float | None) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 import pickle
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,12 +28,15 @@ class Contents:
         arrays: numeric arrays by name, groups before a slash.
         dims: names of the axes of an array, where the file says them.
         attributes: of the file as a whole.
+        ends: what the file says of the ends of the domain, where it is no period: JSON
+            of two boundaries, or the kinds of The Well.
     """
 
     layout: str
     arrays: dict[str, np.ndarray]
     dims: dict[str, tuple[str, ...]] = field(default_factory=dict)
     attributes: dict[str, Any] = field(default_factory=dict)
+    ends: str | None = None
 
     def describe(self) -> str:
         """The arrays with their shapes, for messages."""
@@ -100,12 +103,18 @@ def _numeric(arrays: dict[str, Any]) -> dict[str, np.ndarray]:
     return {name: value for name, value in known.items() if value.dtype.kind in "fciu"}
 
 
+def _text(values: Mapping[str, Any]) -> str | None:
+    """The text of the boundaries, where there is one."""
+    text = np.asarray(values.get("boundaries", 0)).reshape(-1)
+    return str(text[0]) if text.size == 1 and text.dtype.kind == "U" else None
+
+
 def _matlab_5(path: Path) -> Contents:
     import scipy.io
 
     loaded = scipy.io.loadmat(path)
     arrays = {name: v for name, v in loaded.items() if not name.startswith("__")}
-    return Contents("MATLAB 5", _numeric(arrays))
+    return Contents("MATLAB 5", _numeric(arrays), ends=_text(arrays))
 
 
 def _matlab_73(path: Path) -> Contents:
@@ -132,7 +141,7 @@ def _npz(path: Path) -> Contents:
             except ValueError:
                 # Objects, which only pickle could read.
                 continue
-    return Contents("numpy", _numeric(arrays))
+    return Contents("numpy", _numeric(arrays), ends=_text(arrays))
 
 
 def _load_numpy(path: Path) -> Any:
@@ -179,7 +188,8 @@ def _netcdf_3(path: Path) -> Contents:
             for name, variable in file.variables.items()
         }
         dims = {name: tuple(v.dimensions) for name, v in file.variables.items()}
-    return Contents("netCDF", _numeric(arrays), dims)
+        ends = getattr(file.variables.get("x"), "boundaries", b"").decode() or None
+    return Contents("netCDF", _numeric(arrays), dims, ends=ends)
 
 
 def _hdf5(path: Path) -> Contents:
@@ -187,8 +197,11 @@ def _hdf5(path: Path) -> Contents:
 
     arrays: dict[str, np.ndarray] = {}
     dims: dict[str, tuple[str, ...]] = {}
+    kinds: dict[str, str] = {}
 
     def visit(name: str, node: Any) -> None:
+        if "bc_type" in node.attrs:
+            kinds[name] = str(_plain(node.attrs["bc_type"]))
         if not isinstance(node, h5py.Dataset) or node.shape is None:
             return
         if node.dtype.names in (("real", "imag"), ("r", "i")):
@@ -204,6 +217,9 @@ def _hdf5(path: Path) -> Contents:
     with h5py.File(path, "r") as file:
         file.visititems(visit)
         attributes = {key: _plain(value) for key, value in file.attrs.items()}
+    ends = str(attributes.get("boundaries", "")) or None
+    if ends is None and set(kinds.values()) - {"PERIODIC"}:
+        ends = " and ".join(f"{name} {kind}" for name, kind in sorted(kinds.items()))
     layout = "HDF5"
     if any(name.startswith("t0_fields/") for name in arrays):
         layout = "The Well"
@@ -212,7 +228,7 @@ def _hdf5(path: Path) -> Contents:
         layout = "PDEBench"
     elif dims or "_NCProperties" in attributes:
         layout = "netCDF"
-    return Contents(layout, arrays, dims, attributes)
+    return Contents(layout, arrays, dims, attributes, ends)
 
 
 def _is_state(name: str) -> bool:
