@@ -9,7 +9,7 @@ from jaxtyping import Complex
 from torch import Tensor
 
 from stencilnet.solver.base import Compile, Forcing, Integrator, Step
-from stencilnet.solver.exact_step import CellPicture, ExactStep, drifted
+from stencilnet.solver.exact_step import CellPicture, ExactStep, planned, stepped
 from stencilnet.solver.splittings import THREE_DRIFTS, Splitting
 
 
@@ -87,7 +87,7 @@ class ColeHopf(Integrator):
             TypeError: if `rhs` is not a picture of the solution within cells.
             ValueError: if its viscosity is not positive.
         """
-        return self._bind(rhs, forcing, drifted)
+        return self._bind(rhs, forcing, planned, stepped)
 
     def bind_compiled(
         self,
@@ -95,11 +95,15 @@ class ColeHopf(Integrator):
         forcing: Forcing | None,
         compile: Compile,  # noqa: A002
     ) -> Step:
-        """As `bind`, with the drift compiled, which is the same for all kicks."""
-        return self._bind(rhs, forcing, compile(drifted))
+        """As `bind`, with all compiled but the choice of the reach."""
+        return self._bind(rhs, forcing, compile(planned), compile(stepped))
 
     def _bind(
-        self, rhs: Any, forcing: Forcing | None, drift: Callable[..., Tensor]
+        self,
+        rhs: Any,
+        forcing: Forcing | None,
+        planned: Callable[..., Any],
+        stepped: Callable[..., Tensor],
     ) -> Step:
         if not isinstance(rhs, CellPicture):
             raise TypeError(
@@ -107,7 +111,7 @@ class ColeHopf(Integrator):
                 f"not {type(rhs).__name__}: take one such as WenoParabola("
                 f"Burgers(0.01), grid)."
             )
-        problem = ExactStep(rhs, forcing, self.splitting, self.nodes, drift)
+        problem = ExactStep(rhs, forcing, self.splitting, self.nodes, planned, stepped)
 
         def step(t: Any, u: Tensor, dt: Any) -> Tensor:
             return problem.advance(t, u, float(dt)) if u.numel() else u.clone()

@@ -18,7 +18,7 @@ from stencilnet.solver.heat_kernel import (
     gauss_legendre,
     kernel_matrix,
 )
-from stencilnet.solver.kicks import Kick, Kicks
+from stencilnet.solver.kicks import Kick, Kicks, Within, kicks_within
 from stencilnet.solver.splittings import Splitting
 
 _FEWEST_NODES, _MOST_NODES = 8, 32
@@ -64,7 +64,7 @@ class CellPicture(Protocol):
 
 
 class Plan(NamedTuple):
-    """What a step needs beside the state.
+    """What a step needs beside the state, in the order of `stepped`.
 
     Attributes:
         kicks: first and last included, or none.
@@ -89,7 +89,7 @@ class ExactStep:
         forcing: `t -> f`, or none.
         splitting: of each step.
         nodes: quadrature nodes of a cell; none for as many as the kernel needs.
-        drift: `drifted`, or the same compiled.
+        planned, stepped: the functions of these names, or the same compiled.
 
     Raises:
         ValueError: if the viscosity is not positive.
@@ -101,11 +101,14 @@ class ExactStep:
         forcing: Any,
         splitting: Splitting,
         nodes: int | None,
-        drift: Callable[..., Tensor],
+        planned: Callable[..., tuple[Kick, Tensor]],
+        stepped: Callable[..., Tensor],
     ) -> None:
         self._picture, self._splitting, self._nodes = picture, splitting, nodes
-        self._drifted = drift
-        self._kicks = None if forcing is None else Kicks(forcing, picture.grid)
+        self._planned, self._stepped = planned, stepped
+        self._kicks = (
+            None if forcing is None else Kicks(forcing, picture.grid, splitting)
+        )
         self._lengths = splitting.spec()["drifts"]
         self._kernels: dict[Any, list[Tensor]] = {}
         # Reaches only grow, so that a compiled drift meets few of them.
@@ -123,7 +126,7 @@ class ExactStep:
                     f"{2 * LARGEST_EXPONENT:.0f}, or a method with a Riemann solver."
                 )
 
-    # Nothing here but the drift is compiled.
+    # What needs numbers is not compiled.
     @torch.compiler.disable(recursive=False)  # type: ignore
     def advance(self, t: Any, u: Tensor, dt: float) -> Tensor:
         """One step, in float64 but for the result.
@@ -133,36 +136,8 @@ class ExactStep:
                 viscosity is too small for the precision.
         """
         plan = self._plan(t, u, dt)
-        state = u.double()
-        inverse = 0.5 / self._viscosity.to(u.device)
-        scale = self._dx * inverse
-        frame = plan.frame * scale.unsqueeze(-1) * plan.nodes.unsqueeze(-1)
-        for index, matrix in enumerate(plan.matrices):
-            before, added, force = state, frame, None
-            if plan.kicks is not None:
-                kick = plan.kicks.at(index)
-                force, state = kick.force, before + kick.average
-                if kick.shape is None:
-                    before = state
-                else:
-                    # The last step ended with the kick that this one begins with.
-                    twice = index == 0
-                    before = before - kick.average if twice else before
-                    shape = inverse.unsqueeze(-1) * kick.shape
-                    added = frame - (2 * shape if twice else shape)
-            moving = state - plan.frame
-            state = plan.frame + self._drifted(
-                self._picture,
-                (before, force, added),
-                moving,
-                plan.nodes,
-                scale,
-                matrix,
-                plan.reach,
-            )
-        if plan.kicks is not None:
-            state = state + plan.kicks.average[-1]
-        return state.to(u.dtype)
+        viscosity = self._viscosity.to(u.device)
+        return self._stepped(self._picture, u, viscosity, *plan)
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     def _plan(self, t: Any, u: Tensor, dt: float) -> Plan:
@@ -173,13 +148,15 @@ class ExactStep:
                 f"heat equation has no past; take a Runge-Kutta method."
             )
         nodes = gauss_legendre(self._node_count(dt))[0].to(u.device)
-        kicks = None
-        if self._kicks is not None:
-            points = u.shape[-1]
-            kicks = self._kicks.of_step(
-                self._splitting, as_time(t, u), dt, nodes, points
-            )
-        reach, frame = self._reach(u.detach(), dt, kicks)
+        kicks, t = None, as_time(t, u)
+        if self._kicks is not None and self._kicks.known_within:
+            parts = *self._kicks.within(nodes), self._kicks.columns(t)
+            kicks, bounds = self._planned(u, *parts, t, dt, self._dx)
+        else:
+            if self._kicks is not None:
+                kicks = self._kicks.of_averages(t, dt, u.shape[-1])
+            bounds = _bounds(u, kicks)
+        reach, frame = self._reach(bounds, dt, u)
         kernels = self._matrices(dt, reach, len(nodes), frame, u.device)
         return Plan(kicks, kernels, reach, nodes, frame)
 
@@ -199,28 +176,17 @@ class ExactStep:
             )
         return self._nodes or max(_FEWEST_NODES, needed)
 
-    def _reach(self, u: Tensor, dt: float, kicks: Kick | None) -> tuple[Reach, float]:
+    def _reach(self, bounds: Tensor, dt: float, u: Tensor) -> tuple[Reach, float]:
         """A reach that no drift of the step exceeds, by the maximum principle.
 
         Also the frame, a speed in whose neighbourhood the states are.
         """
-        # A sample that blew up reaches nowhere.
-        finite = torch.where(u.isfinite(), u, 0.0).double()
-        low, high = float(finite.min()), float(finite.max())
+        low, high, *means, spread, added, wider = bounds.tolist()
         frame = _frame(low, high)
         # The potential in the frame rises by the mean over a period, and varies by
         # `spread` within it.
-        mean = float((finite.mean(-1) - frame).abs().max())
-        spread = float(_spreads(finite).max())
-        if kicks is not None:
-            # The first kick may be taken back before it is made.
-            average = kicks.average.detach()[:-1]
-            average = average.reshape(len(average), -1, u.shape[-1])
-            strength = average.abs().amax((-2, -1))
-            wider = _spreads(average).amax(-1)
-            added = float(strength[0] + strength.sum())
-            low, high = low - added, high + added
-            spread += float(wider[0] + wider.sum())
+        mean = max(abs(value - frame) for value in means)
+        low, high, spread = low - added, high + added, spread + wider
         reach = Reach.cover(
             (low, high),
             max(self._lengths) * dt,
@@ -286,32 +252,65 @@ class ExactStep:
         return matrices
 
 
-def drifted(
+def planned(
+    u: Float[Tensor, "*batch x"],
+    faces: Within,
+    inner: Within,
+    columns: Float[Tensor, "4 kick"],
+    t: Tensor,
+    dt: float | Tensor,
+    dx: float | Tensor,
+) -> tuple[Kick, Float[Tensor, " bound"]]:
+    """The kicks of a step, see `kicks_within`, and the bounds of a state under them."""
+    kicks = kicks_within(faces, inner, columns, t, dt, dx)
+    return kicks, _bounds(u, kicks)
+
+
+def stepped(
     picture: CellPicture,
-    fields: tuple[Tensor, Tensor | None, Tensor],
-    state: Float[Tensor, "*batch x"],
-    nodes: Float[Tensor, " node"],
-    scale: Float[Tensor, "*#batch 1"],
-    matrix: Float[Tensor, "*#sample entry face"],
+    u: Float[Tensor, "*batch x"],
+    viscosity: Float[Tensor, "*#batch 1"],
+    kicks: Kick | None,
+    matrices: list[Float[Tensor, "*#sample entry face"]],
     reach: Reach,
+    nodes: Float[Tensor, " node"],
+    frame: float | Tensor,
 ) -> Float[Tensor, "*batch x"]:
-    """A state after a drift, given what the picture is taken of.
+    """A state after a step, in float64 but for the result.
 
     Args:
         picture: of the solution within cells.
-        fields: the state that the picture is taken of; averages of the forcing; what
-            is added to the exponents of the branches.
-        state: cell averages before the drift, in the frame of the kernel.
-        nodes: positions in cells.
-        scale: as `drift`.
-        matrix: as `drift`.
-        reach: as `drift`.
+        u: cell averages before.
+        viscosity: of the picture, in float64.
+        kicks: as `Plan` has them, as what follows.
+        matrices: likewise.
+        reach: likewise.
+        nodes: likewise.
+        frame: likewise.
     """
-    before, force, added = fields
-    branches = picture.branches(before, nodes, force)
-    return drift(
-        state, tuple(branch + added for branch in branches), scale, matrix, reach
-    )
+    inverse = 0.5 / viscosity
+    scale = picture.grid.spacing[-1] * inverse
+    moved = frame * scale.unsqueeze(-1) * nodes.unsqueeze(-1)
+    state = u.double()
+    for index, matrix in enumerate(matrices):
+        before, added, force = state, moved, None
+        if kicks is not None:
+            average, force = kicks.average[index], kicks.force[index]
+            state = before + average
+            if kicks.shape is None:
+                before = state
+            else:
+                # The last step ended with the kick that this one begins with.
+                twice = index == 0
+                before = before - average if twice else before
+                shape = inverse.unsqueeze(-1) * kicks.shape.at(index)
+                added = moved - (2 * shape if twice else shape)
+        branches = picture.branches(before, nodes, force)
+        exponents = tuple(branch + added for branch in branches)
+        state = frame + drift(state - frame, exponents, scale, matrix, reach)
+    if kicks is not None:
+        state = state + kicks.average[-1]
+    return state.to(u.dtype)
 
 
 def _frame(low: float, high: float) -> float:
@@ -320,6 +319,27 @@ def _frame(low: float, high: float) -> float:
         return low
     width = 2.0 ** math.ceil(math.log2(high - low))
     return round((low + high) / 2 / width) * width
+
+
+def _bounds(u: Float[Tensor, "*batch x"], kicks: Kick | None) -> Tensor:
+    """Bounds of what a step meets.
+
+    Extremes of the state and of its means, the largest spread of its sums, and what
+    kicks add to extremes and spreads.
+    """
+    # A sample that blew up reaches nowhere.
+    u = u.detach()
+    finite = torch.where(u.isfinite(), u, 0.0).double()
+    means = finite.mean(-1)
+    extremes = [finite.amin(), finite.amax(), means.amin(), means.amax()]
+    bounds = torch.stack([*extremes, _spreads(finite).amax()])
+    if kicks is None:
+        return torch.cat([bounds, bounds.new_zeros(2)])
+    average = kicks.average.detach()[:-1]
+    average = average.reshape(len(average), -1, u.shape[-1])
+    # Strengths and spreads of each; the first may be taken back before it is made.
+    sizes = torch.stack([average.abs().amax(-1), _spreads(average)]).amax(-1)
+    return torch.cat([bounds, sizes[:, 0] + sizes.sum(-1)])
 
 
 def _spreads(u: Float[Tensor, "*batch x"]) -> Float[Tensor, "*batch"]:

@@ -10,86 +10,155 @@ from torch import Tensor
 from stencilnet.grid import Grid
 from stencilnet.solver.splittings import Number, Splitting
 
+Within = Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]
+"""Integral, value and slope of a forcing at places within cells, at a time."""
+
+# Positions of the left and the right face of a cell.
+_FACES = torch.tensor([0.0, 1.0], dtype=torch.float64)
+
+
+class Shape(NamedTuple):
+    """What the shape of kicks within cells is made of, along a first axis.
+
+    Attributes:
+        integral, force, slope: `F`, `f` and `f_x` at the nodes.
+        left: the potential at the left face of each cell, with an axis of one node.
+        weights: `v`, `g` and `c`, one column per kick.
+    """
+
+    integral: Tensor
+    force: Tensor
+    slope: Tensor
+    left: Tensor
+    weights: Tensor
+
+    def at(self, index: int) -> Tensor:
+        """What a kick adds to the potential of `u`, relative to the left face."""
+        parts = self.integral, self.force, self.slope
+        v, g, c = self.weights[:, index]
+        integral, force, slope = (part[index].double() for part in parts)
+        return _potential((v, g, c), integral, force, slope) - self.left[index]
+
 
 class Kick(NamedTuple):
-    """What the forcing adds at one time, or along a first axis at several.
+    """What the forcing adds at the times of a step, along a first axis.
 
     Attributes:
         average: to cell averages.
-        shape: to the potential of `u` at the nodes, relative to the left face; none
-            where the forcing is known by its averages only.
         force: cell averages of the forcing itself.
+        shape: of all kicks but the last within cells; none where the forcing is known
+            by its averages only.
     """
 
     average: Tensor
-    shape: Tensor | None
     force: Tensor
-
-    def at(self, index: int) -> "Kick":
-        """One of several kicks."""
-        return Kick(*(None if v is None else v[index] for v in self))  # type: ignore[arg-type]
+    shape: Shape | None
 
 
 class Kicks:
-    """The kicks of a forcing on a grid.
+    """The kicks of a forcing on a grid under a splitting.
 
     Args:
         forcing: `t -> f` in cell averages. If it has a method `within`, as what
             `RandomForcing.on` returns, its shape within cells is exact.
         grid: the grid of the cells.
+        splitting: of the steps.
     """
 
-    def __init__(self, forcing: Any, grid: Grid) -> None:
-        self._forcing, self._grid = forcing, grid
-        self._potentials: dict[int, Callable[..., tuple[Tensor, Tensor, Tensor]]] = {}
+    def __init__(self, forcing: Any, grid: Grid, splitting: Splitting) -> None:
+        self._forcing, self._grid, self._splitting = forcing, grid, splitting
+        self.known_within = hasattr(forcing, "within")
+        self._columns: Tensor | None = None
+        # At the faces, or at a number of nodes.
+        self._known: dict[Any, Within] = {}
 
-    def of_step(
-        self, splitting: Splitting, t: Tensor, dt: float, nodes: Tensor, points: int
-    ) -> Kick:
+    def columns(self, like: Tensor) -> Float[Tensor, "4 kick"]:
+        """Times and weights of the kicks; a kick adds `v F + g f**2 + c f**2 f_x`.
+
+        For a step of length 1: `v`, `g` and `c` grow with its powers 1, 3 and 5.
+        """
+        if self._columns is None:
+            splitting = self._splitting
+            rows = (splitting.times, splitting.kicks, splitting.gradients)
+            columns = [_column(row, like) for row in (*rows, splitting.slopes)]
+            stacked = torch.stack(columns)
+            if stacked.requires_grad:
+                return stacked
+            self._columns = stacked
+        return self._columns
+
+    def within(self, nodes: Float[Tensor, " node"]) -> tuple[Within, Within]:
+        """The forcing at the faces of cells and at nodes, functions of time."""
+        return self._at("faces", _FACES.to(nodes)), self._at(len(nodes), nodes)
+
+    def of_averages(self, t: Tensor, dt: float, points: int) -> Kick:
         """The kicks of a step from `t` to `t + dt`, first and last included.
 
-        A kick adds `v F + g f**2 + c f**2 f_x` to the potential.
-
         Args:
-            splitting: of the step.
             t: start, of shape `()`.
             dt: length.
-            nodes: positions in cells, 0 at the left and 1 at the right face.
             points: of the grid.
         """
-        times = t + dt * _column(splitting.times, t)
-        v, g, c = (
-            dt**power * _column(weights, t)
-            for power, weights in (
-                (1, splitting.kicks),
-                (3, splitting.gradients),
-                (5, splitting.slopes),
-            )
-        )
+        times, v, g, c = _scaled(self.columns(t), t, dt)
+        values = [self._forcing(time).double() for time in times]
+        mean = torch.stack([f.expand(*f.shape[:-1], points) for f in values])
+        v, g, c = (_broadcast(weight, mean) for weight in (v, g, c))
         dx = self._grid.spacing[-1]
-        if not hasattr(self._forcing, "within"):
-            values = [self._forcing(time).double() for time in times]
-            mean = torch.stack([f.expand(*f.shape[:-1], points) for f in values])
-            v, g, c = (_broadcast(weight, mean) for weight in (v, g, c))
-            force, slope = _at_faces(mean, dx)
-            potential = force**2 * (g + c * slope)
-            rise = potential.roll(-1, -1) - potential
-            return Kick(v * mean + rise / dx, None, mean)
-        within = self._within(nodes)(times.reshape(-1, 1, 1))
-        integral, force, slope = (value.double() for value in within)
-        v, g, c = (_broadcast(weight, integral) for weight in (v, g, c))
-        potential = v * integral + force**2 * (g + c * slope)
-        left, right = potential[..., -2, :], potential[..., -1, :]
-        mean = (integral[..., -1, :] - integral[..., -2, :]) / dx
-        shape = potential[..., :-2, :] - left.unsqueeze(-2)
-        return Kick((right - left) / dx, shape, mean)
+        force, slope = _at_faces(mean, dx)
+        potential = force**2 * (g + c * slope)
+        rise = potential.roll(-1, -1) - potential
+        return Kick(v * mean + rise / dx, mean, None)
 
-    def _within(self, nodes: Tensor) -> Callable[..., tuple[Tensor, Tensor, Tensor]]:
-        """The forcing at nodes, then at the left and the right face of each cell."""
-        if len(nodes) not in self._potentials:
-            positions = torch.cat([nodes, torch.tensor([0.0, 1.0]).to(nodes)])
-            self._potentials[len(nodes)] = self._forcing.within(positions)
-        return self._potentials[len(nodes)]
+    def _at(self, key: Any, positions: Tensor) -> Within:
+        if key not in self._known:
+            self._known[key] = self._forcing.within(positions)
+        return self._known[key]
+
+
+def kicks_within(
+    faces: Within,
+    inner: Within,
+    columns: Float[Tensor, "4 kick"],
+    t: Tensor,
+    dt: float | Tensor,
+    dx: float | Tensor,
+) -> Kick:
+    """As `Kicks.of_averages`, for a forcing that is known within cells.
+
+    Args:
+        faces: from `Kicks.within`.
+        inner: likewise.
+        columns: from `Kicks.columns`.
+        t: start, of shape `()`.
+        dt: length.
+        dx: spacing of the grid.
+    """
+    times, v, g, c = _scaled(columns, t, dt)
+    clock = times.reshape(-1, 1, 1)
+    integral, force, slope = (part.double() for part in faces(clock))
+    weights = tuple(_broadcast(weight, integral) for weight in (v, g, c))
+    left, right = _potential(weights, integral, force, slope).unbind(-2)
+    mean = (integral[..., 1, :] - integral[..., 0, :]) / dx
+    start = left[:-1].unsqueeze(-2)
+    shape = Shape(*inner(clock[:-1]), start, torch.stack([v, g, c]))
+    return Kick((right - left) / dx, mean, shape)
+
+
+def _scaled(
+    columns: Float[Tensor, "4 kick"], t: Tensor, dt: float | Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Times and weights of a step."""
+    return t + dt * columns[0], dt * columns[1], dt**3 * columns[2], dt**5 * columns[3]
+
+
+def _potential(
+    weights: tuple[Tensor, ...],
+    integral: Tensor,
+    force: Tensor,
+    slope: Tensor,
+) -> Tensor:
+    v, g, c = weights
+    return v * integral + force**2 * (g + c * slope)
 
 
 def _column(numbers: tuple[Number, ...], like: Tensor) -> Float[Tensor, " kick"]:
