@@ -211,6 +211,23 @@ def test_controls_change_what_is_shown(page, data):
     assert np.allclose(image, data["u"].values[2].T)
 
 
+def test_beside_the_reference_all_errors_are_shown(comparison):
+    pytest.importorskip("bokeh")
+    from stencilnet.study.explorer_page import Page
+
+    with opened(comparison[1]) as explorer:
+        page = Page(explorer)
+        shown = page.figures.sources["error"].data
+        assert shown["method"] == ["WENO-JS"]
+        page.method.value = "reference"
+        shown = page.figures.sources["error"].data
+        assert shown["method"] == ["WENO-Z (exponent 2)", "WENO-JS"]
+        assert len(set(shown["colour"])) == 2
+        errors = list(explorer.errors(0).values())
+    for line, error in zip(shown["error"], errors, strict=True):
+        assert np.allclose(line, np.where(error > 0, error, np.nan), equal_nan=True)
+
+
 def test_a_click_solves_and_tells_it(page):
     page.duration.value, page.time.value = 2.0, 1.0
     page.run()

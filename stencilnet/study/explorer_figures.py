@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from bokeh.models import ColumnDataSource, HoverTool, LinearColorMapper
+from bokeh.models import ColorBar, ColumnDataSource, HoverTool, LinearColorMapper
 from bokeh.plotting import figure
 
 from stencilnet.report import LABELS, diverging_colours
@@ -17,7 +17,7 @@ _LINES = {
     "learned": ("#C24E00", 2),
     "classical": ("#0072B2", 2),
 }
-_STENCIL = ("#0072B2", "#C24E00", "#00795A", "#A8568A", "#8A6500", "#595959")
+_COLOURS = ("#0072B2", "#C24E00", "#00795A", "#A8568A", "#8A6500", "#595959")
 _DIAGRAMS = ("field", "learned", "classical")
 _TIMES, _CELLS = 200, 400  # drawn of each axis of a diagram, at most
 _LOOK = {"height": 260, "sizing_mode": "stretch_width"}
@@ -67,12 +67,20 @@ class Figures:
         self.sources["spectrum"].data = {"k": waves, **energy}
 
     def show_errors(
-        self, lines: Sequence[tuple[str, str, np.ndarray, np.ndarray]]
+        self, lines: Sequence[tuple[str, str | int, np.ndarray, np.ndarray]]
     ) -> None:
-        """Shows errors: each with label, line (as in states), times and values."""
+        """Shows errors: each with label, line, times and values.
+
+        A line is one of those of the states, or the number of a colour.
+        """
         self.sources["error"].data = {
             "method": [label for label, _, _, _ in lines],
-            "colour": [_LINES[line][0] for _, line, _, _ in lines],
+            "colour": [
+                _COLOURS[line % len(_COLOURS)]
+                if isinstance(line, int)
+                else _LINES[line][0]
+                for _, line, _, _ in lines
+            ],
             "t": [times for _, _, times, _ in lines],
             "error": [_positive(values) for _, _, _, values in lines],
         }
@@ -118,8 +126,8 @@ class Figures:
                 "x",
                 f"c{index}",
                 source=source,
-                color=_STENCIL[index % len(_STENCIL)],
-                line_dash="solid" if index < len(_STENCIL) else "dashed",
+                color=_COLOURS[index % len(_COLOURS)],
+                line_dash="solid" if index < len(_COLOURS) else "dashed",
                 legend_label=f"{offset:+g} dx",
             )
         _finish(plot, [("x", "$x"), ("c", "$y")])
@@ -155,6 +163,7 @@ class Figures:
         plot = figure(**_LOOK, x_axis_label="t", y_axis_label="x", title=" ")
         place = {key: key for key in ("image", "x", "y", "dw", "dh")}
         plot.image(source=source, color_mapper=self.mapper, **place)
+        plot.add_layout(ColorBar(color_mapper=self.mapper, title="u", width=8), "right")
         _finish(plot, [("t", "$x"), ("x", "$y"), ("u", "@image")])
         self.plots[name], self.sources[name] = plot, source
 

@@ -54,8 +54,10 @@ class Page:
     def layout(self) -> Any:
         """Everything, from top to bottom."""
         plots, stencils = self.figures.plots, self.figures.stencils
+        path = self.explorer.path
+        place, name = (html.escape(str(text)) for text in (path.parent, path.name))
         return column(
-            Div(text=f"<h1>{html.escape(str(self.explorer.path))}</h1>", **_WIDE),
+            Div(text=f"<h1>{name}</h1><p>in {place}</p>", **_WIDE),
             row(self.sample, self.method, self.time, **_WIDE),
             row(plots["state"], plots["field"], **_WIDE),
             row(plots["error"], plots["spectrum"], **_WIDE),
@@ -174,9 +176,12 @@ class Page:
     def _show_errors(self) -> None:
         stored = self.explorer.errors(int(self.sample.value))
         chosen, times = str(self.method.value), self.explorer.times
-        lines = []
-        if chosen in stored:
-            lines.append((label(chosen), "chosen", times, stored[chosen]))
+        lines: list[tuple[str, str | int, np.ndarray, np.ndarray]] = [
+            # Beside the reference, which has no error, those of all methods.
+            (label(name), "chosen" if name == chosen else number, times, error)
+            for number, (name, error) in enumerate(stored.items())
+            if name == chosen or chosen not in stored
+        ]
         for line, name in self._solved().items():
             if self.solution is not None and name in self.solution.errors:
                 error = self.solution.errors[name]
