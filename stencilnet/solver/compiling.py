@@ -44,9 +44,17 @@ def compiler(
         # Some objects, as those with slots, cannot be keys.
         copies = {}
 
+    # Compiled for arguments that are one tensor, a step would be compiled anew where
+    # they are two: each place has tensors of its own.
     @lru_cache(maxsize=64)
-    def scalar(value: float) -> Tensor:
+    def scalar(place: int, value: float) -> Tensor:
         return torch.tensor(value, dtype=torch.float64, device=device)
+
+    def plain(place: int, value: Any) -> Any:
+        if isinstance(value, float):
+            return scalar(place, value)
+        # Likewise for a first state that is a view into trajectories.
+        return value.contiguous() if isinstance(value, Tensor) else value
 
     def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
         if isinstance(function, FunctionType):
@@ -58,7 +66,7 @@ def compiler(
         fast = torch.compile(function, dynamic=False)
 
         def called(*values: Any) -> Any:
-            return fast(*(scalar(v) if isinstance(v, float) else v for v in values))
+            return fast(*(plain(place, value) for place, value in enumerate(values)))
 
         return called
 
