@@ -90,7 +90,7 @@ def test_a_wheel_from_the_sdist_is_the_wheel_from_the_tree(source, wheel, tmp_pa
     assert contents(again) == contents(wheel)
 
 
-@pytest.mark.long
+@pytest.mark.long(seconds=30)
 def test_the_wheel_runs_where_the_tree_is_not(wheel, tmp_path):
     target = tmp_path / "installed"
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index"]

@@ -199,7 +199,7 @@ def test_averages_of_the_weights_are_what_is_kept():
         fit(operator(), data(), iterations=1, averaging=1.0, **QUICK)
 
 
-@pytest.mark.long
+@pytest.mark.long(seconds=50)
 @pytest.mark.filterwarnings("ignore:`torch.jit", "ignore:The .grad attribute")
 def test_compiled_updates_are_those_of_eager_ones_to_rounding(unchecked_types):
     # Few stages and kinds of steps: a compiler takes its time for the gradients of each.

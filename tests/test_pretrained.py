@@ -56,7 +56,7 @@ def test_there_is_one_for_all_regimes_and_one_for_each_grid():
     assert set(NAMES) == expected
 
 
-@pytest.mark.long
+@pytest.mark.long(seconds=20)
 @pytest.mark.parametrize("name", NAMES)
 def test_rolled_out_again_it_has_the_errors_of_its_certificate(name, validation):
     operator, stored = load_operator(name)

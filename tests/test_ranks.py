@@ -110,7 +110,7 @@ def forgets(run):
         figure.unlink()
 
 
-@pytest.mark.long
+@pytest.mark.long(seconds=50)
 def test_two_processes_train_as_one_and_resume_each_other(tmp_path):
     study = generated(
         tmp_path / "alone",

@@ -111,7 +111,7 @@ def quick(command):
     return [verb, *first, *fixed, "training.iterations=2", "--jobs=1"]
 
 
-@pytest.mark.long
+@pytest.mark.long(seconds=60)
 def test_commands_run_in_their_order(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     # A server that would run until it is interrupted.

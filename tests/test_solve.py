@@ -453,7 +453,7 @@ torch.testing.assert_close(other, plain, atol=1e-12, rtol=1e-10)
 """
 
 
-@pytest.mark.long
+@pytest.mark.long(seconds=50)
 def test_a_compiled_step_gives_the_same_values_and_gradients():
     """In a process of its own: the compiler cannot read functions under type checks."""
     command = [sys.executable, "-c", COMPILED]
