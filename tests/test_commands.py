@@ -272,11 +272,14 @@ def comparison(folder, errors, **sections):
 
 
 def test_a_table_tells_runs_apart_by_what_they_differ_in(tmp_path):
-    for number, (batch, seed, error) in enumerate(
-        [(4, 0, 0.1), (4, 1, 0.3), (8, 0, 0.5), (8, 1, 0.9)]
+    for batch, seed, error in (
+        (4, 0, 0.1),
+        (4, 1, 0.3),
+        (16, 0, 0.5),
+        (16, 1, 0.9),
     ):
         comparison(
-            tmp_path / str(number),
+            tmp_path / f"batch-{batch}_{seed}",
             {"learned": error, "weno_z": 0.2},
             training={"batch": batch, "seed": seed},
         )
@@ -284,10 +287,10 @@ def test_a_table_tells_runs_apart_by_what_they_differ_in(tmp_path):
     assert rows == [
         ("4", "learned", 16, 2, pytest.approx(0.2), pytest.approx(0.02**0.5), 0.3),
         ("", "WENO-Z (exponent 2)", 16, 4, pytest.approx(0.2), 0, 0.2),
-        ("8", "learned", 16, 2, pytest.approx(0.7), pytest.approx(0.08**0.5), 0.9),
+        ("16", "learned", 16, 2, pytest.approx(0.7), pytest.approx(0.08**0.5), 0.9),
     ]
     with pytest.raises(FileNotFoundError, match="There is no comparison"):
-        tabulate([tmp_path / "0/comparison"])
+        tabulate([tmp_path / "batch-4_0/comparison"])
     with pytest.raises(ValueError, match="did you mean 'relative_l2'"):
         tabulate([tmp_path], metric="relativ_l2")
 

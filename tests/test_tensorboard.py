@@ -40,3 +40,10 @@ def test_every_update_and_validation_is_written(tmp_path):
     assert list(found["validation/relative_l2"]) == [3, 6]
     written = list(found["validation/relative_l2"].values())
     assert np.allclose(written, history["validation_relative_l2"], rtol=1e-6)
+
+
+def test_a_training_that_is_refused_leaves_no_file(tmp_path):
+    folder = tmp_path / "board"
+    with TensorBoard(folder) as board, pytest.raises(ValueError, match="iterations"):
+        fit(operator(), data(), callbacks=[board], **{**QUICK, "iterations": -1})
+    assert not folder.exists()

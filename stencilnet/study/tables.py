@@ -1,6 +1,7 @@
 """Tables over several runs: mean and spread over the seeds of the training."""
 
 import json
+import re
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -92,13 +93,20 @@ def tabulate(runs: Iterable[Path | str], *, metric: str = "relative_l2") -> Rows
 def _compared(folder: Path) -> list[Path]:
     """Runs with a comparison: a folder itself, or those within."""
     found = sorted(
-        {path.parent.parent for path in folder.rglob("comparison/comparison-*.zarr")}
+        {path.parent.parent for path in folder.rglob("comparison/comparison-*.zarr")},
+        key=_by_numbers,
     )
     if not found:
         raise FileNotFoundError(
             f"There is no comparison in {folder}: run `stencilnet compare`."
         )
     return found
+
+
+def _by_numbers(path: Path) -> list[tuple[int, str]]:
+    """Puts `hidden-8` before `hidden-16`."""
+    parts = re.split(r"(\d+)", str(path))
+    return [(int(part) if part.isdecimal() else -1, part) for part in parts]
 
 
 def _entries(folder: Path, metric: str) -> Iterable[_Entry]:

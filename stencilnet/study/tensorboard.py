@@ -1,8 +1,9 @@
 """The numbers of a training for TensorBoard, an optional dependency."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from stencilnet.storage import local_path
 
@@ -36,11 +37,15 @@ class TensorBoard:
                 f"TensorBoard needs {error.name}: install stencilnet[tensorboard]."
             ) from error
         self.folder = local_path(folder)
-        self._writer = SummaryWriter(str(self.folder))
+        self._start: Callable[[str], Any] = SummaryWriter
+        # A training that is refused leaves no file.
+        self._writer: Any = None
         self._validated = 0.0
 
     def __call__(self, numbers: Mapping[str, float]) -> None:
         """Writes the numbers of an update."""
+        if self._writer is None:
+            self._writer = self._start(str(self.folder))
         update = int(numbers["update"])
         for name, tag in _GROUPS.items():
             if name in numbers:
@@ -54,7 +59,8 @@ class TensorBoard:
 
     def close(self) -> None:
         """Writes what is left."""
-        self._writer.close()
+        if self._writer is not None:
+            self._writer.close()
 
     def __enter__(self) -> "TensorBoard":
         return self
