@@ -202,7 +202,7 @@ def test_averages_of_the_weights_are_what_is_kept():
 @pytest.mark.long(seconds=50)
 @pytest.mark.filterwarnings("ignore:`torch.jit", "ignore:The .grad attribute")
 def test_compiled_updates_are_those_of_eager_ones_to_rounding(unchecked_types):
-    # Few stages and kinds of steps: a compiler takes its time for the gradients of each.
+    # Few stages and kinds of steps: the gradients of each take a compiler its time.
     short = {"horizon": 2, "substeps": 1, "integrator": Euler}
     settings = {**QUICK, **short, "iterations": 3}
     losses = [
