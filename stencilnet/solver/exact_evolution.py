@@ -9,7 +9,7 @@ from jaxtyping import Complex
 from torch import Tensor
 
 from stencilnet.solver.base import Compile, Forcing, Integrator, Step
-from stencilnet.solver.exact_step import CellPicture, ExactStep, planned, stepped
+from stencilnet.solver.exact_step import CellPicture, ExactStep, drifted, planned
 from stencilnet.solver.splittings import THREE_DRIFTS, Splitting
 
 
@@ -87,7 +87,7 @@ class ColeHopf(Integrator):
             TypeError: if `rhs` is not a picture of the solution within cells.
             ValueError: if its viscosity is not positive.
         """
-        return self._bind(rhs, forcing, planned, stepped)
+        return self._bind(rhs, forcing, planned, drifted)
 
     def bind_compiled(
         self,
@@ -95,15 +95,15 @@ class ColeHopf(Integrator):
         forcing: Forcing | None,
         compile: Compile,  # noqa: A002
     ) -> Step:
-        """As `bind`, with all compiled but the choice of the reach."""
-        return self._bind(rhs, forcing, compile(planned), compile(stepped))
+        """As `bind`, with kicks and drifts compiled, one graph for all of each."""
+        return self._bind(rhs, forcing, compile(planned), compile(drifted))
 
     def _bind(
         self,
         rhs: Any,
         forcing: Forcing | None,
         planned: Callable[..., Any],
-        stepped: Callable[..., Tensor],
+        drifted: Callable[..., Tensor],
     ) -> Step:
         if not isinstance(rhs, CellPicture):
             raise TypeError(
@@ -111,7 +111,7 @@ class ColeHopf(Integrator):
                 f"not {type(rhs).__name__}: take one such as WenoParabola("
                 f"Burgers(0.01), grid)."
             )
-        problem = ExactStep(rhs, forcing, self.splitting, self.nodes, planned, stepped)
+        problem = ExactStep(rhs, forcing, self.splitting, self.nodes, planned, drifted)
 
         def step(t: Any, u: Tensor, dt: Any) -> Tensor:
             return problem.advance(t, u, float(dt)) if u.numel() else u.clone()

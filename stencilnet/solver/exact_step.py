@@ -64,7 +64,7 @@ class CellPicture(Protocol):
 
 
 class Plan(NamedTuple):
-    """What a step needs beside the state, in the order of `stepped`.
+    """What a step needs beside the state.
 
     Attributes:
         kicks: first and last included, or none.
@@ -89,7 +89,7 @@ class ExactStep:
         forcing: `t -> f`, or none.
         splitting: of each step.
         nodes: quadrature nodes of a cell; none for as many as the kernel needs.
-        planned, stepped: the functions of these names, or the same compiled.
+        planned, drifted: the functions of these names, or the same compiled.
 
     Raises:
         ValueError: if the viscosity is not positive.
@@ -102,10 +102,10 @@ class ExactStep:
         splitting: Splitting,
         nodes: int | None,
         planned: Callable[..., tuple[Kick, Tensor]],
-        stepped: Callable[..., Tensor],
+        drifted: Callable[..., Tensor],
     ) -> None:
         self._picture, self._splitting, self._nodes = picture, splitting, nodes
-        self._planned, self._stepped = planned, stepped
+        self._planned, self._drifted = planned, drifted
         self._kicks = (
             None if forcing is None else Kicks(forcing, picture.grid, splitting)
         )
@@ -135,9 +135,16 @@ class ExactStep:
             ValueError: if the step goes back in time, is too short or too long, or the
                 viscosity is too small for the precision.
         """
-        plan = self._plan(t, u, dt)
-        viscosity = self._viscosity.to(u.device)
-        return self._stepped(self._picture, u, viscosity, *plan)
+        kicks, matrices, *fixed, frame = self._plan(t, u, dt)
+        state, viscosity = u.double(), self._viscosity.to(u.device)
+        for index, matrix in enumerate(matrices):
+            kick = None if kicks is None else kicks.at(index)
+            state = self._drifted(
+                self._picture, state, kick, viscosity, matrix, *fixed, frame
+            )
+        if kicks is not None:
+            state = state + kicks.average[-1]
+        return state.to(u.dtype)
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     def _plan(self, t: Any, u: Tensor, dt: float) -> Plan:
@@ -266,51 +273,41 @@ def planned(
     return kicks, _bounds(u, kicks)
 
 
-def stepped(
+def drifted(
     picture: CellPicture,
-    u: Float[Tensor, "*batch x"],
+    state: Float[Tensor, "*batch x"],
+    kick: Kick | None,
     viscosity: Float[Tensor, "*#batch 1"],
-    kicks: Kick | None,
-    matrices: list[Float[Tensor, "*#sample entry face"]],
+    matrix: Float[Tensor, "*#sample entry face"],
     reach: Reach,
     nodes: Float[Tensor, " node"],
     frame: float | Tensor,
 ) -> Float[Tensor, "*batch x"]:
-    """A state after a step, in float64 but for the result.
+    """A state after a kick and the drift that follows it.
 
     Args:
         picture: of the solution within cells.
-        u: cell averages before.
+        state: cell averages before, in float64.
+        kick: one of `Plan.kicks`.
         viscosity: of the picture, in float64.
-        kicks: as `Plan` has them, as what follows.
-        matrices: likewise.
-        reach: likewise.
+        matrix: one of `Plan.matrices`.
+        reach: as `Plan` has it, as what follows.
         nodes: likewise.
         frame: likewise.
     """
     inverse = 0.5 / viscosity
     scale = picture.grid.spacing[-1] * inverse
-    moved = frame * scale.unsqueeze(-1) * nodes.unsqueeze(-1)
-    state = u.double()
-    for index, matrix in enumerate(matrices):
-        before, added, force = state, moved, None
-        if kicks is not None:
-            average, force = kicks.average[index], kicks.force[index]
-            state = before + average
-            if kicks.shape is None:
-                before = state
-            else:
-                # The last step ended with the kick that this one begins with.
-                twice = index == 0
-                before = before - average if twice else before
-                shape = inverse.unsqueeze(-1) * kicks.shape.at(index)
-                added = moved - (2 * shape if twice else shape)
-        branches = picture.branches(before, nodes, force)
-        exponents = tuple(branch + added for branch in branches)
-        state = frame + drift(state - frame, exponents, scale, matrix, reach)
-    if kicks is not None:
-        state = state + kicks.average[-1]
-    return state.to(u.dtype)
+    added = frame * scale.unsqueeze(-1) * nodes.unsqueeze(-1)
+    before, force = state, None
+    if kick is not None:
+        state, force = state + kick.average, kick.force
+        before = state
+        if kick.shape is not None:
+            before = state - kick.times * kick.average
+            added = added - kick.times * inverse.unsqueeze(-1) * kick.shape.within()
+    branches = picture.branches(before, nodes, force)
+    exponents = tuple(branch + added for branch in branches)
+    return frame + drift(state - frame, exponents, scale, matrix, reach)
 
 
 def _frame(low: float, high: float) -> float:

@@ -18,12 +18,12 @@ _FACES = torch.tensor([0.0, 1.0], dtype=torch.float64)
 
 
 class Shape(NamedTuple):
-    """What the shape of kicks within cells is made of, along a first axis.
+    """What the shape of a kick within cells is made of, or of several.
 
     Attributes:
         integral, force, slope: `F`, `f` and `f_x` at the nodes.
         left: the potential at the left face of each cell, with an axis of one node.
-        weights: `v`, `g` and `c`, one column per kick.
+        weights: `v`, `g` and `c`, along the last axis.
     """
 
     integral: Tensor
@@ -32,27 +32,36 @@ class Shape(NamedTuple):
     left: Tensor
     weights: Tensor
 
-    def at(self, index: int) -> Tensor:
-        """What a kick adds to the potential of `u`, relative to the left face."""
+    def within(self) -> Tensor:
+        """What one kick adds to the potential of `u`, relative to the left face."""
         parts = self.integral, self.force, self.slope
-        v, g, c = self.weights[:, index]
-        integral, force, slope = (part[index].double() for part in parts)
-        return _potential((v, g, c), integral, force, slope) - self.left[index]
+        integral, force, slope = (part.double() for part in parts)
+        return _potential(self.weights.unbind(-1), integral, force, slope) - self.left
 
 
 class Kick(NamedTuple):
-    """What the forcing adds at the times of a step, along a first axis.
+    """What the forcing adds at one time, or along a first axis at those of a step.
 
     Attributes:
         average: to cell averages.
         force: cell averages of the forcing itself.
-        shape: of all kicks but the last within cells; none where the forcing is known
-            by its averages only.
+        shape: within cells; none where the forcing is known by its averages only. Of
+            several kicks the last has none.
+        times: how often the picture is taken before the kick: 2 for the first of a
+            step, as the last step ended with the kick that this one begins with.
     """
 
     average: Tensor
     force: Tensor
     shape: Shape | None
+    times: Tensor
+
+    def at(self, index: int) -> "Kick":
+        """One of several kicks."""
+        shape = None
+        if self.shape is not None:
+            shape = Shape(*(part[index] for part in self.shape))
+        return Kick(self.average[index], self.force[index], shape, self.times[index])
 
 
 class Kicks:
@@ -107,7 +116,7 @@ class Kicks:
         force, slope = _at_faces(mean, dx)
         potential = force**2 * (g + c * slope)
         rise = potential.roll(-1, -1) - potential
-        return Kick(v * mean + rise / dx, mean, None)
+        return Kick(v * mean + rise / dx, mean, None, _often(mean))
 
     def _at(self, key: Any, positions: Tensor) -> Within:
         if key not in self._known:
@@ -140,8 +149,14 @@ def kicks_within(
     left, right = _potential(weights, integral, force, slope).unbind(-2)
     mean = (integral[..., 1, :] - integral[..., 0, :]) / dx
     start = left[:-1].unsqueeze(-2)
-    shape = Shape(*inner(clock[:-1]), start, torch.stack([v, g, c]))
-    return Kick((right - left) / dx, mean, shape)
+    shape = Shape(*inner(clock[:-1]), start, torch.stack([v, g, c], dim=-1))
+    return Kick((right - left) / dx, mean, shape, _often(mean))
+
+
+def _often(kicks: Tensor) -> Float[Tensor, " kick"]:
+    """`Kick.times` of the kicks of a step."""
+    first = torch.arange(len(kicks), device=kicks.device) == 0
+    return torch.where(first, 2.0, 1.0).to(kicks)
 
 
 def _scaled(
