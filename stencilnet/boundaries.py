@@ -269,8 +269,8 @@ def boundary_from_spec(spec: Any, extensions: Iterable[type] = ()) -> Boundary:
             f"{{name: prescribed, value: 1.0}}, not {spec!r:.80}."
         )
     name = entries["name"]
-    if name not in known:
-        raise unknown("boundary", name, known)
+    if not isinstance(name, str) or name not in known:
+        raise unknown("boundary", str(name), known)
     parameters = {key: value for key, value in entries.items() if key != "name"}
     names = [field.name for field in fields(known[name])]  # type: ignore[arg-type]
     for key in parameters:

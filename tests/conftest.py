@@ -45,7 +45,7 @@ def pytest_report_header() -> str:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest tests go first, so that no worker is left with one at the end."""
+    """Tests that say their seconds go first: no worker is left with one at the end."""
 
     def seconds(item: pytest.Item) -> float:
         mark = item.get_closest_marker("long")

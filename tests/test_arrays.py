@@ -16,6 +16,7 @@ from stencilnet import (
     compare,
     rollout,
 )
+from stencilnet.boundaries import Wall
 from stencilnet.forcing import SampledForcing
 from stencilnet.storage import (
     forcing_of,
@@ -248,3 +249,15 @@ def test_the_mirror_image_of_a_sampled_forcing_is_that_of_its_waves():
     values = torch.stack([force(t) for t in times], dim=-2)
     mirrored = SampledForcing(times, values, averages=True).mirrored()
     torch.testing.assert_close(mirrored(times[3]), other(times[3]))
+
+
+def test_an_origin_belongs_to_a_grid():
+    u, times = np.eye(4), np.arange(4.0)
+    data = trajectories(u, times, Grid.line(4, boundaries=Wall()), origin=-1.0)
+    assert data["x"].attrs["origin"] == -1.0
+    for settings in (
+        {"period": 1.0, "origin": 7.0},
+        {"grid": Grid.line(4), "origin": np.nan},
+    ):
+        with pytest.raises(ValueError, match="An origin is finite and belongs to"):
+            trajectories(u, times, **settings)

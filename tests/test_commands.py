@@ -289,6 +289,10 @@ def test_a_table_tells_runs_apart_by_what_they_differ_in(tmp_path):
         ("", "WENO-Z (exponent 2)", 16, 4, pytest.approx(0.2), 0, 0.2),
         ("16", "learned", 16, 2, pytest.approx(0.7), pytest.approx(0.08**0.5), 0.9),
     ]
+    for rate in (0.5, 0.05, 0.25):
+        run = tmp_path / f"rates/rate-{rate}"
+        comparison(run, {"learned": rate}, training={"learning_rate": rate})
+    assert [row[-1] for row in tabulate([tmp_path / "rates"]).rows] == [0.05, 0.25, 0.5]
     with pytest.raises(FileNotFoundError, match="There is no comparison"):
         tabulate([tmp_path / "batch-4_0/comparison"])
     with pytest.raises(ValueError, match="did you mean 'relative_l2'"):

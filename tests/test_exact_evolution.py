@@ -143,6 +143,55 @@ def test_the_mean_is_conserved_to_rounding(picture):
     assert torch.allclose(u.mean(-1), u0.mean(-1), atol=1e-13, rtol=0)
 
 
+class Steady:
+    """The forcing `1 + cos x`, which one entry along the axis of time tells."""
+
+    def __init__(self, grid):
+        self.grid = grid
+
+    def __call__(self, t):
+        return self.within(torch.tensor([0.5]).double())(t)[1].reshape(1, -1)
+
+    def within(self, positions):
+        dx = self.grid.spacing[-1]
+        x = self.grid.points() + (positions.unsqueeze(-1) - 0.5) * dx
+        x = x.reshape(1, 1, *x.shape)
+        return lambda t: (x + x.sin(), 1 + x.cos() + 0 * t, -x.sin())
+
+
+def test_a_steady_forcing_moves_the_mean_exactly():
+    grid = Grid.line(32)
+    for splitting in (STRANG, THREE_DRIFTS):
+        u = final(
+            WenoParabola(Burgers(0.05), grid),
+            smooth_field(grid, samples=2),
+            1.6,
+            4,
+            Steady(grid),
+            splitting=splitting,
+        )
+        moved = u.mean(-1) - smooth_field(grid, samples=2).mean(-1)
+        assert (moved - 1.6).abs().max() < 1e-12
+
+
+def test_scalars_of_a_splitting_are_learned_after_a_step_without_gradients():
+    picture, u0, forcing = forced(16)
+    force = forcing.on(picture.grid, averages=True)
+    scalars = [torch.tensor(x).double().requires_grad_() for x in (0.3, -0.1, 0.01)]
+    first, outer, slope = scalars
+    found = []
+    for begun in (False, True):
+        splitting = Splitting.symmetric((first,), (), (outer,), (slope,))
+        step = ColeHopf(splitting=splitting).bind(picture, force)
+        if begun:
+            with torch.no_grad():
+                step(0.0, u0, 0.4)
+        loss = step(0.0, u0, 0.4).square().sum()
+        found.append(torch.stack(torch.autograd.grad(loss, scalars)))
+    assert torch.equal(found[0], found[1])
+    assert found[0].abs().min() > 0
+
+
 @pytest.mark.parametrize("picture", PICTURES)
 def test_the_mirror_image_of_a_solution_is_that_of_the_mirror_image(picture):
     grid = Grid.line(32)
@@ -275,6 +324,18 @@ def test_a_compiled_step_is_the_same_step(unchecked_types):
     u = rollout(picture, u0, times, force, **settings)
     compiled = rollout(picture, u0, times, force, compile=True, **settings)
     assert torch.allclose(compiled, u, atol=1e-12, rtol=0)
+    # Of several drifts, whose first kick differs, and known by averages alone.
+    for known in (force, lambda t: force(t), None):
+        settings = {"integrator": ColeHopf()}
+        u = rollout(picture, u0, times, known, **settings)
+        compiled = rollout(picture, u0, times, known, compile=True, **settings)
+        assert torch.allclose(compiled, u, atol=1e-12, rtol=0)
+
+
+def test_samples_under_vmap_are_refused_in_a_sentence():
+    picture, u0, _ = forced(16)
+    with pytest.raises(RuntimeError, match="Exact evolution depends on values"):
+        torch.func.vmap(lambda u: final(picture, u, 0.4, 1))(u0)
 
 
 def test_a_batch_without_samples_stays_empty():

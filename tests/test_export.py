@@ -243,6 +243,7 @@ def test_boundaries_leave_and_come_back(layout, tmp_path):
     again = read_foreign(target, averages=True)
     np.testing.assert_array_equal(again["u"], data["u"])
     assert grid_of(again).boundaries == ends
+    assert again["x"].attrs["origin"] == pytest.approx(-1.0, abs=1e-12)
     assert grid_of(again).extent[-1] == pytest.approx(2.0, rel=1e-12)
     asked = read_foreign(target, boundaries=["outflow", {"name": "wall"}])
     assert grid_of(asked).boundaries == (Outflow(), Wall())

@@ -49,9 +49,11 @@ def boundaries_of(text: str | None) -> list[Any] | None:
         return None
     try:
         ends: Any = yaml.safe_load(text if text.lstrip()[:1] == "[" else f"[{text}]")
-    except yaml.YAMLError:
+        left, *rest = ends
+    # YAML's dates are checked by Python.
+    except (ValueError, yaml.YAMLError):
         raise ValueError(
             f"Boundaries are written as wall,outflow or with their parameters, as in "
             f"'[{{name: prescribed, value: 1}}, outflow]', not {text!r}."
         ) from None
-    return [ends[0], ends[0]] if len(ends) == 1 else list(ends)
+    return [left, *rest] if rest else [left, left]

@@ -19,6 +19,7 @@ from stencilnet.solver.heat_kernel import (
     kernel_matrix,
 )
 from stencilnet.solver.kicks import Kick, Kicks, Within, kicks_within
+from stencilnet.solver.problem import refused_under_vmap
 from stencilnet.solver.splittings import Splitting
 
 _FEWEST_NODES, _MOST_NODES = 8, 32
@@ -158,7 +159,7 @@ class ExactStep:
         kicks, t = None, as_time(t, u)
         if self._kicks is not None and self._kicks.known_within:
             parts = *self._kicks.within(nodes), self._kicks.columns(t)
-            kicks, bounds = self._planned(u, *parts, t, dt, self._dx)
+            kicks, bounds = self._planned(u.detach(), *parts, t, dt, self._dx)
         else:
             if self._kicks is not None:
                 kicks = self._kicks.of_averages(t, dt, u.shape[-1])
@@ -188,7 +189,9 @@ class ExactStep:
 
         Also the frame, a speed in whose neighbourhood the states are.
         """
-        low, high, *means, spread, added, wider = bounds.tolist()
+        with refused_under_vmap("Exact evolution", "pass the samples as one batch"):
+            low = float(bounds[0])
+        _, high, *means, spread, added, wider = bounds.tolist()
         frame = _frame(low, high)
         # The potential in the frame rises by the mean over a period, and varies by
         # `spread` within it.

@@ -77,7 +77,7 @@ class Kicks:
     def __init__(self, forcing: Any, grid: Grid, splitting: Splitting) -> None:
         self._forcing, self._grid, self._splitting = forcing, grid, splitting
         self.known_within = hasattr(forcing, "within")
-        self._columns: Tensor | None = None
+        self._columns: dict[torch.device, Tensor] = {}
         # At the faces, or at a number of nodes.
         self._known: dict[Any, Within] = {}
 
@@ -86,15 +86,15 @@ class Kicks:
 
         For a step of length 1: `v`, `g` and `c` grow with its powers 1, 3 and 5.
         """
-        if self._columns is None:
-            splitting = self._splitting
-            rows = (splitting.times, splitting.kicks, splitting.gradients)
-            columns = [_column(row, like) for row in (*rows, splitting.slopes)]
-            stacked = torch.stack(columns)
-            if stacked.requires_grad:
-                return stacked
-            self._columns = stacked
-        return self._columns
+        known = self._columns.get(like.device)
+        if known is None:
+            names = ("times", "kicks", "gradients", "slopes")
+            rows = [getattr(self._splitting, name) for name in names]
+            known = torch.stack([_column(row, like) for row in rows])
+            # Scalars that are learned may change.
+            if not any(isinstance(number, Tensor) for row in rows for number in row):
+                self._columns[like.device] = known
+        return known
 
     def within(self, nodes: Float[Tensor, " node"]) -> tuple[Within, Within]:
         """The forcing at the faces of cells and at nodes, functions of time."""
@@ -147,10 +147,15 @@ def kicks_within(
     integral, force, slope = (part.double() for part in faces(clock))
     weights = tuple(_broadcast(weight, integral) for weight in (v, g, c))
     left, right = _potential(weights, integral, force, slope).unbind(-2)
-    mean = (integral[..., 1, :] - integral[..., 0, :]) / dx
+    average = (right - left) / dx
+    mean = ((integral[..., 1, :] - integral[..., 0, :]) / dx).expand_as(average)
+    # A part that is the same for all times has one entry along the first axis.
     start = left[:-1].unsqueeze(-2)
-    shape = Shape(*inner(clock[:-1]), start, torch.stack([v, g, c], dim=-1))
-    return Kick((right - left) / dx, mean, shape, _often(mean))
+    integral, force, slope = (
+        part.expand(*start.shape[:-2], *part.shape[-2:]) for part in inner(clock[:-1])
+    )
+    shape = Shape(integral, force, slope, start, torch.stack([v, g, c], dim=-1))
+    return Kick(average, mean, shape, _often(mean))
 
 
 def _often(kicks: Tensor) -> Float[Tensor, " kick"]:
@@ -177,12 +182,9 @@ def _potential(
 
 
 def _column(numbers: tuple[Number, ...], like: Tensor) -> Float[Tensor, " kick"]:
-    """Scalars of a splitting as one tensor, differentiable where they are."""
-    if any(isinstance(number, Tensor) for number in numbers):
-        return torch.stack(
-            [torch.as_tensor(number, dtype=like.dtype) for number in numbers]
-        ).to(like)
-    return torch.tensor(numbers).to(like)
+    """Scalars of a splitting in float64, differentiable where they are."""
+    scalars = [torch.as_tensor(number, dtype=torch.float64) for number in numbers]
+    return torch.stack([scalar.to(like.device) for scalar in scalars])
 
 
 def _broadcast(weight: Float[Tensor, " kick"], like: Tensor) -> Tensor:

@@ -79,6 +79,11 @@ def trajectories(
     positions = None if x is None else _real("x", x).reshape(-1)
     points = len(positions) if positions is not None else None
     _check_axes(field, clock, grid.shape[-1] if grid is not None else points)
+    if not math.isfinite(origin) or (origin and grid is None):
+        raise ValueError(
+            f"An origin is finite and belongs to a grid, not {origin!r}: positions x "
+            f"have theirs."
+        )
     if grid is None:
         field, grid, origin = _on_grid(field, positions, period, drop_end)
     elif x is not None or period is not None:

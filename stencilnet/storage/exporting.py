@@ -22,7 +22,7 @@ def write_foreign(dataset: xr.Dataset, path: Path, layout: str) -> None:
     """Writes trajectories as a file that other programs read.
 
     Args:
-        dataset: of `trajectories`.
+        dataset: of `trajectories`. Positions are written from their origin on.
         path: of the file.
         layout: a name in `LAYOUTS`.
 
@@ -31,6 +31,11 @@ def write_foreign(dataset: xr.Dataset, path: Path, layout: str) -> None:
     """
     if layout not in LAYOUTS:
         raise unknown("format of data", layout, LAYOUTS)
+    x = dataset["x"]
+    if "origin" in x.attrs:
+        x = x.copy(data=x.values + x.attrs["origin"])
+        del x.attrs["origin"]
+        dataset = dataset.assign_coords(x=x)
     LAYOUTS[layout][1](dataset, path)
 
 

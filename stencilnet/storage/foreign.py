@@ -97,12 +97,13 @@ def read_foreign(
     if clock is None:
         clock = _equal_times(path, u.shape[1], interval)
     clock = _fitting_times(contents, clock, u.shape[1], notes)
-    ends = ends_of(contents, path, boundaries)
+    ends = None if period is not None else ends_of(contents, path, boundaries)
     if ends is None:
         place = _on_period(u, positions, period, drop_end, notes)
     else:
         place = grid_between(contents, positions, u.shape[-1], ends, length, notes)
-    if (length is not None) if ends is None else (period is not None or drop_end):
+    between = boundaries is not None or length is not None
+    if between if ends is None else drop_end:
         raise ValueError(
             "A domain has either a period, or boundaries and a length: leave out what "
             "belongs to the other, drop_end too between boundaries."

@@ -12,7 +12,7 @@ from stencilnet.grid import Grid
 from stencilnet.storage.arrays import spacing_of
 from stencilnet.storage.foreign_files import Contents
 
-# A file of this package says its length; others have positions.
+# What files of this package say beside their positions, in most layouts.
 _LENGTH = "length"
 
 
@@ -45,12 +45,16 @@ def ends_of(
     if contents.ends is None:
         return None
     try:
-        left, right = json.loads(contents.ends)
-        return boundary_from_spec(left), boundary_from_spec(right)
-    except (TypeError, ValueError):
+        specs = json.loads(contents.ends)
+        if isinstance(specs, list):
+            left, right = specs
+            return boundary_from_spec(left), boundary_from_spec(right)
+        raise ValueError
+    except (RecursionError, TypeError, ValueError):
         raise ValueError(
             f"The domain of {path} is no period but has ends ({contents.ends:.200}): "
-            f"say what holds there, as in boundaries=('wall', 'outflow')."
+            f"say what holds there, as in boundaries=('wall', 'outflow'), or give its "
+            f"period= if it has one."
         ) from None
 
 
@@ -68,8 +72,9 @@ def grid_between(
         ValueError: if nothing says the length, it contradicts the positions, or the
             positions reach from end to end.
     """
-    if length is None and contents.ends is not None and _LENGTH in contents.arrays:
-        length = float(contents.arrays[_LENGTH].reshape(-1)[0])
+    said = contents.arrays.get(_LENGTH)
+    if length is None and contents.ends and said is not None and said.size == 1:
+        length = said.real.item()
     size = None if length is None else as_number(length)
     if length is not None and not (size and 0 < size < np.inf):
         raise ValueError(f"The length must be positive and finite, not {length!r}.")
@@ -80,6 +85,12 @@ def grid_between(
                 "its boundaries."
             )
         return {"grid": Grid.line(points, size, boundaries=ends)}
+    if len(positions) != points:
+        hint = ", perhaps those of the faces" if len(positions) == points + 1 else ""
+        raise ValueError(
+            f"There are {len(positions)} positions for {points} values{hint}: give "
+            f"those of the centres of cells, x_i = (i + 1/2) dx."
+        )
     spacing = spacing_of(positions)
     if size is not None and abs(size - spacing * (points - 1)) < 0.01 * spacing:
         raise ValueError(

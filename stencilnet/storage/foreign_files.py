@@ -2,7 +2,7 @@
 
 import pickle
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -103,10 +103,15 @@ def _numeric(arrays: dict[str, Any]) -> dict[str, np.ndarray]:
     return {name: value for name, value in known.items() if value.dtype.kind in "fciu"}
 
 
-def _text(values: Mapping[str, Any]) -> str | None:
-    """The text of the boundaries, where there is one."""
-    text = np.asarray(values.get("boundaries", 0)).reshape(-1)
-    return str(text[0]) if text.size == 1 and text.dtype.kind == "U" else None
+def _ends(said: Any) -> str | None:
+    """What a file says of its ends as a text; none for nothing, or for a period."""
+    texts = [
+        value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+        for value in np.asarray([] if said is None else said).reshape(-1).tolist()
+    ]
+    if all(text.strip().lower() in ("", "periodic") for text in texts):
+        return None
+    return texts[0] if len(texts) == 1 else " and ".join(texts)
 
 
 def _matlab_5(path: Path) -> Contents:
@@ -114,7 +119,7 @@ def _matlab_5(path: Path) -> Contents:
 
     loaded = scipy.io.loadmat(path)
     arrays = {name: v for name, v in loaded.items() if not name.startswith("__")}
-    return Contents("MATLAB 5", _numeric(arrays), ends=_text(arrays))
+    return Contents("MATLAB 5", _numeric(arrays), ends=_ends(arrays.get("boundaries")))
 
 
 def _matlab_73(path: Path) -> Contents:
@@ -125,7 +130,7 @@ def _matlab_73(path: Path) -> Contents:
         for name, values in contents.arrays.items()
         if not name.startswith("#")
     }
-    return Contents("MATLAB 7.3", arrays)
+    return Contents("MATLAB 7.3", arrays, ends=contents.ends)
 
 
 def _npy(path: Path) -> Contents:
@@ -141,7 +146,8 @@ def _npz(path: Path) -> Contents:
             except ValueError:
                 # Objects, which only pickle could read.
                 continue
-    return Contents("numpy", _numeric(arrays), ends=_text(arrays))
+    ends = _ends(arrays.get("boundaries"))
+    return Contents("numpy", _numeric(arrays), ends=ends)
 
 
 def _load_numpy(path: Path) -> Any:
@@ -188,7 +194,7 @@ def _netcdf_3(path: Path) -> Contents:
             for name, variable in file.variables.items()
         }
         dims = {name: tuple(v.dimensions) for name, v in file.variables.items()}
-        ends = getattr(file.variables.get("x"), "boundaries", b"").decode() or None
+        ends = _ends(getattr(file.variables.get("x"), "boundaries", None))
     return Contents("netCDF", _numeric(arrays), dims, ends=ends)
 
 
@@ -197,11 +203,21 @@ def _hdf5(path: Path) -> Contents:
 
     arrays: dict[str, np.ndarray] = {}
     dims: dict[str, tuple[str, ...]] = {}
-    kinds: dict[str, str] = {}
+    kinds: dict[str, str | None] = {}
+    said: list[Any] = []
 
     def visit(name: str, node: Any) -> None:
         if "bc_type" in node.attrs:
-            kinds[name] = str(_plain(node.attrs["bc_type"]))
+            kinds[name] = _ends(_plain(node.attrs["bc_type"]))
+        if name == "x" and "boundaries" in node.attrs:
+            said.append(_plain(node.attrs["boundaries"]))
+        if name == "boundaries" and isinstance(node, h5py.Dataset):
+            # A text of MATLAB is a row of numbers.
+            values = node[()]
+            is_text = _plain(node.attrs.get("MATLAB_class", b"")) == "char"
+            text = "".join(map(chr, values.reshape(-1))) if is_text else values
+            said.append(_plain(text))
+            return
         if not isinstance(node, h5py.Dataset) or node.shape is None:
             return
         if node.dtype.names in (("real", "imag"), ("r", "i")):
@@ -217,9 +233,11 @@ def _hdf5(path: Path) -> Contents:
     with h5py.File(path, "r") as file:
         file.visititems(visit)
         attributes = {key: _plain(value) for key, value in file.attrs.items()}
-    ends = str(attributes.get("boundaries", "")) or None
-    if ends is None and set(kinds.values()) - {"PERIODIC"}:
-        ends = " and ".join(f"{name} {kind}" for name, kind in sorted(kinds.items()))
+    if "boundaries" in attributes:
+        said.insert(0, attributes["boundaries"])
+    ends = next(filter(None, map(_ends, said)), None)
+    if ends is None and any(kinds.values()):
+        ends = " and ".join(f"{name} {kinds[name]}" for name in sorted(kinds))
     layout = "HDF5"
     if any(name.startswith("t0_fields/") for name in arrays):
         layout = "The Well"

@@ -17,7 +17,7 @@ _LINES = {
     "learned": ("#C24E00", 2),
     "classical": ("#0072B2", 2),
 }
-_COLOURS = ("#0072B2", "#C24E00", "#00795A", "#A8568A", "#8A6500", "#595959")
+_COLOURS = ("#00795A", "#A8568A", "#8A6500", "#4B5FC1", "#A3262A", "#3F6B00")
 _DIAGRAMS = ("field", "learned", "classical")
 _TIMES, _CELLS = 200, 400  # drawn of each axis of a diagram, at most
 _LOOK = {"height": 260, "sizing_mode": "stretch_width"}

@@ -54,7 +54,7 @@ class Page:
     def layout(self) -> Any:
         """Everything, from top to bottom."""
         plots, stencils = self.figures.plots, self.figures.stencils
-        path = self.explorer.path
+        path = self.explorer.path.resolve()
         place, name = (html.escape(str(text)) for text in (path.parent, path.name))
         return column(
             Div(text=f"<h1>{name}</h1><p>in {place}</p>", **_WIDE),

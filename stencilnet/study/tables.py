@@ -12,6 +12,7 @@ from stencilnet.errors import unknown
 from stencilnet.report import Rows, labels, summarize
 from stencilnet.storage import local_path, read_dataset
 
+_NUMBER = re.compile(r"(\d+(?:\.\d+)?(?:e[+-]?\d+)?)")
 _SEED = "training.seed"
 # What no column tells runs apart by: seeds are what is averaged over, grids have a
 # column of their own, and the others change no result.
@@ -103,10 +104,15 @@ def _compared(folder: Path) -> list[Path]:
     return found
 
 
-def _by_numbers(path: Path) -> list[tuple[int, str]]:
-    """Puts `hidden-8` before `hidden-16`."""
-    parts = re.split(r"(\d+)", str(path))
-    return [(int(part) if part.isdecimal() else -1, part) for part in parts]
+def _by_numbers(path: Path) -> list[list[tuple[float, str]]]:
+    """Puts `hidden-8` before `hidden-16`, and `rate-0.05` before `rate-0.1`."""
+    return [
+        [
+            (float(text) if number % 2 else -1.0, text)
+            for number, text in enumerate(_NUMBER.split(part))
+        ]
+        for part in path.parts
+    ]
 
 
 def _entries(folder: Path, metric: str) -> Iterable[_Entry]:
