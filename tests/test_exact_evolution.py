@@ -156,7 +156,7 @@ class Steady:
         dx = self.grid.spacing[-1]
         x = self.grid.points() + (positions.unsqueeze(-1) - 0.5) * dx
         x = x.reshape(1, 1, *x.shape)
-        return lambda t: (x + x.sin(), 1 + x.cos() + 0 * t, -x.sin())
+        return lambda t: (x + x.sin(), 1 + x.cos() + 0 * t.unsqueeze(-1), -x.sin())
 
 
 def test_a_steady_forcing_moves_the_mean_exactly():
