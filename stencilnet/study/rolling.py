@@ -115,6 +115,8 @@ class Block:
         column["floor"] = (("sample",), _floor(self.method, truth, datasets))
         if self.kept is not None:
             fields = column[list(_FIELDS)].isel(sample=slice(0, self.kept))
+            # A view, empty or not, would hold the whole field in memory.
+            fields = fields.copy(deep=True)
             column = column.drop_vars(_FIELDS).merge(fields.rename(sample="kept"))
         return column
 
