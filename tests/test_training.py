@@ -137,8 +137,9 @@ def test_training_is_reproducible_and_depends_on_its_seed(run):
         stored = read_operator(train(small(training=training), run, overwrite=True))
         return {name: values.tobytes() for name, values in stored.arrays.items()}
 
-    assert weights() == weights()
-    assert weights() != weights(seed=1)
+    once = weights()
+    assert weights() == once
+    assert weights(seed=1) != once
 
 
 class InterruptionError(Exception):
