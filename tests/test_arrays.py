@@ -251,6 +251,14 @@ def test_the_mirror_image_of_a_sampled_forcing_is_that_of_its_waves():
     torch.testing.assert_close(mirrored(times[3]), other(times[3]))
 
 
+@pytest.mark.parametrize("place", [0, 2, 3])
+def test_a_position_that_is_no_number_is_named(place):
+    x = np.arange(4.0)
+    x[place] = np.nan
+    with pytest.raises(ValueError, match="`x` must increase in equal steps"):
+        trajectories(np.eye(4), np.arange(4.0), x=x)
+
+
 def test_an_origin_belongs_to_a_grid():
     u, times = np.eye(4), np.arange(4.0)
     data = trajectories(u, times, Grid.line(4, boundaries=Wall()), origin=-1.0)

@@ -132,7 +132,8 @@ def spacing_of(positions: np.ndarray) -> float:
     even = positions[0] + spacing * np.arange(len(positions))
     missed = np.abs(positions - even)
     worst = int(missed.argmax())
-    if not spacing > 0 or missed[worst] > _EVEN * spacing:
+    # A NaN is the worst of all, and not even.
+    if not (spacing > 0 and missed[worst] <= _EVEN * spacing):
         raise ValueError(
             f"`x` must increase in equal steps, but x[{worst}] = "
             f"{positions[worst]:g} where even steps of {spacing:g} reach "

@@ -102,8 +102,8 @@ def read_foreign(
         place = _on_period(u, positions, period, drop_end, notes)
     else:
         place = grid_between(contents, positions, u.shape[-1], ends, length, notes)
-    between = boundaries is not None or length is not None
-    if between if ends is None else drop_end:
+    asked_between = boundaries is not None or length is not None
+    if (ends is None and asked_between) or (ends is not None and drop_end):
         raise ValueError(
             "A domain has either a period, or boundaries and a length: leave out what "
             "belongs to the other, drop_end too between boundaries."

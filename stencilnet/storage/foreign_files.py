@@ -107,7 +107,7 @@ def _ends(said: Any) -> str | None:
     """What a file says of its ends as a text; none for nothing, or for a period."""
     texts = [
         value.decode(errors="replace") if isinstance(value, bytes) else str(value)
-        for value in np.asarray([] if said is None else said).reshape(-1).tolist()
+        for value in np.asarray([] if said is None else said).reshape(-1)[:8].tolist()
     ]
     if all(text.strip().lower() in ("", "periodic") for text in texts):
         return None
