@@ -306,8 +306,10 @@ def drifted(
         state, force = state + kick.average, kick.force
         before = state
         if kick.shape is not None:
-            before = state - kick.times * kick.average
-            added = added - kick.times * inverse.unsqueeze(-1) * kick.shape.within()
+            before = state - kick.multiplicity * kick.average
+            added = (
+                added - kick.multiplicity * inverse.unsqueeze(-1) * kick.shape.within()
+            )
     branches = picture.branches(before, nodes, force)
     exponents = tuple(branch + added for branch in branches)
     return frame + drift(state - frame, exponents, scale, matrix, reach)

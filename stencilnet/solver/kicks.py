@@ -47,21 +47,24 @@ class Kick(NamedTuple):
         force: cell averages of the forcing itself.
         shape: within cells; none where the forcing is known by its averages only. Of
             several kicks the last has none.
-        times: how often the picture is taken before the kick: 2 for the first of a
-            step, as the last step ended with the kick that this one begins with.
+        multiplicity: how many such kicks the state has had since the one that the
+            picture is taken of: 2 for the first of a step, as the last step ended with
+            the kick that this one begins with, and 1 for others.
     """
 
     average: Tensor
     force: Tensor
     shape: Shape | None
-    times: Tensor
+    multiplicity: Tensor
 
     def at(self, index: int) -> "Kick":
         """One of several kicks."""
         shape = None
         if self.shape is not None:
             shape = Shape(*(part[index] for part in self.shape))
-        return Kick(self.average[index], self.force[index], shape, self.times[index])
+        return Kick(
+            self.average[index], self.force[index], shape, self.multiplicity[index]
+        )
 
 
 class Kicks:
@@ -116,7 +119,7 @@ class Kicks:
         force, slope = _at_faces(mean, dx)
         potential = force**2 * (g + c * slope)
         rise = potential.roll(-1, -1) - potential
-        return Kick(v * mean + rise / dx, mean, None, _often(mean))
+        return Kick(v * mean + rise / dx, mean, None, _multiplicities(mean))
 
     def _at(self, key: Any, positions: Tensor) -> Within:
         if key not in self._known:
@@ -155,11 +158,11 @@ def kicks_within(
         part.expand(*start.shape[:-2], *part.shape[-2:]) for part in inner(clock[:-1])
     )
     shape = Shape(integral, force, slope, start, torch.stack([v, g, c], dim=-1))
-    return Kick(average, mean, shape, _often(mean))
+    return Kick(average, mean, shape, _multiplicities(mean))
 
 
-def _often(kicks: Tensor) -> Float[Tensor, " kick"]:
-    """`Kick.times` of the kicks of a step."""
+def _multiplicities(kicks: Tensor) -> Float[Tensor, " kick"]:
+    """`Kick.multiplicity` of the kicks of a step."""
     first = torch.arange(len(kicks), device=kicks.device) == 0
     return torch.where(first, 2.0, 1.0).to(kicks)
 
