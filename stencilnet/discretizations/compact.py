@@ -140,7 +140,6 @@ def compact_stencils(
     return implicit, explicit
 
 
-@lru_cache(maxsize=256)
 def compact_coefficients(
     derivative: Derivative,
     implicit: tuple[int, ...],
@@ -161,6 +160,22 @@ def compact_coefficients(
     Raises:
         ValueError: if the conditions have no unique solution.
     """
+    coupled, cells = _solution(derivative, implicit, explicit, averages=averages)
+    return (
+        torch.tensor(coupled, dtype=torch.float64),
+        torch.tensor(cells, dtype=torch.float64),
+    )
+
+
+# Not as tensors: those that are made in inference mode serve no gradients later.
+@lru_cache(maxsize=256)
+def _solution(
+    derivative: Derivative,
+    implicit: tuple[int, ...],
+    explicit: tuple[int, ...],
+    *,
+    averages: bool,
+) -> tuple[list[float], list[float]]:
     at = Fraction(derivative.at)
     others = [neighbour for neighbour in implicit if neighbour]
     unknowns = len(others) + len(explicit)
@@ -172,10 +187,7 @@ def compact_coefficients(
         right.append([_slope(m, derivative.order, at)])
     solution = [float(row[0]) for row in solve_exactly(rows, right)]
     by_neighbour = dict(zip(others, solution, strict=False)) | {0: 1.0}
-    return (
-        torch.tensor([by_neighbour[shift] for shift in implicit], dtype=torch.float64),
-        torch.tensor(solution[len(others) :], dtype=torch.float64),
-    )
+    return [by_neighbour[shift] for shift in implicit], solution[len(others) :]
 
 
 def _slope(m: int, order: int, at: Fraction) -> Fraction:

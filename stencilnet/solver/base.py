@@ -1,7 +1,8 @@
 """The interface of integrators, and the types of what they integrate."""
 
 import abc
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import torch
@@ -149,3 +150,15 @@ def as_time(t: float | Tensor, u: Tensor) -> Tensor:
         return torch.tensor(t, dtype=torch.float64)
     # A kernel on the device spares a card the wait for a copy.
     return torch.full((), t, dtype=torch.float64, device=u.device)
+
+
+@contextmanager
+def outliving_inference() -> Iterator[None]:
+    """A context, also a decorator, for tensors that are stored for later calls.
+
+    One that is made in inference mode can never be differentiated, also not by a caller
+    who comes after and asks for gradients. Whether gradients are on stays as it is.
+    """
+    gradients = torch.is_grad_enabled()
+    with torch.inference_mode(False), torch.set_grad_enabled(gradients):
+        yield

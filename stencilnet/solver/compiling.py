@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor
 
-from stencilnet.solver.base import Compile, Forcing
+from stencilnet.solver.base import Compile, Forcing, outliving_inference
 
 # Where torch keeps the switch by which a compiled backward pass overwrites its inputs.
 _SETTINGS, _SWITCH = "torch._functorch.config", "donated_buffer"
@@ -48,7 +48,8 @@ def compiler(
     # they are two: each place has tensors of its own.
     @lru_cache(maxsize=64)
     def scalar(place: int, value: float) -> Tensor:
-        return torch.tensor(value, dtype=torch.float64, device=device)
+        with outliving_inference():
+            return torch.tensor(value, dtype=torch.float64, device=device)
 
     def plain(place: int, value: Any) -> Any:
         if isinstance(value, float):

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from stencilnet.grid import Grid
-from stencilnet.solver.base import as_time
+from stencilnet.solver.base import as_time, outliving_inference
 from stencilnet.solver.heat_kernel import (
     LARGEST_EXPONENT,
     Reach,
@@ -238,15 +238,14 @@ class ExactStep:
             f"steps."
         )
 
+    @outliving_inference()
     def _matrices(
         self, dt: float, reach: Reach, nodes: int, frame: float, device: torch.device
     ) -> list[Tensor]:
         """Kernels of the drifts, stored while nothing in them needs gradients."""
         drifts = self._splitting.drifts
-        learned = torch.is_grad_enabled() and any(
-            isinstance(value, Tensor) and value.requires_grad
-            for value in (self._viscosity, *drifts)
-        )
+        scalars = [self._viscosity, *(t for t in drifts if isinstance(t, Tensor))]
+        learned = torch.is_grad_enabled() and any(s.requires_grad for s in scalars)
         key = (f"{dt:.12g}", reach, nodes, frame, device)
         if key in self._kernels and not learned:
             return self._kernels[key]

@@ -27,13 +27,19 @@ _TAIL = {torch.float32: 5.7, torch.float64: 8.5}
 _BLOCK = 64
 
 
-@lru_cache(maxsize=32)
 def gauss_legendre(
     nodes: int,
 ) -> tuple[Float[Tensor, " node"], Float[Tensor, " node"]]:
     """Nodes and weights of Gauss and Legendre's quadrature on `[0, 1]`, in float64."""
+    x, weights = _leggauss(nodes)
+    return torch.from_numpy(x), torch.from_numpy(weights)
+
+
+# Not as tensors: those that are made in inference mode serve no gradients later.
+@lru_cache(maxsize=32)
+def _leggauss(nodes: int) -> tuple[np.ndarray, np.ndarray]:
     x, weights = np.polynomial.legendre.leggauss(nodes)
-    return torch.from_numpy((x + 1) / 2), torch.from_numpy(weights / 2)
+    return (x + 1) / 2, weights / 2
 
 
 class Reach(NamedTuple):

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from stencilnet.grid import Grid
+from stencilnet.solver.base import outliving_inference
 from stencilnet.solver.splittings import Number, Splitting
 
 Within = Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]
@@ -93,7 +94,8 @@ class Kicks:
         if known is None:
             names = ("times", "kicks", "gradients", "slopes")
             rows = [getattr(self._splitting, name) for name in names]
-            known = torch.stack([_column(row, like) for row in rows])
+            with outliving_inference():
+                known = torch.stack([_column(row, like) for row in rows])
             # Scalars that are learned may change.
             if not any(isinstance(number, Tensor) for row in rows for number in row):
                 self._columns[like.device] = known
@@ -123,7 +125,8 @@ class Kicks:
 
     def _at(self, key: Any, positions: Tensor) -> Within:
         if key not in self._known:
-            self._known[key] = self._forcing.within(positions)
+            with outliving_inference():
+                self._known[key] = self._forcing.within(positions)
         return self._known[key]
 
 

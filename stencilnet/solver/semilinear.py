@@ -75,11 +75,13 @@ class SemilinearIntegrator(Integrator):
         """
         symbol = self.linear_symbol(rhs).to(torch.complex128)
         slope = with_forcing(rhs, forcing)
-        schemes: dict[tuple[float, torch.dtype, torch.device, bool], Scheme] = {}
+        schemes: dict[Any, Scheme] = {}
 
         def scheme(dt: float, like: Tensor) -> Scheme:
-            # A scheme made without gradients cannot serve a step that needs them.
-            key = (dt, like.dtype, like.device, torch.is_grad_enabled())
+            # A scheme made without gradients cannot serve a step that needs them, nor
+            # one that is made in inference mode.
+            modes = torch.is_grad_enabled(), torch.is_inference_mode_enabled()
+            key = (dt, like.dtype, like.device, *modes)
             if key not in schemes:
                 if len(schemes) >= _CACHED:
                     del schemes[next(iter(schemes))]
