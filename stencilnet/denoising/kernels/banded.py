@@ -16,7 +16,8 @@ columns: the border.
 from typing import no_type_check
 
 import numpy as np
-from numba import njit
+
+from stencilnet.denoising.kernels.entry import kernel
 
 
 def difference_coefficients(order: int) -> np.ndarray:
@@ -28,7 +29,25 @@ def difference_coefficients(order: int) -> np.ndarray:
 
 
 @no_type_check
-@njit(error_model="numpy")
+@kernel
+def inner_product(a, b):
+    """`a . b`; numba's own takes seconds to compile and rounds as the BLAS does."""
+    total = 0.0
+    for j in range(len(a)):
+        total += a[j] * b[j]
+    return total
+
+
+@no_type_check
+@kernel
+def copy_into(out, values):
+    """`out[:] = values` of one length; numba's own takes seconds to compile."""
+    for j in range(len(out)):
+        out[j] = values[j]
+
+
+@no_type_check
+@kernel
 def differences(y, coefficients, m, out):
     """`D y`, which wraps around where `m` equals the number of points."""
     n, k = len(y), len(coefficients) - 1
@@ -41,7 +60,7 @@ def differences(y, coefficients, m, out):
 
 
 @no_type_check
-@njit(error_model="numpy")
+@kernel
 def adjoint_differences(u, coefficients, n, out):
     """`D.T u`."""
     m, k = len(u), len(coefficients) - 1
@@ -53,7 +72,7 @@ def adjoint_differences(u, coefficients, n, out):
 
 
 @no_type_check
-@njit(error_model="numpy")
+@kernel
 def _adjoint_row(i, first, coefficients, root_w, free, row, edge):
     """Row `i` of `W**-1/2 D.T`: from column `first` on, and in those of the border.
 
@@ -79,7 +98,7 @@ def _adjoint_row(i, first, coefficients, root_w, free, row, edge):
 
 
 @no_type_check
-@njit(error_model="numpy")
+@kernel
 def factorize(coefficients, root_w, g, free, band, border, cosines, sines):
     """Triangular factor of the stacked rows, and the rotations that lead to it.
 
@@ -151,7 +170,7 @@ def factorize(coefficients, root_w, g, free, band, border, cosines, sines):
 
 
 @no_type_check
-@njit(error_model="numpy")
+@kernel
 def rotate(cosines, sines, k, b, upper, lower):
     """Applies the rotations to a right-hand side, `upper` (m) over `lower` (n)."""
     n, m = len(lower), len(upper)
@@ -171,7 +190,7 @@ def rotate(cosines, sines, k, b, upper, lower):
 
 
 @no_type_check
-@njit(error_model="numpy")
+@kernel
 def rotate_back(cosines, sines, k, b, upper, lower):
     """Undoes `rotate`."""
     n, m = len(lower), len(upper)
@@ -192,7 +211,7 @@ def rotate_back(cosines, sines, k, b, upper, lower):
 
 
 @no_type_check
-@njit(error_model="numpy")
+@kernel
 def substitute(band, border, v):
     """Solves the triangular system in place; a column without a pivot gets zero."""
     m, width = band.shape
@@ -215,7 +234,7 @@ def substitute(band, border, v):
 
 
 @no_type_check
-@njit(error_model="numpy")
+@kernel
 def substitute_transposed(band, border, v):
     """Solves with the transposed triangular factor in place."""
     m, width = band.shape

@@ -18,7 +18,7 @@ from stencilnet.denoising.kernels import (
     single,
     smoothing,
 )
-from stencilnet.denoising.kernels.banded import factorize
+from stencilnet.denoising.kernels.banded import copy_into, factorize
 from stencilnet.denoising.kernels.entry import entry_point
 from stencilnet.denoising.kernels.gradients import pull_back_single
 from stencilnet.denoising.kernels.single import solve_single
@@ -72,9 +72,9 @@ def _compile_solve_rows(sources):
             if weights[row] == 0.0:
                 continue
             (
-                y[row],
-                u[row],
-                knots[row],
+                solution,
+                dual,
+                jumps,
                 gap[row],
                 value[row],
                 iterations[row],
@@ -89,6 +89,9 @@ def _compile_solve_rows(sources):
                 m,
                 tolerance,
             )
+            copy_into(y[row], solution)
+            copy_into(u[row], dual)
+            copy_into(knots[row], jumps)
         return y, u, knots, gap, value, iterations, stiffness
 
     return solve_rows
@@ -124,7 +127,7 @@ def _compile_pull_back_rows(sources):
                 coefficients,
                 m,
             )
-            by_x[row] = w[row] * moved
+            copy_into(by_x[row], w[row] * moved)
         return by_x, by_weight
 
     return pull_back_rows
@@ -157,7 +160,10 @@ def _compile_count_held_rows(sources):
         band, border = np.empty((m, k + 1)), np.empty((m, b))
         cosines, sines = np.empty((n, k + 1 + b)), np.empty((n, k + 1 + b))
         # An infinite precision takes the observed samples out.
-        root_w = np.where(holes, 1.0, np.inf)
+        root_w = np.full(n, np.inf)
+        for i in range(n):
+            if holes[i]:
+                root_w[i] = 1.0
         for row in range(count):
             free = ~knots[row]
             none = np.zeros(m)

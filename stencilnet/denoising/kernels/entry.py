@@ -1,4 +1,4 @@
-"""Compilation of the entry points."""
+"""Compilation of the kernels, and of the entry points to them."""
 
 from collections.abc import Callable
 from typing import Any
@@ -17,4 +17,11 @@ def entry_point(function: Callable[..., Any]) -> Callable[..., Any]:
         compiled: Callable[..., Any] = njit(cache=True, **options)(function)
     except RuntimeError:
         compiled = njit(**options)(function)
+    return compiled
+
+
+def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compiles a function that only compiled functions call, and nothing for Python."""
+    options: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    compiled: Callable[..., Any] = njit(error_model="numpy", **options)(function)
     return compiled

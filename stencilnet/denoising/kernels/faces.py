@@ -7,7 +7,6 @@ which `project` solves exactly, and `fit_face` corrects knots that are not those
 from typing import no_type_check
 
 import numpy as np
-from numba import njit
 
 from stencilnet.denoising.kernels.banded import (
     adjoint_differences,
@@ -17,12 +16,13 @@ from stencilnet.denoising.kernels.banded import (
     rotate_back,
     substitute,
 )
+from stencilnet.denoising.kernels.entry import kernel
 
 _MOST_CORRECTIONS = 12
 
 
 @no_type_check
-@njit(error_model="numpy")
+@kernel
 def project(x, w, pull, knots, coefficients, m, dual):
     """The signal on a face: no differences but at the knots.
 
@@ -73,7 +73,7 @@ def project(x, w, pull, knots, coefficients, m, dual):
 
 
 @no_type_check
-@njit(error_model="numpy")
+@kernel
 def duality_gap(x, w, weight, y, u, d, adjoint):
     """Primal minus dual value for any `y`, its differences `d`, and `u` in the box.
 
@@ -89,7 +89,7 @@ def duality_gap(x, w, weight, y, u, d, adjoint):
 
 
 @no_type_check
-@njit(error_model="numpy")
+@kernel
 def fit_face(x, w, weight, coefficients, knots, pulled, u, d):
     """The solution on the face of the knots, which are corrected if they are not those.
 

@@ -9,16 +9,20 @@ which is symmetric, the gradients are `W H g` and minus the penalty's gradient t
 from typing import no_type_check
 
 import numpy as np
-from numba import njit
 
-from stencilnet.denoising.kernels.banded import adjoint_differences, differences
+from stencilnet.denoising.kernels.banded import (
+    adjoint_differences,
+    differences,
+    inner_product,
+)
+from stencilnet.denoising.kernels.entry import kernel
 from stencilnet.denoising.kernels.faces import project
 from stencilnet.denoising.kernels.single import L1, L2
 from stencilnet.denoising.kernels.smoothing import smooth
 
 
 @no_type_check
-@njit(error_model="numpy")
+@kernel
 def pull_back_single(
     gradient, w, y, u, knots, stiffness, weight, penalty, coefficients, m
 ):
@@ -44,7 +48,7 @@ def pull_back_single(
 
 
 @no_type_check
-@njit(error_model="numpy")
+@kernel
 def _pull_back_start(moved, y, penalty, coefficients, m):
     """Where the weight starts to act: on the differences of the signal itself."""
     d, pull = np.empty(m), np.empty(len(y))
@@ -52,16 +56,16 @@ def _pull_back_start(moved, y, penalty, coefficients, m):
     if penalty == L1:
         d = np.sign(d)
     elif penalty == L2:
-        norm = np.sqrt(np.dot(d, d))
+        norm = np.sqrt(inner_product(d, d))
         d *= 1 / norm if norm > 0 else 0.0
     else:
         d *= 2.0
     adjoint_differences(d, coefficients, len(y), pull)
-    return moved, -np.dot(pull, moved)
+    return moved, -inner_product(pull, moved)
 
 
 @no_type_check
-@njit(error_model="numpy")
+@kernel
 def _pull_back_face(scaled, w, u, knots, weight, coefficients, m):
     """On the face of the knots, which are pulled at by their signs."""
     n = len(scaled)
@@ -70,11 +74,11 @@ def _pull_back_face(scaled, w, u, knots, weight, coefficients, m):
     for j in range(m):
         signs[j] = u[j] / weight if knots[j] else 0.0
     adjoint_differences(signs, coefficients, n, pull)
-    return moved, -np.dot(pull, moved)
+    return moved, -inner_product(pull, moved)
 
 
 @no_type_check
-@njit(error_model="numpy")
+@kernel
 def _pull_back_smooth(scaled, w, y, stiffness, penalty, coefficients, m):
     """Through the smoother of this stiffness, which that of a norm depends on."""
     n = len(y)
@@ -83,10 +87,10 @@ def _pull_back_smooth(scaled, w, y, stiffness, penalty, coefficients, m):
     moved, _ = smooth(scaled, w, stiffness, coefficients, m, unused)
     if penalty == L2:
         # The norm has no curvature along the differences themselves.
-        adjoint_differences(d / np.sqrt(np.dot(d, d)), coefficients, n, pull)
+        adjoint_differences(d / np.sqrt(inner_product(d, d)), coefficients, n, pull)
         along, _ = smooth(pull / w, w, stiffness, coefficients, m, unused)
-        share = stiffness * np.dot(pull, along)
-        moved = moved + along * (stiffness * np.dot(pull, moved) / (1 - share))
+        share = stiffness * inner_product(pull, along)
+        moved = moved + along * (stiffness * inner_product(pull, moved) / (1 - share))
     else:
         adjoint_differences(2 * d, coefficients, n, pull)
-    return moved, -np.dot(pull, moved)
+    return moved, -inner_product(pull, moved)

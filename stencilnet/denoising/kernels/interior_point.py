@@ -11,15 +11,16 @@ can be solved on their face.
 from typing import NamedTuple, no_type_check
 
 import numpy as np
-from numba import njit
 
 from stencilnet.denoising.kernels.banded import (
     adjoint_differences,
+    copy_into,
     differences,
     factorize,
     rotate,
     substitute,
 )
+from stencilnet.denoising.kernels.entry import kernel
 from stencilnet.denoising.kernels.faces import duality_gap, fit_face, project
 
 _MOST_ITERATIONS = 200
@@ -52,7 +53,7 @@ class _Factor(NamedTuple):
 
 
 @no_type_check
-@njit(error_model="numpy")
+@kernel
 def objective(x, w, weight, y, d):
     value = 0.0
     for j in range(len(d)):
@@ -63,7 +64,7 @@ def objective(x, w, weight, y, d):
 
 
 @no_type_check
-@njit(error_model="numpy")
+@kernel
 def _longest_step(values, changes):
     """The share of a change that keeps positive values from turning negative."""
     step = 1.0
@@ -74,7 +75,7 @@ def _longest_step(values, changes):
 
 
 @no_type_check
-@njit(error_model="numpy")
+@kernel
 def _centre(d, weight):
     """A path for a signal with the differences `d`, strictly between the bounds.
 
@@ -87,7 +88,7 @@ def _centre(d, weight):
 
 
 @no_type_check
-@njit(error_model="numpy")
+@kernel
 def _dual_variables(path, weight, u):
     """`u`, by the bound that is nearer."""
     up, down = path.up, path.down
@@ -96,7 +97,7 @@ def _dual_variables(path, weight, u):
 
 
 @no_type_check
-@njit(error_model="numpy")
+@kernel
 def _products(path):
     """The sum of products of multipliers and distances, zero at the solution."""
     total = 0.0
@@ -106,7 +107,7 @@ def _products(path):
 
 
 @no_type_check
-@njit(error_model="numpy")
+@kernel
 def _factorize_at(path, coefficients, root_w, free, g, factor):
     """Factor of the least squares of a step, and the weights `g` of the path in it."""
     for j in range(len(g)):
@@ -116,7 +117,7 @@ def _factorize_at(path, coefficients, root_w, free, g, factor):
 
 
 @no_type_check
-@njit(error_model="numpy")
+@kernel
 def _advance(path, step, d_above, d_below, du):
     """Takes a step along the path."""
     for j in range(len(du)):
@@ -127,7 +128,7 @@ def _advance(path, step, d_above, d_below, du):
 
 
 @no_type_check
-@njit(error_model="numpy")
+@kernel
 def _direction(
     path, factor, g, d, r, root_w, mu, before, stalled, d_above, d_below, du
 ):
@@ -166,7 +167,7 @@ def _direction(
             d_below[j] = (centring - d_below[j] * du[j]) / down[j]
             upper[j] = (d[j] - d_above[j] + d_below[j]) / g[j]
         rotate(cosines, sines, k, b, upper, -r / root_w)
-        du[:] = upper
+        copy_into(du, upper)
         substitute(band, border, du)
         for j in range(m):
             d_above[j] += above[j] / up[j] * du[j] - above[j]
@@ -187,7 +188,7 @@ def _direction(
 
 
 @no_type_check
-@njit(error_model="numpy")
+@kernel
 def _guess_knots(path, weight, d, knots, pulled):
     """The face that the path leads to: its knots and how they are pulled."""
     scale = np.mean(np.abs(d)) / weight
@@ -199,7 +200,7 @@ def _guess_knots(path, weight, d, knots, pulled):
 
 
 @no_type_check
-@njit(error_model="numpy")
+@kernel
 def _follow_path(x, w, weight, coefficients, polynomial, box, tolerance):
     """Follows the central path until a face of it holds the solution.
 
@@ -276,7 +277,7 @@ def _follow_path(x, w, weight, coefficients, polynomial, box, tolerance):
 
 
 @no_type_check
-@njit(error_model="numpy")
+@kernel
 def trend_filter(x, w, weight, coefficients, m, tolerance):
     """Solves for one signal.
 

@@ -14,11 +14,12 @@ Source: Johnson (2013), doi:10.1080/10618600.2012.681238.
 from typing import no_type_check
 
 import numpy as np
-from numba import njit
+
+from stencilnet.denoising.kernels.entry import kernel
 
 
 @no_type_check
-@njit(error_model="numpy")
+@kernel
 def fit_levels(x, w, weight):
     """Solves for one signal of at least two points.
 
@@ -74,7 +75,7 @@ def fit_levels(x, w, weight):
 
 
 @no_type_check
-@njit(error_model="numpy")
+@kernel
 def _certified(x, w, weight, y):
     """Levels from their own samples, without what rounding piled up on the way.
 

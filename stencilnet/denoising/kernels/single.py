@@ -11,15 +11,16 @@ Source: Rockafellar (1976), doi:10.1137/0314056, for the proximal point method.
 from typing import no_type_check
 
 import numpy as np
-from numba import njit
 
 from stencilnet.denoising.kernels.banded import (
     adjoint_differences,
     differences,
     factorize,
+    inner_product,
     rotate,
     substitute,
 )
+from stencilnet.denoising.kernels.entry import kernel
 from stencilnet.denoising.kernels.interior_point import trend_filter
 from stencilnet.denoising.kernels.piecewise_constant import fit_levels
 from stencilnet.denoising.kernels.smoothing import smooth, smooth_by_norm
@@ -30,7 +31,7 @@ _MOST_GUESSES = 8
 
 
 @no_type_check
-@njit(error_model="numpy")
+@kernel
 def solve_single(x, w, observed, weight, penalty, coefficients, m, tolerance):
     """Denoises one signal.
 
@@ -82,7 +83,7 @@ def solve_single(x, w, observed, weight, penalty, coefficients, m, tolerance):
 
 
 @no_type_check
-@njit(error_model="numpy")
+@kernel
 def _solve(x, w, observed, weight, penalty, coefficients, m, tolerance):
     """y, u, knots, gap, iterations and stiffness by the solver of the penalty."""
     every = np.ones(m, np.bool_)
@@ -101,7 +102,7 @@ def _solve(x, w, observed, weight, penalty, coefficients, m, tolerance):
 
 
 @no_type_check
-@njit(error_model="numpy")
+@kernel
 def _fit_observed(x, w, observed, weight):
     """`fit_levels` of the observed samples; the others lie evenly in between."""
     n = len(x)
@@ -121,7 +122,7 @@ def _fit_observed(x, w, observed, weight):
 
 
 @no_type_check
-@njit(error_model="numpy")
+@kernel
 def _certificate(x, w, observed, weight, y, u, d, pull, penalty):
     """Objective and duality gap, if `pull`, which is `D.T u`, is 0 at missing samples.
 
@@ -146,7 +147,7 @@ def _certificate(x, w, observed, weight, y, u, d, pull, penalty):
 
 
 @no_type_check
-@njit(error_model="numpy")
+@kernel
 def _release(u, observed, coefficients):
     """Moves `u` as little as possible until `D.T u` is zero at missing samples."""
     n, m, k = len(observed), len(u), len(coefficients) - 1
@@ -154,7 +155,10 @@ def _release(u, observed, coefficients):
     band, border = np.empty((m, k + 1)), np.empty((m, b))
     cosines, sines = np.empty((n, k + 1 + b)), np.empty((n, k + 1 + b))
     # Conditions with a weight that leaves the rest no say; observed samples have none.
-    root_w = np.where(observed, np.inf, 1e-6)
+    root_w = np.full(n, 1e-6)
+    for i in range(n):
+        if observed[i]:
+            root_w[i] = np.inf
     one, free = np.ones(m), np.ones(m, np.bool_)
     factorize(coefficients, root_w, one, free, band, border, cosines, sines)
     upper, lower = np.empty(m), np.empty(n)
@@ -169,9 +173,9 @@ def _release(u, observed, coefficients):
 
 
 @no_type_check
-@njit(error_model="numpy")
+@kernel
 def _shrink(u, weight, penalty):
     """Scales `u` until the penalty allows it."""
-    size = np.max(np.abs(u)) if penalty == L1 else np.sqrt(np.dot(u, u))
+    size = np.max(np.abs(u)) if penalty == L1 else np.sqrt(inner_product(u, u))
     if penalty != L2_SQUARED and size > weight:
         u *= weight / size

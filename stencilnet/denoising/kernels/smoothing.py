@@ -3,24 +3,26 @@
 from typing import no_type_check
 
 import numpy as np
-from numba import njit
 
 from stencilnet.denoising.kernels.banded import (
     adjoint_differences,
+    copy_into,
     differences,
     factorize,
+    inner_product,
     rotate,
     rotate_back,
     substitute,
     substitute_transposed,
 )
+from stencilnet.denoising.kernels.entry import kernel
 from stencilnet.denoising.kernels.faces import project
 
 _MOST_ITERATIONS = 100
 
 
 @no_type_check
-@njit(error_model="numpy")
+@kernel
 def smooth(x, w, stiffness, coefficients, m, u):
     """Whittaker's smoother, `argmin_y |y - x|**2_W / 2 + stiffness |D y|**2 / 2`.
 
@@ -44,18 +46,18 @@ def smooth(x, w, stiffness, coefficients, m, u):
     mean = np.sum(w * x) / np.sum(w) if m == n else 0.0
     upper, lower = np.zeros(m), root_w * (x - mean)
     rotate(cosines, sines, k, b, upper, lower)
-    u[:] = upper
+    copy_into(u, upper)
     substitute(band, border, u)
-    upper[:] = u
+    copy_into(upper, u)
     substitute_transposed(band, border, upper)
-    curvature = np.dot(upper, upper)
+    curvature = inner_product(upper, upper)
     upper[:] = 0.0
     rotate_back(cosines, sines, k, b, upper, lower)
     return mean + lower / root_w, curvature
 
 
 @no_type_check
-@njit(error_model="numpy")
+@kernel
 def smooth_by_norm(x, w, weight, coefficients, m):
     """`argmin_y |y - x|**2_W / 2 + weight |D y|_2` for one signal.
 
@@ -77,15 +79,15 @@ def smooth_by_norm(x, w, weight, coefficients, m):
     stiffness, iteration = np.inf, 0
     differences(x, coefficients, m, d)
     # Where all differences vanish, dual variables are rounding, however small a weight.
-    curved = np.dot(d, d) > 0
-    if curved and np.sqrt(np.dot(u, u)) > weight:
+    curved = inner_product(d, d) > 0
+    if curved and np.sqrt(inner_product(u, u)) > weight:
         # Beyond the upper bound the norm is too small.
-        low, high = 0.0, np.sqrt(np.dot(d, d)) / weight
+        low, high = 0.0, np.sqrt(inner_product(d, d)) / weight
         compliance = high
         while iteration < _MOST_ITERATIONS:
             iteration += 1
             y, curvature = smooth(x, w, 1 / compliance, coefficients, m, u)
-            norm = np.sqrt(np.dot(u, u))
+            norm = np.sqrt(inner_product(u, u))
             if abs(norm - weight) <= 1e-14 * weight:
                 break
             if norm > weight:
@@ -100,7 +102,7 @@ def smooth_by_norm(x, w, weight, coefficients, m):
             compliance = new
         stiffness = 1 / compliance
         differences(y, coefficients, m, d)
-        norm = np.sqrt(np.dot(u, u))
+        norm = np.sqrt(inner_product(u, u))
         if norm > weight:
             u *= weight / norm
     else:
@@ -108,7 +110,7 @@ def smooth_by_norm(x, w, weight, coefficients, m):
         if not curved:
             u[:] = 0.0
     adjoint_differences(u, coefficients, n, adjoint)
-    gap = weight * np.sqrt(np.dot(d, d)) - np.dot(u, d)
+    gap = weight * np.sqrt(inner_product(d, d)) - inner_product(u, d)
     for i in range(n):
         residual = w[i] * (y[i] - x[i]) + adjoint[i]
         gap += residual * residual / w[i] / 2
