@@ -530,3 +530,16 @@ def test_a_replaced_activation_is_not_saved_as_the_old_one(tmp_path):
     operator.network[1] = torch.nn.ReLU()
     with pytest.raises(ValueError, match="not the one that its settings describe"):
         save_operator(operator, tmp_path / "o.zarr")
+
+
+def test_steady_solutions_are_stored_though_they_take_a_thousandth_of_their_size(
+    tmp_path,
+):
+    """Not taken for a store that would fill the memory of who reads it."""
+    u = torch.randn(128, 1, 512).expand(128, 801, 512)
+    dataset = trajectories(u, torch.linspace(0, 40, 801), period=1.0)
+    path = write_trajectories(dataset, tmp_path / "steady.zarr")
+    size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+    assert u.numel() * 4 > max(2**27, 200 * size)
+    again = read_trajectories(path)
+    np.testing.assert_array_equal(again["u"][-1, -1], u[-1, -1])

@@ -35,8 +35,11 @@ from stencilnet.storage.metadata import (
     parse,
 )
 
-# What may be decoded whatever its size in files, in bytes; and else as a multiple.
-_SMALL, _MOST_EXPANSION = 2**27, 64
+# What may be decoded whatever its size in files, in bytes, and else as a multiple: of
+# chunks, which are in memory whole, and of arrays and their files. A steady solution
+# takes a thousandth of its size.
+_SMALL_CHUNK, _MOST_OF_CHUNK = 2**27, 2**10
+_SMALL, _MOST_EXPANSION = 2**29, 2**12
 _MOST_FILES = 10**6
 # Some systems have some of these.
 _FLAGS = ("O_CLOEXEC", "O_NOFOLLOW", "O_NONBLOCK", "O_BINARY")
@@ -144,12 +147,13 @@ class GuardedStore(LocalStore):
         """Raises if far more memory would be needed than there is in the files."""
         layout = self.metadata.arrays[path]
         sizes = [self._files[key] for key in self.keys_of(path)]
-        one = layout.chunks_per_file * layout.chunk_bytes
-        for size, stored in (
-            (layout.bytes, sum(sizes)),
-            (one, min(sizes, default=0)),
+        file, least = layout.chunks_per_file * layout.chunk_bytes, min(sizes, default=0)
+        for size, stored, small, most in (
+            (layout.bytes, sum(sizes), _SMALL, _MOST_EXPANSION),
+            (file, least, _SMALL, _MOST_EXPANSION),
+            (layout.chunk_bytes, least, _SMALL_CHUNK, _MOST_OF_CHUNK),
         ):
-            if size > max(_SMALL, _MOST_EXPANSION * stored):
+            if size > max(small, most * stored):
                 raise DamagedError(
                     f"{path} declares {size:.2g} bytes and holds {stored:.2g}"
                 )
