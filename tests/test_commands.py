@@ -245,6 +245,11 @@ def test_a_sweep_keeps_what_every_run_needs(monkeypatch, tmp_path):
     assert {run.config.comparison.points for run in plan.runs} == {(8,), (16,)}
     with pytest.raises(ValueError, match="A sweep varies a key"):
         plan_sweep("small.yaml", ["training.batch=3"])
+    advice = r"brackets of their own: training\.horizon=\[\[2\]\]"
+    with pytest.raises(ValueError, match=advice):
+        plan_sweep("small.yaml", ["training.horizon=[2]"])
+    with pytest.raises(ValueError, match=r"batch(?!.*brackets)"):
+        plan_sweep("small.yaml", ["training.batch=[many]"])
 
 
 def test_losses_are_a_table_while_a_training_runs(swept):

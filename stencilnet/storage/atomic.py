@@ -206,7 +206,7 @@ def take_name(staged: Path, path: Path, *, overwrite: bool) -> None:
         # Whoever comes between the two finds both in the hidden folder, see `recover`.
         path.rename(staged.with_name(_REPLACED))
         staged.rename(path)
-    _flush_one(path.parent)
+    flush_one(path.parent)
 
 
 def recover(path: Path) -> None:
@@ -266,13 +266,13 @@ def sweep_below(folder: Path, *, depth: int = 2) -> None:
 def flush(path: Path) -> None:
     """Has a file, or a folder with all that is in it, written to disk."""
     if not path.is_dir():
-        _flush_one(path)
+        flush_one(path)
         return
     paths = [path]
     for folder, folders, files in os.walk(path):
         paths += [Path(folder, name) for name in (*folders, *files)]
     with ThreadPoolExecutor(min(_FLUSHED, len(paths))) as threads:
-        list(threads.map(_flush_one, paths))
+        list(threads.map(flush_one, paths))
 
 
 def remove(path: Path) -> None:
@@ -319,10 +319,11 @@ def _give_back(folder: Path) -> None:
     if replaced.exists() and len(new) == 1:
         with contextlib.suppress(FileExistsError):
             rename_new(new[0], folder.parent / new[0].name)
-            _flush_one(folder.parent)
+            flush_one(folder.parent)
 
 
-def _flush_one(path: Path) -> None:
+def flush_one(path: Path) -> None:
+    """Has a file or a folder on the disk itself."""
     flags = os.O_RDONLY
     if os.name == "nt":
         # Windows flushes files that are open for writing, and no folders.

@@ -21,6 +21,7 @@ from jaxtyping import UInt8
 from numpy.typing import NDArray
 
 from stencilnet.errors import plain
+from stencilnet.storage.atomic import flush_one
 from stencilnet.storage.codecs import COMPRESSOR, consolidate
 from stencilnet.storage.diagnosis import DamagedError
 from stencilnet.storage.guard import GuardedStore
@@ -96,13 +97,15 @@ class BlockWriter:
         return slice(start, min(start + self.block, self.samples))
 
     def write(self, number: int, block: xr.Dataset) -> None:
-        """Writes a block, and then its checksums."""
-        # A chunk of zeros is a file as any other, or its checksum had nothing to sum.
-        full = zarr.config.set({"array.write_empty_chunks": True})
-        with uninterrupted(), full:
+        """Writes a block, and then its checksums; several threads may write others."""
+        with uninterrupted():
             for name in self.names:
                 array: Any = self._group[name]
-                array[self.rows(number)] = block[name].values
+                # Chunks of zeros are files as any other, or there was nothing to sum.
+                full = array.with_config({"write_empty_chunks": True})
+                full[self.rows(number)] = block[name].values
+                if (file := self._file(name, number)).exists():
+                    flush_one(file)
             digests = [self._digest(name, number) for name in self.names]
             if None in digests:
                 raise DamagedError(f"block {number} was not written whole")
@@ -185,12 +188,15 @@ class BlockWriter:
 
     def _digest(self, name: str, number: int) -> bytes | None:
         """The checksum of the file of a block; None if it does not exist."""
-        array: Any = self._group[name]
-        path = self.folder / shard_key(name, number, array.ndim)
+        path = self._file(name, number)
         if not path.exists():
             return None
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").digest()
+
+    def _file(self, name: str, number: int) -> Path:
+        array: Any = self._group[name]
+        return self.folder / shard_key(name, number, array.ndim)
 
     def _is_whole(self, number: int) -> bool:
         try:

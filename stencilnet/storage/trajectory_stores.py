@@ -1,7 +1,9 @@
 """Trajectories written to and read from stores, see `trajectories`."""
 
 import contextlib
+from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +41,8 @@ _REMEDY = (
     "write_trajectories"
 )
 _UNREADABLE = (KeyError, OSError, RuntimeError, TypeError, ValueError)
+# Threads that write blocks of one store, each with a block in memory.
+_WRITERS = 2
 # Times that a store which is replaced while it is read is read again.
 _ATTEMPTS = 10
 
@@ -85,7 +89,7 @@ def write_in_blocks(
 ) -> Path:
     """Writes datasets of some samples each as one store that appears when complete.
 
-    Only one block is in memory at a time.
+    Three blocks are in memory at most: one is made while two are written.
 
     Args:
         make: the block of some samples, without labels that run over them; variables
@@ -122,9 +126,16 @@ def write_in_blocks(
                     f"Blocks that workers wrote are not in {partial}, or damaged: give "
                     f"the workers a file system that they share with this process."
                 )
-        for number in writer.missing:
-            made = _prepared(make(writer.rows(number))) if number else first
-            writer.write(number, made)
+        # Two are summed up, compressed and flushed while the next one is made.
+        with ThreadPoolExecutor(_WRITERS) as writers:
+            written: deque[Future[None]] = deque()
+            for number in writer.missing:
+                made = _prepared(make(writer.rows(number))) if number else first
+                if len(written) == _WRITERS:
+                    written.popleft().result()
+                written.append(writers.submit(writer.write, number, made))
+            for each in written:
+                each.result()
         writer.finish()
     return path
 

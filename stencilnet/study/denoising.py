@@ -219,6 +219,7 @@ def denoise(
             work = _Work(store, str(content), settings, dataset.sizes["sample"], block)
             # Of workers, finished blocks are told, and not the sample made here.
             seen = no_progress if client is not None else told
+            told(0, work.samples, "compiles for half a minute the first time")
             return write_in_blocks(
                 lambda rows: _denoised(dataset, rows, settings, seen),
                 target,

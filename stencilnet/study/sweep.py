@@ -104,8 +104,7 @@ def plan_sweep(
     configs = {}
     for values in itertools.product(*axes.values()):
         combined = dict(zip(axes, values, strict=True))
-        overrides = [f"{key}={json.dumps(value)}" for key, value in combined.items()]
-        config = _with_own_grid(load_config(source, [*fixed, *overrides]))
+        config = _with_own_grid(_combined(source, fixed, combined))
         for check in (check_study, check_training, check_comparison):
             check(config)
         configs[folder / _name(combined, axes)] = config
@@ -218,6 +217,30 @@ def _run(config: Config, folder: Path, data: Path) -> None:
         train(config, folder, data=data, resume=True)
     if not comparison.exists():
         write_report(compare_study(config, folder, data=data), comparison)
+
+
+def _combined(
+    source: str | Path, fixed: Sequence[str], values: Mapping[str, Any]
+) -> Config:
+    """The study with one value for each key that varies."""
+
+    def load(values: Mapping[str, Any]) -> Config:
+        overrides = [f"{key}={json.dumps(value)}" for key, value in values.items()]
+        return load_config(source, [*fixed, *overrides])
+
+    try:
+        return load(values)
+    except ValueError as error:
+        for key, value in values.items():
+            try:
+                load({**values, key: [value]})
+            except ValueError:
+                continue
+            raise ValueError(
+                f"{error} The values of a key that varies stand in brackets, lists "
+                f"among them in brackets of their own: {key}=[{json.dumps([value])}]."
+            ) from None
+        raise
 
 
 def _axes(settings: Sequence[str]) -> tuple[list[str], dict[str, list[Any]]]:
