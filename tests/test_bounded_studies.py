@@ -36,10 +36,15 @@ from stencilnet.boundaries import (
     boundary_from_spec,
 )
 from stencilnet.cli.app import app
-from stencilnet.report import snapshots, trajectories_table
+from stencilnet.report import denoising_figure, snapshots, trajectories_table
 from stencilnet.solver import RK4
 from stencilnet.storage import grid_of, trajectories
-from stencilnet.study import InitialValueProblem, compare_study, store_path
+from stencilnet.study import (
+    InitialValueProblem,
+    compare_denoisers,
+    compare_study,
+    store_path,
+)
 from stencilnet.study.bounded import coarse_averages, solution_of
 
 BURGERS = Burgers(0.1)
@@ -231,3 +236,26 @@ def test_denoising_between_boundaries_joins_no_ends(tmp_path):
     write_trajectories(trajectories(ramp, np.arange(4.0), WALLED), path)
     denoise(path, order=2, weight=1.0)
     np.testing.assert_allclose(read_trajectories(path)["u_denoised"], ramp, atol=1e-8)
+
+
+def test_filters_between_boundaries_join_no_ends(tmp_path):
+    """Neither they nor slopes of what they leave, in the table and in the figure."""
+    grid = Grid.line(32, 2.0, boundaries=Wall())
+    ramp = np.linspace(0.0, 1.0, 32) * np.ones((2, 4, 1))
+    path = tmp_path / "a.zarr"
+    write_trajectories(trajectories(ramp, np.arange(4.0), grid), path)
+    denoise(path, noise=0.01, order=2, weight=1.0, seed=0)
+    compared = compare_denoisers(path)
+    spacing = grid.spacing[-1]
+    # Of noise alone, as the exact slope is the same everywhere.
+    noise = 0.01 * ramp.std()
+    slope = compared["error"].sel(filter="none", quantity="u_x")
+    assert float(slope) == pytest.approx(noise / spacing / 2**0.5, rel=0.2)
+    errors = compared["error"].sel(quantity="u")
+    assert float(errors.sel(filter="tikhonov")) < 0.4 * float(errors.sel(filter="none"))
+    figure = denoising_figure(compared)
+    for axis in figure.axes[len(figure.axes) // 2 :]:
+        for line in axis.get_lines():
+            drawn = np.asarray(line.get_ydata())
+            assert np.isnan(drawn[[0, -1]]).all()
+            assert np.nanmax(abs(drawn)) < (1 / 31 + 3 * noise) / spacing

@@ -49,6 +49,8 @@ def filter_at_best(
     noisy: Float[np.ndarray, "sample time x"],
     clean: Float[np.ndarray, "sample time x"],
     axes: Sequence[int],
+    *,
+    periodic: bool = True,
 ) -> tuple[np.ndarray, str]:
     """A filtered field with the settings that come nearest to the clean one.
 
@@ -60,6 +62,7 @@ def filter_at_best(
         noisy: finite.
         clean: NaN where it is unknown.
         axes: of `(time, x)`, one after the other; each has its best setting.
+        periodic: whether x is.
 
     Returns:
         The field, and its settings in words.
@@ -75,11 +78,11 @@ def filter_at_best(
         raise ValueError("Filters need finite values: fill gaps first, by fill_gaps.")
     chosen, field, words = FILTERS[name], noisy, []
     for axis in axes:
-        periodic = axis == PERIODIC_AXIS
+        cyclic = periodic and axis == PERIODIC_AXIS
         best, values = field, {}
         error = np.nanmean((field - clean) ** 2)
         for setting in chosen.settings(field.shape[axis + 1]):
-            filtered = chosen.apply(field, axis + 1, periodic=periodic, **setting)
+            filtered = chosen.apply(field, axis + 1, periodic=cyclic, **setting)
             new = np.nanmean((filtered - clean) ** 2)
             if new < error * (1 - EQUAL):
                 best, values, error = filtered, setting, new
@@ -96,10 +99,12 @@ def _in_words(setting: Mapping[str, Any]) -> str:
 
 
 def derivatives(
-    u: Float[np.ndarray, "sample time x"], spacing: float
+    u: Float[np.ndarray, "sample time x"], spacing: float, *, periodic: bool
 ) -> Float[np.ndarray, "3 sample time x"]:
-    """`QUANTITIES` by central differences on a periodic grid."""
+    """`QUANTITIES` by central differences; NaN at ends, which have one neighbour."""
     left, right = np.roll(u, 1, -1), np.roll(u, -1, -1)
+    if not periodic:
+        left[..., 0] = right[..., -1] = np.nan
     return np.stack(
         [u, (right - left) / (2 * spacing), (right - 2 * u + left) / spacing**2]
     )
@@ -109,6 +114,8 @@ def relative_errors(
     fields: Sequence[np.ndarray],
     clean: Float[np.ndarray, "sample time x"],
     spacing: float,
+    *,
+    periodic: bool = True,
 ) -> Float[np.ndarray, "field 3"]:
     """Root mean square errors of `QUANTITIES`, in standard deviations of the clean one.
 
@@ -118,15 +125,16 @@ def relative_errors(
         fields: `(sample, time, x)` each.
         clean: NaN where it is unknown, which is left out.
         spacing: of the grid.
+        periodic: whether x is; else derivatives are those between its ends.
     """
     clean, fields = with_nan(clean), [with_nan(field) for field in fields]
-    exact = derivatives(clean, spacing)
+    exact = derivatives(clean, spacing, periodic=periodic)
     scales = np.nanstd(exact, axis=(1, 2, 3))
-    errors = [
-        np.sqrt(np.nanmean((derivatives(field, spacing) - exact) ** 2, axis=(1, 2, 3)))
-        for field in fields
-    ]
-    return np.asarray(np.array(errors) / np.where(scales > 0, scales, 1.0))
+    # What differences of a constant or of a ramp leave is rounding.
+    rounding = 1e-12 * np.nanmax(abs(clean)) / spacing ** np.arange(3.0)
+    misses = [derivatives(u, spacing, periodic=periodic) - exact for u in fields]
+    errors = [np.sqrt(np.nanmean(miss**2, axis=(1, 2, 3))) for miss in misses]
+    return np.asarray(np.array(errors) / np.where(scales > rounding, scales, 1.0))
 
 
 def _gaussian(

@@ -110,16 +110,23 @@ def _steepest_state(compared: xr.Dataset) -> xr.Dataset:
     truth = compared["clean" if "clean" in compared else "field"]
     if "filter" in truth.dims:
         truth = truth.isel(filter=-1)
-    steepest = abs(truth - truth.roll(x=1)).max("x").transpose("sample", "time")
+    steepest = abs(truth - _moved(truth, 1)).max("x").transpose("sample", "time")
     # A state without any known value is not the steepest.
     place = np.unravel_index(int(steepest.fillna(-1).values.argmax()), steepest.shape)
     return compared.isel(sample=int(place[0]), time=int(place[1]))
 
 
 def _slope(field: xr.DataArray) -> xr.DataArray:
-    """Central differences on a periodic grid."""
+    """Central differences; none at ends, which have one neighbour."""
     spacing = float(field["x"][1] - field["x"][0])
-    return (field.roll(x=-1) - field.roll(x=1)) / (2 * spacing)
+    return (_moved(field, -1) - _moved(field, 1)) / (2 * spacing)
+
+
+def _moved(field: xr.DataArray, points: int) -> xr.DataArray:
+    """A field moved along x, around a period or off an end."""
+    if "boundaries" in field["x"].attrs:
+        return field.shift(x=points)
+    return field.roll(x=points)
 
 
 def _write_errors(compared: xr.Dataset, axes: Any) -> None:

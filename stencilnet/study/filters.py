@@ -56,13 +56,14 @@ def compare_denoisers(store: Path | str) -> xr.Dataset:
         count = max(1, min(size["sample"], _COMPARED // (size["time"] * size["x"])))
         samples = np.unique(np.linspace(0, size["sample"] - 1, count).astype(int))
         part = dataset.isel(sample=samples).load()
-    has_clean = "u_noisy" in part
+    has_clean, periodic = "u_noisy" in part, "boundaries" not in part["x"].attrs
     noisy = fill_gaps(part["u_noisy" if has_clean else "u"].values.astype(np.float64))
     clean = part["u"].values.astype(np.float64)
     clean[~np.isfinite(clean)] = np.nan
     fields, words = {"none": noisy}, {"none": ""}
     for name in available_filters() if has_clean else ():
-        best = filter_at_best(name, noisy, clean, ALONG[settings.along])
+        axes = ALONG[settings.along]
+        best = filter_at_best(name, noisy, clean, axes, periodic=periodic)
         fields[name], words[name] = best
     fields["total_variation"] = part["u_denoised"].values.astype(np.float64)
     words["total_variation"] = _in_words(settings)
@@ -79,13 +80,14 @@ def compare_denoisers(store: Path | str) -> xr.Dataset:
         },
         attrs={"denoising": part.attrs["denoising"]},
     )
-    return _with_errors(result, clean) if has_clean else result
+    return _with_errors(result, clean, periodic) if has_clean else result
 
 
-def _with_errors(result: xr.Dataset, clean: np.ndarray) -> xr.Dataset:
+def _with_errors(result: xr.Dataset, clean: np.ndarray, periodic: bool) -> xr.Dataset:
     """A comparison with the clean field and the errors against it."""
     spacing = length_of(result) / result.sizes["x"]
-    errors = relative_errors(list(result["field"].values), clean, spacing)
+    fields = list(result["field"].values)
+    errors = relative_errors(fields, clean, spacing, periodic=periodic)
     # Without noise the gain is 0 / 0: not a number.
     with np.errstate(divide="ignore", invalid="ignore"):
         gain = 20 * np.log10(errors[0, 0] / errors[:, 0])
