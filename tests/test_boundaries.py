@@ -38,7 +38,6 @@ from stencilnet.discretizations import (
     Teno,
     frozen_stencils,
     refine,
-    take_apart,
 )
 from stencilnet.equations import (
     Advection,
@@ -422,7 +421,6 @@ REFUSED = {
         Weno(Burgers(0.1), grid), torch.zeros(1, 12)
     ),
     "refinement": lambda grid: refine(Weno(Burgers(0.1), grid), 1.0),
-    "export": lambda grid: take_apart(LearnedStencil(Burgers(0.1), grid)),
 }
 
 

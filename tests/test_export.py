@@ -25,7 +25,7 @@ from stencilnet import (
     load_operator,
     save_operator,
 )
-from stencilnet.boundaries import Outflow, Prescribed, Wall
+from stencilnet.boundaries import Outflow, Prescribed, Wall, ZeroSlope
 from stencilnet.cli import main
 from stencilnet.discretizations import Constant, c_code, take_apart
 from stencilnet.equations import (
@@ -60,13 +60,32 @@ CASES = {
     "reaction at points": (FisherKPP(0.3, 0.7), {"form": Convective}),
     "single": (Burgers(0.1), {"mirror": True, "dtype": torch.float32}),
     "unbounded": (Burgers(0.1), {"constraint": NullSpace(limit=float("inf"))}),
+    "walls": (Burgers(0.1), {"mirror": True, "ends": Wall()}),
+    "upwind walls": (Burgers(0.1), {"form": UpwindFlux, "ends": Wall()}),
+    "inflow": (
+        Burgers(0.1),
+        {"form": UpwindFlux, "mirror": True, "ends": (Prescribed(0.8), Outflow())},
+    ),
+    "points between ends": (
+        Burgers(0.1),
+        {"form": Convective, "ends": (ZeroSlope(), Prescribed(-0.3))},
+    ),
+    "reaction between ends": (
+        FisherKPP(0.3, 0.7),
+        {"form": UpwindFlux, "ends": (Prescribed(1.0), ZeroSlope())},
+    ),
+    "single between ends": (
+        Burgers(0.1),
+        {"ends": (Outflow(), Prescribed(0.4)), "dtype": torch.float32},
+    ),
 }
 
 
 def operator_of(case, points=16):
     equation, settings = CASES[case]
-    usual = {"network": MLP(8, 8), "scale": 0.7}
-    operator = LearnedStencil(equation, Grid.line(points, 3.0), **{**usual, **settings})
+    settings = {"network": MLP(8, 8), "scale": 0.7, **settings}
+    grid = Grid.line(points, 3.0, boundaries=settings.pop("ends", None))
+    operator = LearnedStencil(equation, grid, **settings)
     randomize(operator.network)
     return operator
 
@@ -100,6 +119,24 @@ def test_numpy_computes_what_the_operator_does(case, tmp_path):
     assert "torch" not in path.read_text()
 
 
+class Softened(ZeroSlope):
+    """A state beyond the end that no table of numbers holds."""
+
+    def beyond(self, within, value):
+        return within.tanh()
+
+
+@pytest.mark.parametrize(
+    "end",
+    [Prescribed(torch.sin), Prescribed(torch.ones(3, 1)), Softened()],
+    ids=["of time", "by sample", "one's own"],
+)
+def test_boundaries_without_a_formula_are_refused(end):
+    operator = LearnedStencil(Burgers(0.1), Grid.line(16, boundaries=(Wall(), end)))
+    with pytest.raises(ValueError, match=r"no formula for export.*format='torch'"):
+        take_apart(operator)
+
+
 @pytest.mark.skipif(not shutil.which("cc"), reason="no compiler of C here")
 def test_c_computes_what_the_operator_does(tmp_path):
     """All cases in one program, which a strict compiler takes without a warning."""
@@ -127,7 +164,8 @@ def test_c_computes_what_the_operator_does(tmp_path):
                 v.ctypes.data_as(ctypes.c_void_p),
                 points,
             )
-            longer = operator.on(Grid.line(points, 3.0 * points / 16))
+            ends = operator.grid.boundaries
+            longer = operator.on(Grid.line(points, 3.0 * points / 16, boundaries=ends))
             error = relative(v, longer, torch.from_numpy(u))
             assert error < TOLERANCE[operator.dtype], case
 

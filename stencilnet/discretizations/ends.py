@@ -186,22 +186,38 @@ class Ends(ConstantModule):
             requires: what they are.
             values: at the ends.
         """
-        names = {derivative: name for name, derivative in requires.items()}
         supplied = dict(derivatives)
         ends = zip(self.boundaries, values[:2], (-1, 1), strict=True)
         for boundary, value, outward in ends:
-            for name, derivative in requires.items():
-                at_face = derivative.order == 0 and abs(derivative.at) == 0.5
-                if not at_face or derivative.side not in (0, outward):
-                    continue
-                inner = Derivative(0, derivative.at, -derivative.side)
-                field = derivatives[name]
-                face = self.end_face(outward, derivative, field.shape[-1])
-                within = derivatives[names.get(inner, name)][..., face]
-                state = boundary.beyond(within, value)
+            for name, inner in self.faces(outward, requires).items():
+                points = derivatives[name].shape[-1]
+                face = self.end_face(outward, requires[name], points)
+                state = boundary.beyond(derivatives[inner][..., face], value)
                 if state is not None:
                     supplied[name] = _replaced(supplied[name], face, state)
         return supplied
+
+    def faces(
+        self, outward: int, requires: Mapping[str, Derivative]
+    ) -> Mapping[str, str]:
+        """Derivatives that are states beyond an end face, and those within it.
+
+        Args:
+            outward: -1 for the left end, 1 for the right one.
+            requires: what the derivatives are.
+        """
+        names = {derivative: name for name, derivative in requires.items()}
+        return {
+            name: names.get(Derivative(0, derivative.at, -derivative.side), name)
+            for name, derivative in requires.items()
+            if derivative.order == 0
+            and abs(derivative.at) == 0.5
+            and derivative.side in (0, outward)
+        }
+
+    def departs(self, side: str) -> bool:
+        """Whether ghosts follow from departures from the nearest cell."""
+        return side in self._constant
 
     def end_face(self, outward: int, derivative: Derivative, points: int) -> int:
         """Index, in a continued field, of a derivative at an end face."""

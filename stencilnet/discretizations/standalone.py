@@ -11,6 +11,7 @@ from torch import Tensor
 from stencilnet.discretizations.constant import ConstantOutput
 from stencilnet.discretizations.learned import LearnedStencil
 from stencilnet.discretizations.networks import Perceptron
+from stencilnet.discretizations.standalone_ends import End, ends_of
 from stencilnet.equations import (
     Advection,
     AdvectionDiffusion,
@@ -71,6 +72,7 @@ class Standalone:
         form: name of the form.
         linear: factor of each derivative in `u_t`, or in the flux, by number.
         formulas: those of flux, speed, source and Riemann problem that there are.
+        ends: the left and the right one, None on a periodic grid.
     """
 
     points: int
@@ -85,6 +87,7 @@ class Standalone:
     form: str
     linear: dict[int, float]
     formulas: dict[str, Expression] = field(default_factory=dict)
+    ends: tuple[End, End] | None = None
 
     def number_of(self, name: str) -> int:
         """The number of a derivative by its name."""
@@ -131,10 +134,9 @@ def take_apart(operator: LearnedStencil) -> Standalone:
     """What a learned stencil computes, as plain numbers and formulas.
 
     Raises:
-        ValueError: if its network, constraint, form or equation is not of those that
-            are known here.
+        ValueError: if its network, constraint, form, equation or boundaries are not of
+            those that are known here.
     """
-    operator.grid.require_periodic("Exports")
     form = type(operator.form)
     if form not in (CentralFlux, UpwindFlux, Convective):
         raise ValueError(
@@ -182,6 +184,7 @@ def take_apart(operator: LearnedStencil) -> Standalone:
             for order, coefficient in equation.linear().items()
         },
         formulas=_formulas(equation),
+        ends=ends_of(operator),
     )
 
 

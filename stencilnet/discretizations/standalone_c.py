@@ -2,6 +2,7 @@
 
 import math
 from textwrap import indent
+from typing import Any
 
 import numpy as np
 
@@ -15,8 +16,8 @@ from stencilnet.discretizations.standalone_formulas import (
 
 _C = """/* @title@
 
-   NAME_time_derivative(u, u_t, points) writes u_t without forcing, for a periodic field
-   at the distance NAME_DX; it was learned on @points@ points. */
+   NAME_time_derivative(u, u_t, points) writes u_t without forcing, for a field that is
+   @surroundings@, at the distance NAME_DX; it was learned on @points@ points. */
 #ifndef NAME_H
 #define NAME_H
 #include <math.h>
@@ -34,10 +35,7 @@ static inline NAME_real NAME_godunov(NAME_real left, NAME_real right) {
   return 0.5 * m * m;
 }
 
-static inline NAME_real NAME_at(const NAME_real *u, int points, int i) {
-  i %= points;
-  return u[i < 0 ? i + points : i];
-}
+@at@
 
 static inline void NAME_dense(const NAME_real *w, const NAME_real *b, int rows,
                               int columns, const NAME_real *in, NAME_real *out) {
@@ -75,7 +73,7 @@ static inline void NAME_derivatives(const NAME_real *u, int points, int i,
 @derivatives@
 }
 
-static inline NAME_real NAME_flux(const NAME_real *d) {
+@ends@static inline NAME_real NAME_flux(const NAME_real *d) {
   (void)d;
   return @flux@;
 }
@@ -87,6 +85,37 @@ static inline void NAME_time_derivative(const NAME_real *u, NAME_real *u_t,
 }
 
 #endif
+"""
+_PERIODIC = """static inline NAME_real NAME_at(const NAME_real *u, int points, int i) {
+  i %= points;
+  return u[i < 0 ? i + points : i];
+}"""
+_BOUNDED = """/* What a boundary says of the ghost cell j, counted from the end at
+   which u is: step is 1 at the left one and -1 at the right one. */
+static inline NAME_real NAME_ghost(const NAME_real *u, int step, int j,
+                                   const NAME_real *matrix, const NAME_real *weight,
+                                   int near, NAME_real value, int departs) {
+  NAME_real base = departs ? u[0] : 0;
+  if (j > @furthest@) j = @furthest@;
+  NAME_real sum = base + (value - base) * weight[j];
+  for (int k = 0; k < near; k++)
+    sum += (u[k * step] - base) * matrix[k * @ghosts@ + j];
+  return sum;
+}
+
+static inline NAME_real NAME_at(const NAME_real *u, int points, int i) {
+  if (i < 0) return NAME_ghost(u, 1, -1 - i, @left@);
+  if (i >= points) return NAME_ghost(u + points - 1, -1, i - points, @right@);
+  return u[i];
+}"""
+_STATES = """/* The boundaries' own states at the end faces. */
+static inline void NAME_ends(int points, int i, NAME_real *d) {
+  (void)points;
+  (void)i;
+  (void)d;
+@states@
+}
+
 """
 
 
@@ -115,7 +144,7 @@ def c_code(operator: Standalone, name: str) -> str:
         "spacing": operator.spacing,
         "scale": operator.scale,
         "tables": tables,
-        "maps": maps,
+        "maps": maps + _c_tables_of_ends(operator),
         "width": max(width, operator.length),
         "hidden": width,
         "length": operator.length,
@@ -128,10 +157,13 @@ def c_code(operator: Standalone, name: str) -> str:
         "stencils": indent(_c_stencils(operator), "    "),
         "read": indent(_c_windows(operator), "  "),
         "derivatives": indent(_c_derivatives(operator), "  "),
+        **_c_ends(operator),
         "flux": face_flux(operator),
         "form": indent(_c_form(operator), "  "),
     }
-    text = _C
+    periodic = operator.ends is None
+    text = _C.replace("@at@", _PERIODIC if periodic else _BOUNDED)
+    text = text.replace("@ends@", "" if periodic else _STATES)
     for hole, value in holes.items():
         text = text.replace(f"@{hole}@", str(value))
     return (
@@ -215,6 +247,35 @@ def _c_derivatives(operator: Standalone) -> str:
     return "\n".join(blocks)
 
 
+def _c_ends(operator: Standalone) -> dict[str, Any]:
+    """What fills the holes of a grid with boundaries."""
+    if operator.ends is None:
+        return {"surroundings": "periodic"}
+    holes: dict[str, Any] = {
+        "surroundings": "between its boundaries",
+        "ghosts": len(operator.ends[0].weight),
+        "furthest": len(operator.ends[0].weight) - 1,
+    }
+    lines = []
+    for side, end in zip(("left", "right"), operator.ends, strict=True):
+        numbers = f"{len(end.matrix)}, {end.value!r}, {int(end.departs)}"
+        holes[side] = f"NAME_{side}_matrix, NAME_{side}_weight, {numbers}"
+        for state in end.states:
+            place = -state.cell if side == "left" else state.cell
+            cell = str(place) if side == "left" else f"points - 1 + {place}"
+            value = f"{state.factor!r} * d[{state.inner}] + {state.summand!r}"
+            lines.append(f"if (i == {cell}) d[{state.number}] = {value};")
+    return holes | {"states": indent("\n".join(lines), "  ")}
+
+
+def _c_tables_of_ends(operator: Standalone) -> str:
+    return "".join(
+        f"\nstatic const NAME_real NAME_{side}_{part}[] = {_flat(values)};"
+        for side, end in zip(("left", "right"), operator.ends or (), strict=False)
+        for part, values in (("matrix", end.matrix), ("weight", end.weight))
+    )
+
+
 def _c_form(operator: Standalone) -> str:
     if operator.form == "Convective":
         return (
@@ -224,11 +285,15 @@ def _c_form(operator: Standalone) -> str:
             f"  u_t[i] = {pointwise(operator)};\n"
             "}"
         )
+    first, states = "points - 1", ("", "")
+    if operator.ends is not None:
+        first = "-1"
+        states = ("NAME_ends(points, -1, d);\n", "  NAME_ends(points, i, d);\n")
     return (
-        "NAME_derivatives(u, points, points - 1, d);\n"
+        f"NAME_derivatives(u, points, {first}, d);\n{states[0]}"
         "NAME_real before = NAME_flux(d);\n"
         "for (int i = 0; i < points; i++) {\n"
-        "  NAME_derivatives(u, points, i, d);\n"
+        f"  NAME_derivatives(u, points, i, d);\n{states[1]}"
         "  NAME_real flux = NAME_flux(d);\n"
         f"  u_t[i] = -(flux - before) / NAME_DX{source_of(operator)};\n"
         "  before = flux;\n"

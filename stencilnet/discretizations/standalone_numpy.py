@@ -35,8 +35,8 @@ def stencil(number, outputs):
     return raw @ np.array(matrix, REAL).T + np.array(offset, REAL)
 
 
-def coefficients(u):
-    """Coefficients of each derivative at each point, by name."""
+def chosen(u):
+    """Coefficients of each derivative at each point of a periodic field, by name."""
     windows = [around(u, first, LENGTH) / SCALE for first in WINDOWS]
     own = [network(window) for window in windows]
     mirrored = [network(-window[..., ::-1]) for window in windows]
@@ -54,14 +54,58 @@ def godunov(left, right):
     return 0.5 * np.maximum(np.maximum(left, 0), -np.minimum(right, 0)) ** 2
 
 
-def time_derivative(u):
-    """`u_t` without forcing."""
-    u = np.asarray(u, REAL)
-    found = coefficients(u)
-    d = [
+def derivatives(u):
+    found = chosen(u)
+    return [
         (around(u, entry[2], len(entry[6])) * found[entry[0]]).sum(-1)
         for entry in STENCILS
     ]
+'''
+_PERIODIC = '''
+
+def coefficients(u):
+    """Coefficients of each derivative at each point, by name."""
+    return chosen(np.asarray(u, REAL))
+
+
+def time_derivative(u):
+    """`u_t` without forcing."""
+    u = np.asarray(u, REAL)
+    d = derivatives(u)
+    u_t = U_T
+    return u_t
+'''
+_BOUNDED = '''
+
+def ghosts(u, matrix, weight, value, departs):
+    """The cells beyond an end, from the nearest one on."""
+    base = u[..., :1] if departs else REAL(0)
+    near = u[..., : len(matrix)] - base
+    beyond = near @ np.array(matrix, REAL) + (value - base) * np.array(weight, REAL)
+    return base + beyond
+
+
+def continued(u):
+    """A field between its ghost cells."""
+    left, right = ghosts(u, *ENDS[0]), ghosts(u[..., ::-1], *ENDS[1])
+    return np.concatenate([left[..., ::-1], u, right], axis=-1)
+
+
+def coefficients(u):
+    """Coefficients of each derivative at each point, by name."""
+    found = chosen(continued(np.asarray(u, REAL)))
+    return {name: c[..., GHOSTS:-GHOSTS, :] for name, c in found.items()}
+
+
+def time_derivative(u):
+    """`u_t` without forcing."""
+    u = continued(np.asarray(u, REAL))
+    d = derivatives(u)
+    within = [values.copy() for values in d]
+    for number, place, inner, factor, summand in STATES:
+        d[number][..., place] = factor * within[inner][..., place] + summand
+    u_t = U_T
+    return u_t[..., GHOSTS:-GHOSTS]
 '''
 
 
@@ -74,7 +118,8 @@ def numpy_code(operator: Standalone) -> str:
     return f'''"""{title_of(operator)}
 
 `time_derivative(u)` is `u_t` without forcing, for fields (..., x) on {operator.points}
-points at the distance {operator.spacing!r}, periodic. Needs numpy only.
+points at the distance {operator.spacing!r}, {_surroundings(operator)}.
+Needs numpy only.
 """
 
 import numpy as np
@@ -91,9 +136,8 @@ LAYERS = [(np.array(w, REAL), np.array(b, REAL)) for w, b in [
 STENCILS = [
 {indent(stencils, "    ")}
 ]
-
-{_NUMPY}{indent(_python_form(operator), "    ")}
-'''
+{_python_ends(operator)}
+{_NUMPY}{_python_form(operator)}'''
 
 
 def _python_stencil(stencil: Stencil) -> str:
@@ -109,10 +153,41 @@ def _nested(values: np.ndarray) -> str:
     return repr(values.tolist()).replace("], [", "],\n  [")
 
 
+def _surroundings(operator: Standalone) -> str:
+    return "periodic" if operator.ends is None else "between its boundaries"
+
+
+def _python_ends(operator: Standalone) -> str:
+    """Tables of the ends; places of states are those in the continued field."""
+    if operator.ends is None:
+        return ""
+    ghosts = len(operator.ends[0].weight)
+    ends, states = [], []
+    for number, end in enumerate(operator.ends):
+        matrix, weight = _nested(end.matrix), _nested(end.weight)
+        ends.append(f"({matrix},\n {weight},\n {end.value!r}, {end.departs})")
+        for state in end.states:
+            place = -ghosts - 1 + state.cell if number else ghosts - state.cell
+            numbers = f"{state.number}, {place}, {state.inner}"
+            states.append(f"({numbers}, {state.factor!r}, {state.summand!r})")
+    table = indent(",\n".join(ends), "    ")
+    return (
+        f"GHOSTS = {ghosts}\n"
+        f"# Of the left and the right end: matrix, weight, prescribed value, whether\n"
+        f"# ghosts follow from departures from the nearest cell.\n"
+        f"ENDS = [\n{table}\n]\n"
+        f"# Derivative, place, derivative within, and the state there from that one.\n"
+        f"STATES = [{', '.join(states)}]\n"
+    )
+
+
 def _python_form(operator: Standalone) -> str:
     if operator.form == "Convective":
-        return f"u_i = u\nreturn {pointwise(operator)}"
-    return (
-        f"flux = {face_flux(operator)} + np.zeros_like(u)\n"
-        f"return -(flux - np.roll(flux, 1, -1)) / DX{source_of(operator)}"
-    )
+        lines = f"u_i = u\n    u_t = {pointwise(operator)}"
+    else:
+        lines = (
+            f"flux = {face_flux(operator)} + np.zeros_like(u)\n"
+            f"    u_t = -(flux - np.roll(flux, 1, -1)) / DX{source_of(operator)}"
+        )
+    text = _PERIODIC if operator.ends is None else _BOUNDED
+    return text.replace("u_t = U_T", lines)
