@@ -259,3 +259,28 @@ def test_filters_between_boundaries_join_no_ends(tmp_path):
             drawn = np.asarray(line.get_ydata())
             assert np.isnan(drawn[[0, -1]]).all()
             assert np.nanmax(abs(drawn)) < (1 / 31 + 3 * noise) / spacing
+
+
+class Leaky(ZeroSlope):
+    """A boundary of one's own, which no list of the package names."""
+
+    def beyond(self, within, value):
+        return 0.9 * within
+
+
+def test_boundaries_of_ones_own_come_with_the_methods_that_have_them(tmp_path):
+    """What is read names a class, which is that of the grids that are passed."""
+    grid = Grid.line(16, 2.0, boundaries=(Leaky(), Wall()))
+    path = write_trajectories(data(grid), tmp_path / "a.zarr")
+    operator = LearnedStencil(BURGERS, grid)
+    for source in (read_trajectories(path), path):
+        fit(operator, source, **QUICK)
+    fit(operator, path, memory=0.0, **QUICK)
+    dataset = read_trajectories(path)
+    methods = {"weno_z": Weno(BURGERS, grid), "learned": operator}
+    errors = compare(methods, dataset)["relative_l2"].sel(method="weno_z")
+    assert float(errors.max()) < 0.01
+    certified = certify(operator, dataset, integrator=RK4, step=0.01)
+    assert float(certified["moment_residual"].max()) < 1e-9
+    with pytest.raises(ValueError, match="Leaky"):
+        compare({"weno_z": Weno(BURGERS, WALLED)}, dataset)

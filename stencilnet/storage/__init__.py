@@ -41,6 +41,7 @@ from stencilnet.storage.pieces import Pieces
 from stencilnet.storage.provenance import library_versions, schema_of
 from stencilnet.storage.signatures import check_signature, sign_statement, statement
 from stencilnet.storage.trajectories import (
+    boundary_classes,
     equidistant_times,
     grid_of,
     length_of,
@@ -67,6 +68,7 @@ __all__ = [
     "Interrupted",
     "Pieces",
     "StoredOperator",
+    "boundary_classes",
     "check_signature",
     "claimed",
     "equidistant_times",

@@ -126,6 +126,11 @@ def equidistant_times(intervals: int, interval: float) -> Float[Tensor, " time"]
     return torch.tensor(times, dtype=torch.float64)
 
 
+def boundary_classes(*grids: Grid) -> tuple[type, ...]:
+    """Classes of the boundaries of some grids, as extensions of `grid_of`."""
+    return tuple({type(end) for grid in grids for end in grid.boundaries or ()})
+
+
 def grid_of(dataset: xr.Dataset, extensions: Sequence[type] = ()) -> Grid:
     """The grid that the trajectories live on.
 

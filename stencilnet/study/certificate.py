@@ -31,7 +31,7 @@ from stencilnet.solver import (
     rollout,
     substeps_within,
 )
-from stencilnet.storage import forcing_of, grid_of, tensor_of
+from stencilnet.storage import boundary_classes, forcing_of, grid_of, tensor_of
 from stencilnet.study.devices import as_device
 from stencilnet.study.metrics import longest_interval, mean_drift, relative_l2
 from stencilnet.study.picture_certificate import certify_picture
@@ -175,7 +175,7 @@ def certify(
 
 def _check(method: Discretization, data: xr.Dataset) -> None:
     """Raises if the data do not fit the method, or its weights are not finite."""
-    grid = grid_of(data)
+    grid = grid_of(data, boundary_classes(method.grid))
     if grid != method.grid:
         raise ValueError(
             f"The method lives on {method.grid.describe()}, the data on "

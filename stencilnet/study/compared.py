@@ -14,7 +14,7 @@ from stencilnet.discretizations import Discretization
 from stencilnet.grid import Grid
 from stencilnet.progress import Progress
 from stencilnet.solver import Integrator
-from stencilnet.storage import grid_of
+from stencilnet.storage import boundary_classes, grid_of
 from stencilnet.study.following import usual_integrator
 from stencilnet.study.metrics import METRICS
 from stencilnet.study.rolling import (
@@ -64,7 +64,8 @@ def compared(
         first = datasets[0]
         for other in datasets[1:]:
             _check_same_draw(first, other)
-        grid = grid_of(first)
+        own = boundary_classes(*(method.grid for method in methods.values()))
+        grid = grid_of(first, own)
         sizes = [first.sizes[name] for name in ("sample", "time", "x")]
         each = 16 * math.prod(sizes[1:]) * len(methods)
         most = int(memory * 2**30) // each

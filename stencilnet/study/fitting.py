@@ -14,7 +14,12 @@ from stencilnet.errors import real_number, whole_number
 from stencilnet.forcing import StoredForcing
 from stencilnet.progress import Progress, no_progress
 from stencilnet.solver import SSPRK3, Integrator, substeps_within
-from stencilnet.storage import grid_of, local_path, read_trajectories
+from stencilnet.storage import (
+    boundary_classes,
+    grid_of,
+    local_path,
+    read_trajectories,
+)
 from stencilnet.study.devices import as_device
 from stencilnet.study.kinds import in_kind
 from stencilnet.study.metrics import longest_interval
@@ -235,7 +240,9 @@ def _source(
         return
     path, most = local_path(data), int(memory * 2**30)
     device = next(operator.parameters(), torch.empty(0)).device
-    with stored(path, operator.dtype, device, memory=most) as (source, dataset):
+    own = boundary_classes(operator.grid)
+    opened = stored(path, operator.dtype, device, memory=most, extensions=own)
+    with opened as (source, dataset):
         if dataset["u"].nbytes > most:
             _check_grid(operator, dataset)
             if forcing is not None or source.averages != operator.averages:
@@ -251,7 +258,7 @@ def _source(
 
 def _check_grid(operator: LearnedStencil, data: xr.Dataset) -> None:
     """Raises if data live on another grid than the operator."""
-    grid = grid_of(data)
+    grid = grid_of(data, boundary_classes(operator.grid))
     if grid != operator.grid:
         raise ValueError(
             f"The operator lives on {operator.grid.describe()}, the data on "
@@ -266,7 +273,8 @@ def _trajectories(
     _check_grid(operator, data)
     u = in_kind("The operator", operator.averages, data)
     like = next(operator.parameters(), u)
-    found = Trajectories.of(data, operator.dtype)
+    own = boundary_classes(operator.grid)
+    found = Trajectories.of(data, operator.dtype, own)
     return Trajectories(
         u.to(like.device, operator.dtype),
         found.times,

@@ -33,7 +33,7 @@ def in_kind(
     for dataset in (reference, other):
         if dataset is not None and bool(dataset["u"].attrs["averages"]) == averages:
             return tensor_of(dataset["u"], torch.float64)
-    if grid_of(reference).boundaries is not None:
+    if "boundaries" in reference["x"].attrs:
         raise ValueError(
             f"{name} holds {_KINDS[averages]}, which do not follow from "
             f"{_KINDS[not averages]} between boundaries: give data or a method of the "

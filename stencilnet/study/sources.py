@@ -68,14 +68,16 @@ def sources(
             with open_trajectories(path) as dataset:
                 size = dataset["u"].nbytes
             if size > memory:
-                source = stored(path, dtype, device, memory=memory)
+                own = config.extensions
+                source = stored(path, dtype, device, memory=memory, extensions=own)
                 trajectories, dataset = stack.enter_context(source)
                 check_split(config, dataset, path, split)
                 some = dataset if split == "training" else _part(dataset)
                 found.append((trajectories, some))
             else:
                 whole = read_split(config, run, split, points, averages=averages)
-                found.append((Trajectories.of(whole, dtype).to(device), whole))
+                held = Trajectories.of(whole, dtype, config.extensions)
+                found.append((held.to(device), whole))
         (learning, learned), (validation, validated) = found
         yield Sources(learning, validation, learned, validated)
 

@@ -1,6 +1,6 @@
 """Trajectories that stay on disk, of which a training reads its windows."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,6 +38,7 @@ class StoredTrajectories:
         path: of the store, for messages.
         dtype: of the solution.
         device: of what is read.
+        extensions: classes of boundaries of your own.
 
     Attributes:
         times, grid, averages, device: as those of `Trajectories`.
@@ -54,8 +55,10 @@ class StoredTrajectories:
         path: Path,
         dtype: torch.dtype,
         device: torch.device | str = "cpu",
+        extensions: Sequence[type] = (),
     ) -> None:
-        self.times, self.grid = equidistant(dataset), grid_of(dataset)
+        self.times = equidistant(dataset)
+        self.grid = grid_of(dataset, extensions)
         self.averages = bool(dataset["u"].attrs["averages"])
         self._u, self._path = pieces("u"), path
         self._dtype, self.device = dtype, torch.device(device)
@@ -164,6 +167,7 @@ def stored(
     device: torch.device | str = "cpu",
     *,
     memory: int = 0,
+    extensions: Sequence[type] = (),
 ) -> Iterator[tuple[StoredTrajectories, xr.Dataset]]:
     """The trajectories of a store on disk, and its dataset.
 
@@ -172,13 +176,16 @@ def stored(
         dtype: of the solution.
         device: of what is read.
         memory: bytes that are kept for the next windows.
+        extensions: classes of boundaries of your own.
 
     Raises:
         FileNotFoundError, OSError, TypeError, ValueError: as `open_trajectories` and
             `StoredTrajectories`.
     """
     with open_pieces(path, memory) as (dataset, pieces):
-        trajectories = StoredTrajectories(dataset, pieces, path, dtype, device)
+        trajectories = StoredTrajectories(
+            dataset, pieces, path, dtype, device, extensions
+        )
         try:
             yield trajectories, dataset
         finally:

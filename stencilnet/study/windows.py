@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,8 +59,15 @@ class Trajectories:
     averages: bool
 
     @classmethod
-    def of(cls, dataset: xr.Dataset, dtype: torch.dtype) -> "Trajectories":
+    def of(
+        cls, dataset: xr.Dataset, dtype: torch.dtype, extensions: Sequence[type] = ()
+    ) -> "Trajectories":
         """Those of a trajectory store, with the solution in `dtype`.
+
+        Args:
+            dataset: of the store.
+            dtype: of the solution.
+            extensions: classes of boundaries of your own.
 
         Raises:
             ValueError: if their times are not equidistant.
@@ -69,7 +76,7 @@ class Trajectories:
         return cls(
             tensor_of(dataset["u"], dtype),
             times,
-            grid_of(dataset),
+            grid_of(dataset, extensions),
             forcing_of(dataset).to(dtype=torch.float64),
             bool(dataset["u"].attrs["averages"]),
         )
