@@ -248,6 +248,11 @@ def test_a_sweep_keeps_what_every_run_needs(monkeypatch, tmp_path):
     advice = r"brackets of their own: training\.horizon=\[\[2\]\]"
     with pytest.raises(ValueError, match=advice):
         plan_sweep("small.yaml", ["training.horizon=[2]"])
+    both = ["training.horizon=[2]", "comparison.points=[8]"]
+    with pytest.raises(
+        ValueError, match=r"horizon=\[\[2\]\] comparison\.points=\[\[8\]\]"
+    ):
+        plan_sweep("small.yaml", both)
     with pytest.raises(ValueError, match=r"batch(?!.*brackets)"):
         plan_sweep("small.yaml", ["training.batch=[many]"])
 

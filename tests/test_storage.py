@@ -1,6 +1,10 @@
 import dataclasses
 import json
+import os
 import shutil
+import signal
+import threading
+import time
 import warnings
 
 import numpy as np
@@ -26,10 +30,12 @@ from stencilnet import (
 from stencilnet.report import write_json
 from stencilnet.stencils import Bounds, Soft
 from stencilnet.storage import (
+    BlockWriter,
     StoredOperator,
     forcing_of,
     grid_of,
     new_store,
+    open_trajectories,
     read_dataset,
     read_operator,
     trajectories,
@@ -536,10 +542,49 @@ def test_steady_solutions_are_stored_though_they_take_a_thousandth_of_their_size
     tmp_path,
 ):
     """Not taken for a store that would fill the memory of who reads it."""
-    u = torch.randn(128, 1, 512).expand(128, 801, 512)
-    dataset = trajectories(u, torch.linspace(0, 40, 801), period=1.0)
+    u = torch.randn(256, 1, 512).expand(256, 401, 512)
+    dataset = trajectories(u, torch.linspace(0, 40, 401), period=1.0)
     path = write_trajectories(dataset, tmp_path / "steady.zarr")
     size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
     assert u.numel() * 4 > max(2**27, 200 * size)
     again = read_trajectories(path)
     np.testing.assert_array_equal(again["u"][-1, -1], u[-1, -1])
+
+
+@pytest.mark.parametrize("shape", [(1, 70000, 512), (280, 1001, 512)], ids=str)
+def test_solutions_at_rest_are_stored_whatever_their_size(shape, tmp_path):
+    """Not compressed: what shrinks by tens of thousands is refused by who reads it."""
+    u, times = torch.zeros(shape), torch.arange(shape[1]).double()
+    dataset = trajectories(u, times, period=1.0)
+    path = write_trajectories(dataset, tmp_path / "rest.zarr")
+    with open_trajectories(path) as again:
+        assert float(abs(again["u"][-1, -3:]).max()) == 0
+
+
+def test_no_thread_writes_after_a_second_signal(tmp_path, monkeypatch):
+    """Ctrl-C, and Ctrl-C again while the threads that write are waited for."""
+    dataset = trajectories(np.ones((6, 2, 4)), np.arange(2.0), period=1.0)
+    ended, write = [], BlockWriter.write
+
+    def slowly(self, number, block):
+        time.sleep(number)
+        write(self, number, block)
+        ended.append(number)
+
+    def make(rows):
+        if rows.start == 2:
+            # The second block is still being written.
+            assert ended == [0]
+            threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
+            raise KeyboardInterrupt
+        return dataset.isel(sample=rows)
+
+    monkeypatch.setattr(BlockWriter, "write", slowly)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            write_in_blocks(make, tmp_path / "a.zarr", samples=6, block=1)
+        assert ended == [0, 1]
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert not list(tmp_path.iterdir())

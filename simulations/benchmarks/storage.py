@@ -156,7 +156,7 @@ def mixed_reads(folder: Path) -> int:
 def speed_ratio(work: Callable[[], object], plain: Callable[[], object]) -> float:
     """How many times as fast one is as the other, the median of five pairs.
 
-    In turns, after one of each: the first finds neither its memory nor that of files.
+    In turns, after one of each, which warms memory and the cache of files.
     """
     ratios = []
     for _ in range(6):

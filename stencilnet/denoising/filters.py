@@ -1,5 +1,6 @@
 """Filters that total variation is compared with, each at its best setting."""
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -116,6 +117,7 @@ def relative_errors(
     spacing: float,
     *,
     periodic: bool = True,
+    dtype: Any = np.float64,
 ) -> Float[np.ndarray, "field 3"]:
     """Root mean square errors of `QUANTITIES`, in standard deviations of the clean one.
 
@@ -125,15 +127,21 @@ def relative_errors(
         fields: `(sample, time, x)` each.
         clean: NaN where it is unknown, which is left out.
         spacing: of the grid.
-        periodic: whether x is; else derivatives are those between its ends.
+        periodic: whether x is; else derivatives are those between its ends, NaN where
+            there are none.
+        dtype: in which the clean field was known.
     """
     clean, fields = with_nan(clean), [with_nan(field) for field in fields]
     exact = derivatives(clean, spacing, periodic=periodic)
-    scales = np.nanstd(exact, axis=(1, 2, 3))
+    with warnings.catch_warnings():
+        # Two cells between ends have no derivatives.
+        warnings.filterwarnings("ignore", "Mean of empty|Degrees of", RuntimeWarning)
+        scales = np.nanstd(exact, axis=(1, 2, 3))
+        misses = [derivatives(u, spacing, periodic=periodic) - exact for u in fields]
+        errors = [np.sqrt(np.nanmean(miss**2, axis=(1, 2, 3))) for miss in misses]
     # What differences of a constant or of a ramp leave is rounding.
-    rounding = 1e-12 * np.nanmax(abs(clean)) / spacing ** np.arange(3.0)
-    misses = [derivatives(u, spacing, periodic=periodic) - exact for u in fields]
-    errors = [np.sqrt(np.nanmean(miss**2, axis=(1, 2, 3))) for miss in misses]
+    unit = 8 * float(np.finfo(dtype).eps) * np.nanmax(abs(clean))
+    rounding = unit / spacing ** np.arange(3.0)
     return np.asarray(np.array(errors) / np.where(scales > rounding, scales, 1.0))
 
 

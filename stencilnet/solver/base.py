@@ -156,8 +156,8 @@ def as_time(t: float | Tensor, u: Tensor) -> Tensor:
 def outliving_inference() -> Iterator[None]:
     """A context, also a decorator, for tensors that are stored for later calls.
 
-    One that is made in inference mode can never be differentiated, also not by a caller
-    who comes after and asks for gradients. Whether gradients are on stays as it is.
+    One that is made in inference mode cannot be saved for backward, even if a later
+    caller asks for gradients. Whether gradients are on stays as it is.
     """
     gradients = torch.is_grad_enabled()
     with torch.inference_mode(False), torch.set_grad_enabled(gradients):

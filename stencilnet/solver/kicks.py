@@ -126,7 +126,7 @@ class Kicks:
     def _at(self, key: Any, positions: Tensor) -> Within:
         if key not in self._known:
             with outliving_inference():
-                self._known[key] = self._forcing.within(positions)
+                self._known[key] = self._forcing.within(positions.clone())
         return self._known[key]
 
 

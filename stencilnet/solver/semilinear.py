@@ -16,6 +16,7 @@ from stencilnet.solver.base import (
     Integrator,
     RightHandSide,
     Step,
+    outliving_inference,
     with_forcing,
 )
 from stencilnet.solver.stability import check_eigenvalues, last_stable
@@ -73,7 +74,8 @@ class SemilinearIntegrator(Integrator):
         Raises:
             ValueError: if there is no symbol or if it is zero for all modes.
         """
-        symbol = self.linear_symbol(rhs).to(torch.complex128)
+        with outliving_inference():
+            symbol = self.linear_symbol(rhs).to(torch.complex128, copy=True)
         slope = with_forcing(rhs, forcing)
         schemes: dict[Any, Scheme] = {}
 

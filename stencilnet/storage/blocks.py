@@ -19,10 +19,11 @@ import xarray as xr
 import zarr
 from jaxtyping import UInt8
 from numpy.typing import NDArray
+from zarr.codecs import ZstdCodec
 
 from stencilnet.errors import plain
 from stencilnet.storage.atomic import flush_one
-from stencilnet.storage.codecs import COMPRESSOR, consolidate
+from stencilnet.storage.codecs import COMPRESSOR, compressor_of, consolidate
 from stencilnet.storage.diagnosis import DamagedError
 from stencilnet.storage.guard import GuardedStore
 from stencilnet.storage.interruption import uninterrupted
@@ -98,12 +99,12 @@ class BlockWriter:
 
     def write(self, number: int, block: xr.Dataset) -> None:
         """Writes a block, and then its checksums; several threads may write others."""
-        with uninterrupted():
+        # A chunk of zeros is a file as any other, or its checksum had nothing to sum.
+        full = zarr.config.set({"array.write_empty_chunks": True})
+        with uninterrupted(), full:
             for name in self.names:
                 array: Any = self._group[name]
-                # Chunks of zeros are files as any other, or there was nothing to sum.
-                full = array.with_config({"write_empty_chunks": True})
-                full[self.rows(number)] = block[name].values
+                array[self.rows(number)] = block[name].values
                 if (file := self._file(name, number)).exists():
                     flush_one(file)
             digests = [self._digest(name, number) for name in self.names]
@@ -143,12 +144,16 @@ class BlockWriter:
                 "shape": variable.shape,
                 "chunks": tuple(max(size, 1) for size in variable.shape),
             }
+            compressor: ZstdCodec | None = COMPRESSOR
             if name in self.names:
                 settings = self._sharded(variable)
+                some = variable.values[: settings["chunks"][0]]
+                entries = math.prod(settings["shape"])
+                compressor = compressor_of(some, entries * variable.dtype.itemsize)
             array = group.create_array(
                 str(name),
                 dtype=variable.dtype,
-                compressors=COMPRESSOR,
+                compressors=compressor,
                 dimension_names=[str(dimension) for dimension in variable.dims],
                 attributes=plain(dict(variable.attrs)),
                 config={"write_empty_chunks": True},

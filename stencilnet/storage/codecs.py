@@ -3,11 +3,36 @@
 import warnings
 from pathlib import Path
 
+import numpy as np
 import zarr
+from numcodecs import zstd
 from zarr.codecs import ZstdCodec
 
 COMPRESSOR = ZstdCodec(level=3, checksum=True)
 """Of every chunk; a bit that flips on disk is noticed."""
+
+MOST_COMPRESSION = 900
+"""Factor by which data are compressed at most that are not small.
+
+Readers take stores that expand by some times more for an attack.
+"""
+
+# Data that expand to as much need no care, in bytes.
+_SMALL = 2**27
+
+
+def compressor_of(sample: np.ndarray, size: int) -> ZstdCodec | None:
+    """The compressor for data like a sample, None where they are not to be compressed.
+
+    Args:
+        sample: some of them.
+        size: bytes of all.
+    """
+    if size > _SMALL and sample.nbytes:
+        compressed = len(zstd.compress(np.ascontiguousarray(sample), 3))
+        if sample.nbytes > MOST_COMPRESSION * compressed:
+            return None
+    return COMPRESSOR
 
 
 def consolidate(path: Path) -> None:

@@ -36,8 +36,8 @@ from stencilnet.storage.metadata import (
 )
 
 # What may be decoded whatever its size in files, in bytes, and else as a multiple: of
-# chunks, which are in memory whole, and of arrays and their files. A steady solution
-# takes a thousandth of its size.
+# chunks, which are in memory whole, and of arrays and their files. Writers leave data
+# uncompressed that would take less, see `MOST_COMPRESSION`.
 _SMALL_CHUNK, _MOST_OF_CHUNK = 2**27, 2**10
 _SMALL, _MOST_EXPANSION = 2**29, 2**12
 _MOST_FILES = 10**6
@@ -73,6 +73,10 @@ class GuardedStore(LocalStore):
         self._lock = threading.Lock()
         for path in self.metadata.arrays:
             self._check_expansion(path)
+        declared = sum(layout.bytes for layout in self.metadata.arrays.values())
+        held = sum(self._files.values())
+        if declared > max(_SMALL, _MOST_EXPANSION * held):
+            raise DamagedError(f"it declares {declared:.2g} bytes and holds {held:.2g}")
 
     def with_read_only(self, read_only: bool = False) -> "GuardedStore":
         return self

@@ -1,13 +1,13 @@
 """Trajectories written to and read from stores, see `trajectories`."""
 
 import contextlib
-from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
+import zarr
 
 from stencilnet.storage.atomic import new_store
 from stencilnet.storage.blocks import (
@@ -20,6 +20,7 @@ from stencilnet.storage.blocks import (
 from stencilnet.storage.datasets import decode_labels, encode_labels, open_variables
 from stencilnet.storage.diagnosis import ChangedError, DamagedError, damaged
 from stencilnet.storage.guard import GuardedStore
+from stencilnet.storage.interruption import uninterrupted
 from stencilnet.storage.paths import local_path
 from stencilnet.storage.pieces import Pieces
 from stencilnet.storage.provenance import (
@@ -41,8 +42,6 @@ _REMEDY = (
     "write_trajectories"
 )
 _UNREADABLE = (KeyError, OSError, RuntimeError, TypeError, ValueError)
-# Threads that write blocks of one store, each with a block in memory.
-_WRITERS = 2
 # Times that a store which is replaced while it is read is read again.
 _ATTEMPTS = 10
 
@@ -89,11 +88,11 @@ def write_in_blocks(
 ) -> Path:
     """Writes datasets of some samples each as one store that appears when complete.
 
-    Three blocks are in memory at most: one is made while two are written.
+    Two blocks are in memory at most: one is made, or written, while another is written.
 
     Args:
-        make: the block of some samples, without labels that run over them; variables
-            that do not run over samples come from the first.
+        make: the block of some samples, without labels that run over them, in memory of
+            its own; variables that do not run over samples come from the first.
         path: of the store.
         samples: of all blocks together.
         block: samples of each block but the last.
@@ -114,10 +113,12 @@ def write_in_blocks(
         path, kind="trajectories", overwrite=overwrite, identity=identity
     ) as partial:
         rows = 1 if elsewhere else min(block, samples)
-        first = _prepared(make(slice(0, rows)))
-        check_trajectory_attributes(first.attrs, f"These data for {path}")
-        check_trajectories(first, f"These data for {path}")
-        writer = BlockWriter(partial, first, samples=samples, block=min(block, samples))
+        first = [_prepared(make(slice(0, rows)))]
+        check_trajectory_attributes(first[0].attrs, f"These data for {path}")
+        check_trajectories(first[0], f"These data for {path}")
+        writer = BlockWriter(
+            partial, first[0], samples=samples, block=min(block, samples)
+        )
         if elsewhere is not None:
             elsewhere(partial, writer.missing)
             # What they wrote is compared with its checksums here.
@@ -126,18 +127,40 @@ def write_in_blocks(
                     f"Blocks that workers wrote are not in {partial}, or damaged: give "
                     f"the workers a file system that they share with this process."
                 )
-        # Two are summed up, compressed and flushed while the next one is made.
-        with ThreadPoolExecutor(_WRITERS) as writers:
-            written: deque[Future[None]] = deque()
-            for number in writer.missing:
-                made = _prepared(make(writer.rows(number))) if number else first
-                if len(written) == _WRITERS:
-                    written.popleft().result()
-                written.append(writers.submit(writer.write, number, made))
-            for each in written:
-                each.result()
+        _write_all(writer, make, first)
         writer.finish()
     return path
+
+
+def _write_all(
+    writer: BlockWriter, make: Callable[[slice], xr.Dataset], first: list[xr.Dataset]
+) -> None:
+    """Writes what is missing, one block while the one before is finished.
+
+    Args:
+        writer: of the store.
+        make: see `write_in_blocks`.
+        first: the first block, taken from the list so that its memory is free again.
+    """
+    threads = ThreadPoolExecutor(2)
+    # A chunk of zeros is a file as any other. The setting is that of all threads.
+    with zarr.config.set({"array.write_empty_chunks": True}):
+        try:
+            latest: Future[None] | None = None
+            for number in writer.missing:
+                if number:
+                    first.clear()
+                made = _prepared(make(writer.rows(number))) if number else first.pop()
+                before, latest = latest, threads.submit(writer.write, number, made)
+                del made
+                if before is not None:
+                    before.result()
+            if latest is not None:
+                latest.result()
+        finally:
+            # Whatever ends this, also a second signal: no thread writes after it.
+            with uninterrupted():
+                threads.shutdown(cancel_futures=True)
 
 
 def write_block(

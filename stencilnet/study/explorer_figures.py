@@ -29,7 +29,8 @@ class Figures:
 
     Attributes:
         x: positions.
-        period: of the domain.
+        period: of the domain, its length between boundaries.
+        periodic: whether there are none.
         plots: state, spectrum, error, and the diagrams field, learned, classical.
         stencils: coefficients along a state, by derivative.
         sources: of the plots, and of `stencils` by "stencil" and their name.
@@ -37,6 +38,7 @@ class Figures:
 
     x: np.ndarray
     period: float
+    periodic: bool = True
     plots: dict[str, Any] = field(default_factory=dict)
     stencils: dict[str, Any] = field(default_factory=dict)
     sources: dict[str, Any] = field(default_factory=dict)
@@ -62,7 +64,12 @@ class Figures:
         nothing = np.full(len(self.x), np.nan)
         states = {name: lines.get(name, nothing) for name in _LINES}
         self.sources["state"].data = {"x": self.x, **states}
-        waves = 2 * np.pi / self.period * np.arange(1, len(self.x) // 2 + 1)
+        if not self.periodic:
+            # As in tables: with their even reflection states have no jump at the ends.
+            states = {name: np.concatenate([u, u[::-1]]) for name, u in states.items()}
+        count = len(next(iter(states.values())))
+        length = self.period * count / len(self.x)
+        waves = 2 * np.pi / length * np.arange(1, count // 2 + 1)
         energy = {name: _energies(u) for name, u in states.items()}
         self.sources["spectrum"].data = {"k": waves, **energy}
 

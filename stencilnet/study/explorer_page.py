@@ -36,7 +36,11 @@ class Page:
     def __init__(self, explorer: Explorer) -> None:
         self.explorer = explorer
         self.solution: Solution | None = None
-        self.figures = Figures(explorer.x, explorer.grid.extent[-1])
+        self.figures = Figures(
+            explorer.x,
+            explorer.grid.extent[-1],
+            periodic=explorer.grid.boundaries is None,
+        )
         state = explorer.fields(0)[explorer.names[0]][0]
         for name, (offsets, _) in explorer.coefficients(state).items():
             self.figures.add_stencil(name, offsets)

@@ -80,14 +80,18 @@ def compare_denoisers(store: Path | str) -> xr.Dataset:
         },
         attrs={"denoising": part.attrs["denoising"]},
     )
-    return _with_errors(result, clean, periodic) if has_clean else result
+    if not has_clean:
+        return result
+    return _with_errors(result, clean, periodic=periodic, dtype=part["u"].dtype)
 
 
-def _with_errors(result: xr.Dataset, clean: np.ndarray, periodic: bool) -> xr.Dataset:
+def _with_errors(
+    result: xr.Dataset, clean: np.ndarray, *, periodic: bool, dtype: np.dtype
+) -> xr.Dataset:
     """A comparison with the clean field and the errors against it."""
     spacing = length_of(result) / result.sizes["x"]
     fields = list(result["field"].values)
-    errors = relative_errors(fields, clean, spacing, periodic=periodic)
+    errors = relative_errors(fields, clean, spacing, periodic=periodic, dtype=dtype)
     # Without noise the gain is 0 / 0: not a number.
     with np.errstate(divide="ignore", invalid="ignore"):
         gain = 20 * np.log10(errors[0, 0] / errors[:, 0])

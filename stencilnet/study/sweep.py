@@ -231,14 +231,16 @@ def _combined(
     try:
         return load(values)
     except ValueError as error:
-        for key, value in values.items():
+        lists = {key: [value] for key, value in values.items()}
+        for trial in (*({key: value} for key, value in lists.items()), lists):
             try:
-                load({**values, key: [value]})
+                load({**values, **trial})
             except ValueError:
                 continue
+            words = " ".join(f"{k}=[{json.dumps(value)}]" for k, value in trial.items())
             raise ValueError(
                 f"{error} The values of a key that varies stand in brackets, lists "
-                f"among them in brackets of their own: {key}=[{json.dumps([value])}]."
+                f"among them in brackets of their own: {words}."
             ) from None
         raise
 

@@ -31,7 +31,7 @@ def difference_coefficients(order: int) -> np.ndarray:
 @no_type_check
 @kernel
 def inner_product(a, b):
-    """`a . b`; numba's own takes seconds to compile and rounds as the BLAS does."""
+    """`a . b`; numba's takes seconds to compile and rounds as one BLAS or another."""
     total = 0.0
     for j in range(len(a)):
         total += a[j] * b[j]

@@ -11,6 +11,7 @@ import numpy as np
 
 from stencilnet.denoising.kernels import (
     banded,
+    entry,
     faces,
     gradients,
     interior_point,
@@ -31,6 +32,7 @@ _SOURCES = int.from_bytes(
             inspect.getsource(module)
             for module in (
                 banded,
+                entry,
                 faces,
                 gradients,
                 interior_point,

@@ -21,7 +21,7 @@ def entry_point(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compiles a function that only compiled functions call, and nothing for Python."""
-    options: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-    compiled: Callable[..., Any] = njit(error_model="numpy", **options)(function)
+    """Compiles a function that compiled functions call, without a wrapper for C."""
+    options: dict[str, Any] = {"error_model": "numpy", "no_cfunc_wrapper": True}
+    compiled: Callable[..., Any] = njit(**options)(function)
     return compiled
