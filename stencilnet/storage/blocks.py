@@ -105,14 +105,17 @@ class BlockWriter:
             for name in self.names:
                 array: Any = self._group[name]
                 array[self.rows(number)] = block[name].values
-                if (file := self._file(name, number)).exists():
-                    flush_one(file)
             digests = [self._digest(name, number) for name in self.names]
             if None in digests:
                 raise DamagedError(f"block {number} was not written whole")
             table = np.frombuffer(b"".join(d or b"" for d in digests), dtype=np.uint8)
             self._table[number] = table.reshape(len(self.names), _DIGEST)
             self._whole.add(number)
+
+    def flush(self, number: int) -> None:
+        """Has the files of a block on the disk itself."""
+        for name in self.names:
+            flush_one(self._file(name, number))
 
     def read(self, name: str, rows: slice) -> NDArray[Any]:
         """Some samples of a variable, of blocks that are written."""

@@ -142,7 +142,13 @@ def _write_all(
         make: see `write_in_blocks`.
         first: the first block, taken from the list so that its memory is free again.
     """
-    threads = ThreadPoolExecutor(2)
+    threads, flushing = ThreadPoolExecutor(2), ThreadPoolExecutor(1)
+
+    def write(number: int, made: xr.Dataset) -> None:
+        writer.write(number, made)
+        # Early, so that little is left to wait for; the whole store is flushed later.
+        flushing.submit(writer.flush, number)
+
     # A chunk of zeros is a file as any other. The setting is that of all threads.
     with zarr.config.set({"array.write_empty_chunks": True}):
         try:
@@ -151,7 +157,7 @@ def _write_all(
                 if number:
                     first.clear()
                 made = _prepared(make(writer.rows(number))) if number else first.pop()
-                before, latest = latest, threads.submit(writer.write, number, made)
+                before, latest = latest, threads.submit(write, number, made)
                 del made
                 if before is not None:
                     before.result()
@@ -161,6 +167,7 @@ def _write_all(
             # Whatever ends this, also a second signal: no thread writes after it.
             with uninterrupted():
                 threads.shutdown(cancel_futures=True)
+                flushing.shutdown(cancel_futures=True)
 
 
 def write_block(
