@@ -150,9 +150,9 @@ class BlockWriter:
             compressor: ZstdCodec | None = COMPRESSOR
             if name in self.names:
                 settings = self._sharded(variable)
-                some = variable.values[: settings["chunks"][0]]
-                entries = math.prod(settings["shape"])
-                compressor = compressor_of(some, entries * variable.dtype.itemsize)
+                size = math.prod(settings["shape"]) * variable.dtype.itemsize
+                # Of one sample, which all who may begin the store have.
+                compressor = compressor_of(variable.values[:1], size)
             array = group.create_array(
                 str(name),
                 dtype=variable.dtype,
