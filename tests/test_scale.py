@@ -42,6 +42,7 @@ from stencilnet.study.reference import (
 from stencilnet.study.workers import crew, finished
 
 distributed = pytest.importorskip("distributed")
+dask = pytest.importorskip("dask")
 # What ends processes hangs on how fast others start and end.
 ends_processes = pytest.mark.skipif(
     "STENCILNET_CLUSTER" not in os.environ, reason="set STENCILNET_CLUSTER to try"
@@ -411,6 +412,8 @@ def test_workers_that_cannot_be_are_refused(
     with pytest.raises(error, match=message):
         generate(small(), tmp_path, **settings)
     assert not list(tmp_path.iterdir())
+    # Or no dataset could be written as netCDF any more.
+    assert dask.config.get("scheduler", None) is None
 
 
 def test_without_dask_a_sentence_says_what_to_install(tmp_path, monkeypatch):

@@ -42,12 +42,15 @@ def crew(workers: int | None = None, scheduler: str | None = None) -> Iterator[A
         )
     if workers is not None:
         workers = whole_number("workers", workers, least=1)
-    distributed = optional_module(
-        "distributed", "Work on several processes", extra="scale"
+    distributed, dask = (
+        optional_module(name, "Work on several processes", extra="scale")
+        for name in ("distributed", "dask")
     )
     if scheduler is not None:
         try:
-            client = distributed.Client(scheduler, timeout=_PATIENCE)
+            # One that finds nobody stays the scheduler of all that Dask does.
+            with dask.config.set(scheduler=None):
+                client = distributed.Client(scheduler, timeout=_PATIENCE)
         except (OSError, ValueError) as error:
             raise ConnectionError(
                 f"No Dask scheduler answers at {scheduler!r}: start one by "
