@@ -191,6 +191,7 @@ def test_config_commands(monkeypatch, tmp_path):
     assert set(schema["required"]) == {"name", "problem", "data"}
 
 
+@pytest.mark.long(seconds=13)
 def test_a_sweep_shares_its_data_and_tabulates_the_seeds(swept):
     folder, out, err = swept
     root = folder / "runs/small-sweep"
@@ -213,6 +214,7 @@ def test_a_sweep_shares_its_data_and_tabulates_the_seeds(swept):
     assert "| learned | 16 | 2 |" in out
 
 
+@pytest.mark.long(seconds=13)
 def test_an_interrupted_sweep_goes_on_where_it_stopped(swept, monkeypatch):
     folder, *_ = swept
     monkeypatch.chdir(folder)
@@ -257,6 +259,7 @@ def test_a_sweep_keeps_what_every_run_needs(monkeypatch, tmp_path):
         plan_sweep("small.yaml", ["training.batch=[many]"])
 
 
+@pytest.mark.long(seconds=13)
 def test_losses_are_a_table_while_a_training_runs(swept):
     folder = swept[0] / "runs/small-sweep/seed-1"
     history = read_operator(folder / "operator.zarr").history

@@ -95,6 +95,7 @@ def test_verify_shows_what_a_store_vouches_for(home, monkeypatch, capsys):
     assert "cell averages: 2 sample, 11 time, 16 x" in capsys.readouterr().out
 
 
+@pytest.mark.long(seconds=10)
 def test_the_demo_leaves_its_result(home, monkeypatch, capsys):
     demo = ("demo", "--config", "small.yaml")
     assert call(monkeypatch, *demo) == 2

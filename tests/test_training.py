@@ -368,6 +368,7 @@ def test_an_unstable_step_is_warned_about(run):
     assert sum("stability limit" in str(entry.message) for entry in warned) == 2
 
 
+@pytest.mark.long(seconds=9)
 def test_the_best_constant_stencil_is_trained_where_a_comparison_names_it(tmp_path):
     config = generated(
         tmp_path,

@@ -143,6 +143,7 @@ def test_unknown_methods_are_refused(make_comparison, draw):
         draw(comparison, [])
 
 
+@pytest.mark.long(seconds=8)
 def test_a_report_holds_tables_figures_and_data(make_comparison, tmp_path):
     comparisons = [
         make_comparison({"learned": 0.1, "mine": 0.2}, points=points)
