@@ -271,6 +271,12 @@ def test_two_cells_between_ends_have_no_derivatives():
     assert np.isnan(errors[:, 1:]).all()
 
 
+@pytest.mark.parametrize("shape", [(2, 3, 8), (0, 3, 8)], ids=["unknown", "empty"])
+def test_what_is_not_there_has_no_errors(shape):
+    clean = np.full(shape, np.nan)
+    assert np.isnan(relative_errors([np.zeros(shape)], clean, 0.5)).all()
+
+
 class Leaky(ZeroSlope):
     """A boundary of one's own, which no list of the package names."""
 

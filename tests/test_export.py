@@ -119,6 +119,13 @@ def test_numpy_computes_what_the_operator_does(case, tmp_path):
     assert "torch" not in path.read_text()
 
 
+def test_a_value_at_an_end_that_is_learned_leaves_as_it_is():
+    value = torch.tensor(0.3, dtype=torch.float64, requires_grad=True)
+    grid = Grid.line(16, boundaries=(Wall(), Prescribed(value)))
+    apart = take_apart(LearnedStencil(Burgers(0.1), grid))
+    assert apart.ends[1].value == 0.3
+
+
 class Softened(ZeroSlope):
     """A state beyond the end that no table of numbers holds."""
 
@@ -170,8 +177,9 @@ def test_c_computes_what_the_operator_does(tmp_path):
             assert error < TOLERANCE[operator.dtype], case
 
 
-def test_names_in_c_begin_with_the_name_of_the_header():
-    code = c_code(take_apart(operator_of("burgers")), "mine")
+@pytest.mark.parametrize("case", ["burgers", "inflow"])
+def test_names_in_c_begin_with_the_name_of_the_header(case):
+    code = c_code(take_apart(operator_of(case)), "mine")
     defined = [
         line.split("(")[0].split()[-1]
         for line in code.splitlines()

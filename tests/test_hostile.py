@@ -29,6 +29,7 @@ from stencilnet.storage import (
     write_operator,
 )
 from stencilnet.storage.codecs import COMPRESSOR, consolidate
+from stencilnet.storage.guard import GuardedStore
 from stencilnet.storage.metadata import frame_size
 from stencilnet.storage.provenance import content_hash, contents
 from stencilnet.study.yaml_text import parse_yaml
@@ -88,6 +89,21 @@ def test_a_bit_that_flips_anywhere_is_found_or_changes_nothing(stores, tmp_path,
             for name, values in whole.arrays.items():
                 assert again.arrays[name].tobytes() == values.tobytes()
     assert found > 20
+
+
+def test_many_arrays_declare_no_more_than_one(stores, tmp_path):
+    """Each may be small and hold nothing; together they may not fill a machine."""
+    path = tmp_path / "a.zarr"
+    shutil.copytree(stores["trajectories"], path)
+    group = zarr.open_group(path, mode="r+", use_consolidated=False)
+    for number in range(3):
+        settings = {"shape": (3 * 2**26,), "chunks": (2**17,), "dtype": "uint8"}
+        group.create_array(f"a{number}", compressors=COMPRESSOR, **settings)
+        consolidate(path)
+        if number < 2:
+            GuardedStore(path)
+    with pytest.raises(ValueError, match=r"declares 6e\+08 bytes"):
+        GuardedStore(path)
 
 
 def test_a_large_store_is_opened_without_reading_it(stores, tmp_path):

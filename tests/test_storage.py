@@ -564,18 +564,23 @@ def test_solutions_at_rest_are_stored_whatever_their_size(shape, tmp_path):
 def test_no_thread_writes_after_a_second_signal(tmp_path, monkeypatch):
     """Ctrl-C, and Ctrl-C again while the threads that write are waited for."""
     dataset = trajectories(np.ones((6, 2, 4)), np.arange(2.0), period=1.0)
-    ended, write = [], BlockWriter.write
+    ended, write, twice = [], BlockWriter.write, threading.Event()
 
     def slowly(self, number, block):
-        time.sleep(number)
+        assert not number or twice.wait(60)
         write(self, number, block)
         ended.append(number)
+
+    def again():
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.1)
+        twice.set()
 
     def make(rows):
         if rows.start == 2:
             # The second block is still being written.
             assert ended == [0]
-            threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
+            threading.Timer(0.1, again).start()
             raise KeyboardInterrupt
         return dataset.isel(sample=rows)
 

@@ -134,13 +134,13 @@ def relative_errors(
     clean, fields = with_nan(clean), [with_nan(field) for field in fields]
     exact = derivatives(clean, spacing, periodic=periodic)
     with warnings.catch_warnings():
-        # Two cells between ends have no derivatives.
+        # Two cells between ends have no derivatives, and no cells no values.
         warnings.filterwarnings("ignore", "Mean of empty|Degrees of", RuntimeWarning)
         scales = np.nanstd(exact, axis=(1, 2, 3))
         misses = [derivatives(u, spacing, periodic=periodic) - exact for u in fields]
         errors = [np.sqrt(np.nanmean(miss**2, axis=(1, 2, 3))) for miss in misses]
     # What differences of a constant or of a ramp leave is rounding.
-    unit = 8 * float(np.finfo(dtype).eps) * np.nanmax(abs(clean))
+    unit = 8 * float(np.finfo(dtype).eps) * np.nanmax(abs(clean), initial=0.0)
     rounding = unit / spacing ** np.arange(3.0)
     return np.asarray(np.array(errors) / np.where(scales > rounding, scales, 1.0))
 

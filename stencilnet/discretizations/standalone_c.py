@@ -251,8 +251,9 @@ def _c_ends(operator: Standalone) -> dict[str, Any]:
     """What fills the holes of a grid with boundaries."""
     if operator.ends is None:
         return {"surroundings": "periodic"}
+    least = max(len(end.matrix) for end in operator.ends)
     holes: dict[str, Any] = {
-        "surroundings": "between its boundaries",
+        "surroundings": f"between its boundaries, of {least} points or more",
         "ghosts": len(operator.ends[0].weight),
         "furthest": len(operator.ends[0].weight) - 1,
     }

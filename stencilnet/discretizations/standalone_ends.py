@@ -70,8 +70,10 @@ def _end(operator: LearnedStencil, ends: Ends, boundary: Boundary, side: str) ->
     if boundary.depends_on_time:
         raise ValueError(refused)
     value = boundary.value_at(None, torch.zeros(1, dtype=torch.float64))
-    if value is not None and value.numel() != 1:
-        raise ValueError(refused)
+    if value is not None:
+        if value.numel() != 1:
+            raise ValueError(refused)
+        value = value.detach()
     matrix, weight = (
         ends.get_constant(f"{side}_{part}", torch.zeros(0, dtype=torch.float64))
         for part in ("matrix", "weight")
