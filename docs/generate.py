@@ -1,12 +1,17 @@
 """Pages of the site that follow from the code: config keys and all public names."""
 
+import ast
 import dataclasses
+import functools
 import importlib
 import inspect
+import itertools
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
+import stencilnet
 from stencilnet.study import config_keys
 
 WINGS = (
@@ -60,15 +65,46 @@ def reference_page(name: str) -> str:
         parts.append(f"## {entry}\n")
         if inspect.isclass(value) or inspect.isroutine(value):
             parts.append(_fenced(f"{entry}{_signature(value)}", "python"))
-            parts.append(_fenced(inspect.getdoc(value) or ""))
         else:
             parts.append(_fenced(repr(value)[:500]))
+        parts.append(_fenced(documentation(module, entry)))
         if inspect.isclass(value):
             for method, function in methods(value):
                 parts.append(f"### {entry}.{method}\n")
                 parts.append(_fenced(f"{method}{_signature(function)}", "python"))
                 parts.append(_fenced(inspect.getdoc(function) or ""))
     return "\n".join(part for part in parts if part)
+
+
+def documentation(module: ModuleType, name: str) -> str:
+    """The docstring of a class or function, or the string below a value."""
+    value = getattr(module, name)
+    if inspect.isclass(value) or inspect.isroutine(value):
+        return inspect.getdoc(value) or ""
+    return _strings_below_values().get(name, "")
+
+
+@functools.cache
+def _strings_below_values() -> dict[str, str]:
+    """Documentation of the values of all modules of the package, by their names."""
+    strings: dict[str, str] = {}
+    for file in sorted(Path(stencilnet.__file__).parent.rglob("*.py")):
+        body = ast.parse(file.read_text(encoding="utf-8")).body
+        for node, below in itertools.pairwise(body):
+            if isinstance(node, ast.Assign):
+                targets = node.targets
+            elif isinstance(node, ast.AnnAssign):
+                targets = [node.target]
+            else:
+                continue
+            if (
+                isinstance(below, ast.Expr)
+                and isinstance(below.value, ast.Constant)
+                and isinstance(below.value.value, str)
+            ):
+                text = inspect.cleandoc(below.value.value)
+                strings |= {ast.unparse(target): text for target in targets}
+    return strings
 
 
 def methods(cls: type) -> Iterator[tuple[str, object]]:

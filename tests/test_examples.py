@@ -1,58 +1,55 @@
 """Each public name has an example in its docstring, and examples do what they show."""
 
-import ast
 import doctest
-import inspect
-import itertools
+import importlib
+import runpy
 from pathlib import Path
 
 import pytest
 
 import stencilnet
 
-PACKAGE = Path(stencilnet.__file__).parent
+ROOT = Path(__file__).parents[1]
+GENERATE = runpy.run_path(str(ROOT / "docs/generate.py"))
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
-# What solves, trains or compares for seconds.
+# What solves, trains, compares or draws for seconds.
 SLOW = {"certify", "compare", "denoise", "fit", "generate", "simulate", "train"}
 
 
-def text_of(name):
-    """The docstring of a class or function, or the string below a value."""
-    value = getattr(stencilnet, name)
-    if inspect.isclass(value) or inspect.isroutine(value):
-        return inspect.getdoc(value) or ""
-    for file in sorted(PACKAGE.rglob("*.py")):
-        for node, below in itertools.pairwise(ast.parse(file.read_text()).body):
-            if (
-                isinstance(node, ast.Assign)
-                and ast.unparse(node.targets[0]) == name
-                and isinstance(below, ast.Expr)
-                and isinstance(below.value, ast.Constant)
-            ):
-                return inspect.cleandoc(below.value.value)
-    return ""
+def _public_names():
+    """Public names by the module that lists them, the flat ones first and once."""
+    seen = set()
+    for wing in ("", *GENERATE["WINGS"]):
+        module = importlib.import_module(f"stencilnet.{wing}".strip("."))
+        for name in module.__all__:
+            value = getattr(module, name)
+            if getattr(stencilnet, name, None) is value and wing:
+                continue
+            assert (wing, name) not in seen
+            seen.add((wing, name))
+            marks = [pytest.mark.long] * (name in SLOW)
+            yield pytest.param(module, name, marks=marks, id=f"{wing}.{name}")
 
 
-@pytest.mark.parametrize("name", stencilnet.__all__)
-def test_each_public_name_has_an_example_that_names_it(name):
-    examples = doctest.DocTestParser().get_examples(text_of(name))
+PUBLIC_NAMES = list(_public_names())
+
+
+@pytest.mark.parametrize(("module", "name"), PUBLIC_NAMES)
+def test_each_public_name_has_an_example_that_names_it(module, name):
+    text = GENERATE["documentation"](module, name)
+    examples = doctest.DocTestParser().get_examples(text)
     assert any(example.want for example in examples)
     assert any(name in example.source for example in examples)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=[pytest.mark.long] * (name in SLOW))
-        for name in stencilnet.__all__
-    ],
-)
+@pytest.mark.parametrize(("module", "name"), PUBLIC_NAMES)
 @pytest.mark.filterwarnings("ignore::UserWarning")
-def test_examples_do_what_they_show(name, tmp_path, monkeypatch):
+def test_examples_do_what_they_show(module, name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    text = GENERATE["documentation"](module, name)
     # A class of the examples belongs to a module that exists.
     names = {"__name__": __name__}
-    test = doctest.DocTestParser().get_doctest(text_of(name), names, name, None, 0)
+    test = doctest.DocTestParser().get_doctest(text, names, name, None, 0)
     told = []
     doctest.DocTestRunner(optionflags=FLAGS).run(test, out=told.append)
     assert not told, "".join(told)
