@@ -2,6 +2,7 @@
 
 from stencilnet.discretizations.base import Discretization
 from stencilnet.discretizations.blended_weno import BlendedWeno
+from stencilnet.discretizations.cell_picture import Picture
 from stencilnet.discretizations.classical import (
     CLASSICAL,
     PICTURES,
@@ -33,7 +34,6 @@ from stencilnet.discretizations.networks import MLP, Perceptron, network_from_sp
 from stencilnet.discretizations.pictures import (
     Linear,
     Parabola,
-    Picture,
     SubCellShocks,
     TwoBranches,
     WenoParabola,

@@ -44,6 +44,18 @@ class Compact(StencilMethod):
     Raises:
         ValueError: if there is no such order, it is odd and the form has no one-sided
             derivative, or a stencil is longer than the grid.
+
+    Example:
+        >>> from stencilnet import FiniteDifference, Grid
+        >>> from stencilnet.discretizations import Compact
+        >>> from stencilnet.equations import Advection
+        >>> advection, grid = Advection(velocity=1.0), Grid.line(16)
+        >>> kx = 4 * grid.points()  # a wave of four cells
+        >>> for kind in (FiniteDifference, Compact):
+        ...     u_t = kind(advection, grid, order=6)(kx.sin())
+        ...     print(kind.__name__, round(float((u_t + 4 * kx.cos()).abs().max()), 2))
+        FiniteDifference 0.27
+        Compact 0.04
     """
 
     def __init__(

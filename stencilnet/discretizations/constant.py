@@ -22,6 +22,15 @@ class ConstantOutput(nn.Module):
 
     Raises:
         ValueError: if there is no output.
+
+    Example:
+        >>> from stencilnet import Burgers, Grid, LearnedStencil
+        >>> from stencilnet.discretizations import ConstantOutput
+        >>> network = ConstantOutput(9)
+        >>> learned = LearnedStencil(Burgers(0.02), Grid.line(16), network=network)
+        >>> network.values.data[0] = 0.5  # as training would
+        >>> learned.moment_residual(learned.grid.points().sin()) < 1e-12
+        True
     """
 
     def __init__(self, outputs: int) -> None:
@@ -44,7 +53,19 @@ class ConstantOutput(nn.Module):
 
 @dataclass(frozen=True)
 class Constant:
-    """A `ConstantOutput` that `LearnedStencil` builds to measure."""
+    """A `ConstantOutput` that `LearnedStencil` builds to measure.
+
+    Example:
+        >>> import torch
+        >>> from stencilnet import Burgers, Grid, LearnedStencil
+        >>> from stencilnet.discretizations import Constant
+        >>> learned = LearnedStencil(Burgers(0.02), Grid.line(16), network=Constant())
+        >>> sum(weight.numel() for weight in learned.parameters())
+        9
+        >>> table = learned.coefficients(learned.grid.points().sin())["u"].detach()
+        >>> [round(60 * c) for c in table[0].tolist()], torch.allclose(table, table[0])
+        ([1, -8, 37, 37, -8, 1], True)
+    """
 
     def build(self, inputs: int, outputs: int, *, seed: int) -> ConstantOutput:
         """The network of `outputs` raw numbers, whatever windows and seed are."""

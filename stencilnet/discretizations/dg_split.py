@@ -46,6 +46,16 @@ class SplitGalerkin(DiscontinuousGalerkin):
 
     Raises:
         ValueError: as for `DiscontinuousGalerkin`.
+
+    Example:
+        >>> import torch
+        >>> from stencilnet import Burgers, Grid
+        >>> from stencilnet.discretizations import SplitGalerkin
+        >>> split = SplitGalerkin(Burgers(viscosity=0.0), Grid.line(32), degree=1)
+        >>> u = (torch.arange(32) ** 2 % 7).double()  # as rough as can be
+        >>> mode, rate = split.coefficients(u), split.coefficients(split(u))
+        >>> bool((mode * rate).sum() < 0)  # growth of sum(w u**2) / 2 over both nodes
+        True
     """
 
     def _register_scheme(

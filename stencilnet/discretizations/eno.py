@@ -63,6 +63,19 @@ class Eno(Reconstruction):
     Raises:
         ValueError: if the order does not exist, the equation has no speed, or as for
             `Reconstruction`.
+
+    Example:
+        >>> import torch
+        >>> from stencilnet import Burgers, Grid
+        >>> from stencilnet.discretizations import Eno
+        >>> u = torch.tensor([1.0] * 8 + [0.3] + [-1.0] * 7)  # a shock in cell 8
+        >>> inviscid, grid = Burgers(viscosity=0.0), Grid.line(16)
+        >>> for subcell in (False, True):
+        ...     eno = Eno(inviscid, grid, order=2, subcell=subcell)
+        ...     left, right = eno.face_values(u)
+        ...     print(round(float(right[7]), 2), round(float(left[8]), 2))
+        0.65 -0.05
+        1.0 -1.0
     """
 
     def __init__(

@@ -43,6 +43,16 @@ class Kappa(Reconstruction):
 
     Raises:
         ValueError: if a number is out of its range, or as for `Muscl`.
+
+    Example:
+        >>> import torch
+        >>> from stencilnet import Burgers, Grid
+        >>> from stencilnet.discretizations import Kappa
+        >>> averages = torch.arange(12) ** 2 + 1 / 12  # of x**2 over cells of width 1
+        >>> kappa = Kappa(Burgers(viscosity=0.0), Grid.line(12))
+        >>> left, right = kappa.face_values(averages)
+        >>> [round(value, 3) for value in left[3:6].tolist()]  # 3.5**2, 4.5**2, 5.5**2
+        [12.25, 20.25, 30.25]
     """
 
     def __init__(

@@ -65,6 +65,18 @@ class LearnedPicture(TwoBranches):
     Raises:
         ValueError: if a window is not odd or does not fit the grid, the window has too
             few cells for the order, or the network returns another number of values.
+
+    Example:
+        >>> import torch
+        >>> from stencilnet import MLP, Burgers, Grid, rollout
+        >>> from stencilnet.discretizations import LearnedPicture
+        >>> from stencilnet.solver import ColeHopf
+        >>> picture = LearnedPicture(Burgers(0.02), Grid.line(16), network=MLP(8))
+        >>> _ = torch.nn.init.ones_(picture.network[-1].weight)  # or train it
+        >>> u0 = picture.grid.points().sin()
+        >>> u = rollout(picture, u0, [0.0, 1.0], integrator=ColeHopf())
+        >>> picture.moment_residual(u0) < 1e-10, bool(u.mean(-1).abs().max() < 1e-12)
+        (True, True)
     """
 
     def __init__(

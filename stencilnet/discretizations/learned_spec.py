@@ -106,6 +106,16 @@ def constraints_from_spec(
 
     Raises:
         ValueError: if a kind is unknown or an entry does not fit it.
+
+    Example:
+        >>> from stencilnet import Burgers, Grid, LearnedStencil
+        >>> from stencilnet.discretizations import constraints_from_spec
+        >>> fourth, first = {"kind": "null_space", "order": 4}, {"kind": "projection"}
+        >>> constraint = constraints_from_spec({"u": fourth, "u_x": first})
+        >>> burgers, grid = Burgers(viscosity=0.02), Grid.line(16)
+        >>> learned = LearnedStencil(burgers, grid, constraint=constraint)
+        >>> {name: layer.conditions.order for name, layer in learned.layers.items()}
+        {'u': 4, 'u_x': 1}
     """
     extensions = tuple(extensions)
     if "kind" in spec:

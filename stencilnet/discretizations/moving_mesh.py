@@ -66,6 +66,19 @@ class MovingMesh:
     Raises:
         TypeError: if the equation is another one.
         ValueError: if a number is out of its range.
+
+    Example:
+        >>> from stencilnet import Burgers, Grid, rollout
+        >>> from stencilnet.discretizations import MovingMesh
+        >>> mesh = MovingMesh(Burgers(viscosity=0.02), Grid.line(24), compression=5.0)
+        >>> front = -(20 * Grid.line(96).points().sin()).tanh()
+        >>> state = mesh.start(front, sweeps=50)
+        >>> width = mesh.cells(state)[0].width
+        >>> round(float(width.max() / width.min()))
+        4
+        >>> state = rollout(mesh, state, [0.0, 0.05], steps=8)[-1]
+        >>> bool(mesh.averages(state).mean().abs() < 1e-12)
+        True
     """
 
     def __init__(

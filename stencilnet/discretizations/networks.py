@@ -20,6 +20,15 @@ class Perceptron(nn.Sequential):
         inputs, outputs: number of values in and out.
         hidden: sizes of the hidden layers.
         seed: fixes the initial weights; torch's global generator is left alone.
+
+    Example:
+        >>> import torch
+        >>> from stencilnet.discretizations import Perceptron
+        >>> network = Perceptron(6, (16, 8), 3, seed=0)
+        >>> [tuple(layer.weight.shape) for layer in network if hasattr(layer, "weight")]
+        [(16, 6), (8, 16), (3, 8)]
+        >>> network(torch.ones(2, 6).double()).tolist()
+        [[0.0, 0.0, 0.0], [0.0, 0.0, 0.0]]
     """
 
     def __init__(
@@ -103,6 +112,13 @@ def network_from_spec(spec: Any) -> MLP | Constant:
 
     Raises:
         ValueError: if it is another network, which only its owner can build.
+
+    Example:
+        >>> from stencilnet.discretizations import Constant, network_from_spec
+        >>> network_from_spec({"kind": "mlp", "hidden": [32, 32]})
+        MLP(hidden=(32, 32))
+        >>> network_from_spec(Constant().spec())
+        Constant()
     """
     if spec == Constant().spec():
         return Constant()

@@ -7,23 +7,18 @@ the sum of two of them in `phi`, the viscous form of Lax and Oleinik's minimum.
 """
 
 import abc
-import math
-from typing import Any, NamedTuple, final
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from stencilnet.discretizations.base import Discretization
+from stencilnet.discretizations.cell_picture import Picture
 from stencilnet.discretizations.weno import Weno
 from stencilnet.discretizations.windows import shifted
-from stencilnet.equations import Burgers, Equation
+from stencilnet.equations import Equation
 from stencilnet.grid import Grid
-from stencilnet.solver import Integrator
-
-# Time in which the fastest flow relative to the slowest crosses the domain, per step.
-_CROSSINGS = 0.25
 
 
 class Branch(NamedTuple):
@@ -40,112 +35,6 @@ class Branch(NamedTuple):
     def mirrored(self) -> "Branch":
         """The branch of the mirror image `(x, u) -> (-x, -u)`."""
         return Branch(-self.mean, self.slope, -self.curvature)
-
-
-class Picture(Discretization):
-    """What a solution of Burgers' equation is within cells, from cell averages.
-
-    It has no right-hand side: `ColeHopf` evolves it exactly, see `CellPicture`.
-
-    Args:
-        equation: Burgers' equation with a positive viscosity.
-        grid: the grid of the cells.
-
-    Raises:
-        TypeError: if it is another equation.
-        ValueError: if the viscosity is zero.
-    """
-
-    def __init__(self, equation: Equation, grid: Grid) -> None:
-        if not isinstance(equation, Burgers):
-            raise TypeError(
-                f"Exact evolution exists for Burgers' equation alone, not for "
-                f"{type(equation).__name__}: take a method such as Weno or "
-                f"FiniteDifference."
-            )
-        super().__init__(equation, grid, averages=True)
-        viscosity = torch.as_tensor(equation.viscosity).detach()
-        if not viscosity.is_meta and not bool((viscosity > 0).all()):
-            raise ValueError(
-                f"Exact evolution divides by the viscosity, which must be positive, "
-                f"not {float(viscosity.min())}: the smallest that this grid takes is "
-                f"about {grid.spacing[-1] / 1200:.1g} max|u|."
-            )
-
-    @final  # type: ignore[misc]
-    def forward(self, u: Float[Tensor, "*batch x"]) -> Float[Tensor, "*batch x"]:
-        """Raises: a picture is evolved exactly.
-
-        Raises:
-            TypeError: always.
-        """
-        raise TypeError(
-            f"{type(self).__name__} is a picture of the solution within cells and has "
-            f"no right-hand side: give rollout integrator=ColeHopf()."
-        )
-
-    @abc.abstractmethod
-    def branches(
-        self,
-        u: Float[Tensor, "*batch x"],
-        positions: Float[Tensor, " node"],
-        force: Float[Tensor, "*batch x"] | None = None,
-    ) -> tuple[Float[Tensor, "*batch node x"], ...]:
-        """See `CellPicture.branches`."""
-
-    @property
-    def viscosity(self) -> float | Tensor:
-        """`nu`, a number or a tensor `(*sample, 1)`."""
-        viscosity: float | Tensor = self.equation.viscosity  # type: ignore[attr-defined]
-        return viscosity
-
-    def scale(self, u: Tensor) -> Tensor:
-        """`dx / 2 nu` in the precision of a state: `scale * u` are Peclet numbers."""
-        nu = torch.as_tensor(self.viscosity, dtype=u.dtype, device=u.device)
-        return (self.grid.spacing[-1] / 2) / nu
-
-    def stable_step(
-        self,
-        u: Float[Tensor, "*batch x"],
-        integrator: Any,
-        *,
-        states: int = 9,
-        growth: float = 1e-4,
-    ) -> float:
-        """Twice the step that is recommended for fields with the range of `u`.
-
-        Exact evolution is stable for any step. Longer steps have larger errors of the
-        splitting; shorter ones have larger errors of the picture, which each drift
-        adds. The step recommended, which is half of what is returned, as `StableStep`
-        takes, is a quarter of the time in which the flow crosses the domain:
-        `L / 4 (max u - min u)`.
-
-        Args:
-            u: any fields; only their extremes count.
-            integrator: `ColeHopf`.
-            states: without effect.
-            growth: without effect.
-
-        Raises:
-            TypeError: if the integrator needs a right-hand side.
-            ValueError: if `u` is not finite.
-        """
-        if not hasattr(integrator, "splitting"):
-            return float(self.forward(u).sum())
-        low, high = float(u.min()), float(u.max())
-        if not math.isfinite(high - low):
-            raise ValueError(
-                "No step fits a field with NaN or infinite values: look for the "
-                "blow-up before."
-            )
-        if high == low:
-            return math.inf
-        return 2 * _CROSSINGS * self.grid.extent[-1] / (high - low)
-
-    def warn_if_unstable(
-        self, u: Float[Tensor, "*batch x"], integrator: Integrator, dt: float
-    ) -> None:
-        """No warning: exact evolution is stable for any step."""
 
 
 class SingleBranch(Picture):
@@ -168,7 +57,20 @@ class SingleBranch(Picture):
 
 
 class Linear(SingleBranch):
-    """A line in each cell, of the centred slope `(u_(i+1) - u_(i-1)) / 2`."""
+    """A line in each cell, of the centred slope `(u_(i+1) - u_(i-1)) / 2`.
+
+    Example:
+        >>> from stencilnet import Burgers, Grid, rollout
+        >>> from stencilnet.discretizations import Linear
+        >>> from stencilnet.equations import DecayingWave
+        >>> from stencilnet.solver import ColeHopf
+        >>> wave, grid = DecayingWave(viscosity=0.1), Grid.line(32)
+        >>> u0, exact = wave.averages(grid, 0.0), wave.averages(grid, 1.0)
+        >>> linear = Linear(Burgers(viscosity=0.1), grid)
+        >>> u = rollout(linear, u0, [0.0, 1.0], integrator=ColeHopf())  # one step
+        >>> bool((u[-1] - exact).abs().max() < 1e-4)
+        True
+    """
 
     def parabola(self, u: Float[Tensor, "*batch x"]) -> Branch:
         before, here, after = shifted(u, (-1, 0, 1))
@@ -176,7 +78,17 @@ class Linear(SingleBranch):
 
 
 class Parabola(SingleBranch):
-    """The parabola through three cell averages, third order."""
+    """The parabola through three cell averages, third order.
+
+    Example:
+        >>> import torch
+        >>> from stencilnet import Burgers, Grid
+        >>> from stencilnet.discretizations import Parabola
+        >>> picture = Parabola(Burgers(viscosity=0.1), Grid.line(12))
+        >>> branch = picture.parabola(torch.arange(12.0) ** 2)
+        >>> [value[4].item() for value in branch]  # mean, slope and curvature
+        [16.0, 8.0, 2.0]
+    """
 
     def parabola(self, u: Float[Tensor, "*batch x"]) -> Branch:
         before, here, after = shifted(u, (-1, 0, 1))
@@ -189,6 +101,17 @@ class WenoParabola(SingleBranch):
     Args:
         equation, grid: as `Picture`.
         weights: as `Weno`.
+
+    Example:
+        >>> import torch
+        >>> from stencilnet import Burgers, Grid
+        >>> from stencilnet.discretizations import Parabola, WenoParabola
+        >>> step = (torch.arange(12) > 5).double()
+        >>> for picture in (Parabola, WenoParabola):
+        ...     branch = picture(Burgers(viscosity=0.1), Grid.line(12)).parabola(step)
+        ...     print(picture.__name__, round(float(branch.slope.abs().max()), 6))
+        Parabola 0.5
+        WenoParabola 0.0
     """
 
     def __init__(self, equation: Equation, grid: Grid, *, weights: Any = "Z") -> None:
@@ -216,6 +139,23 @@ class TwoBranches(WenoParabola):
     where `a` and `b` put both faces right. Where the branches agree this is their
     parabola. Where they do not and `v_L > u > v_R`, it is a shock at the place that the
     mean of the cell dictates.
+
+    Example:
+        >>> import torch
+        >>> from stencilnet import Burgers, Grid
+        >>> from stencilnet.discretizations import TwoBranches
+        >>> class Jumps(TwoBranches):
+        ...     def pair(self, u, force):
+        ...         flat = self.parabola(u)._replace(slope=0 * u, curvature=0 * u)
+        ...         left = torch.maximum(u.roll(1, -1), u)
+        ...         right = torch.minimum(u.roll(-1, -1), u)
+        ...         return flat._replace(mean=left), flat._replace(mean=right)
+        >>> jumps = Jumps(Burgers(viscosity=0.01), Grid.line(16))
+        >>> u = jumps.grid.points().sin()
+        >>> left, right = jumps.branches(u, torch.ones(1).double())
+        >>> rise = -torch.logaddexp(left, right)[0] / jumps.scale(u)
+        >>> torch.allclose(rise, u)  # the mean is kept
+        True
     """
 
     @abc.abstractmethod
@@ -263,6 +203,16 @@ class SubCellShocks(TwoBranches):
 
     Raises:
         ValueError: if `ratio` is not positive.
+
+    Example:
+        >>> import torch
+        >>> from stencilnet import Burgers, Grid
+        >>> from stencilnet.discretizations import SubCellShocks
+        >>> picture = SubCellShocks(Burgers(viscosity=0.01), Grid.line(16))
+        >>> u = torch.tensor([1.0] * 8 + [0.3] + [-1.0] * 7)  # a shock in cell 8
+        >>> left, right = picture.pair(u, None)
+        >>> left.mean[8].item(), right.mean[8].item()
+        (1.0, -1.0)
     """
 
     def __init__(

@@ -33,6 +33,21 @@ class Reconstruction(StencilMethod):
         ValueError: if the form takes point values or requires a derivative that the
             method does not supply, if the viscous order is odd or below 2, or if the
             grid has fewer points than the stencils need.
+
+    Example:
+        >>> import torch
+        >>> from stencilnet import Burgers, Grid, UpwindFlux
+        >>> from stencilnet.discretizations import Reconstruction
+        >>> class Godunov(Reconstruction):
+        ...     def __init__(self, equation, grid):
+        ...         numbers = {"viscous_order": 2, "reach": 2, "value_order": 1}
+        ...         super().__init__(equation, grid, UpwindFlux, **numbers)
+        ...     def face_values(self, u):
+        ...         return u, u.roll(-1, -1)
+        >>> method = Godunov(Burgers(viscosity=0.0), Grid.line(4, 4.0))
+        >>> u = torch.tensor([1.0, 2.0, 3.0, 4.0])
+        >>> method(u).tolist()  # (u[i - 1]**2 - u[i]**2) / 2
+        [7.5, -1.5, -2.5, -3.5]
     """
 
     takes_boundaries = True

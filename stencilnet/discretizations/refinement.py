@@ -30,6 +30,18 @@ class Refinement:
             derivative that the method supplies, by name, and for `u_t`.
         orders: slope between the two finest neighbours with errors above rounding, NaN
             if there are none.
+
+    Example:
+        >>> import math
+        >>> from stencilnet import Burgers, FiniteDifference, Grid
+        >>> from stencilnet.discretizations import Refinement, refine
+        >>> method = FiniteDifference(Burgers(viscosity=0.02), Grid.line(32), order=2)
+        >>> measured: Refinement = refine(method, size=1.0, levels=2)
+        >>> [round(measured.spacings[0] / dx) for dx in measured.spacings]
+        [1, 2, 4]
+        >>> error = measured.errors["u_t"]
+        >>> [round(math.log2(error[k] / error[k + 1])) for k in (0, 1)]
+        [2, 2]
     """
 
     spacings: tuple[float, ...]
@@ -48,6 +60,14 @@ def refine(method: Discretization, size: float, *, levels: int = 5) -> Refinemen
         method: in float64.
         size: standard deviation of the fields, sums of the three longest waves.
         levels: number of refinements.
+
+    Example:
+        >>> from stencilnet import Burgers, FiniteDifference, Grid
+        >>> from stencilnet.discretizations import refine
+        >>> method = FiniteDifference(Burgers(viscosity=0.02), Grid.line(32), order=4)
+        >>> orders = refine(method, size=1.0, levels=2).orders
+        >>> {name: round(order) for name, order in orders.items()}
+        {'u': 4, 'u_x': 4, 'u_t': 4}
     """
     grid = method.grid
     grid.require_periodic("Refinements, which are measured of waves,")

@@ -37,6 +37,17 @@ class ExponentialFilter:
 
     Raises:
         ValueError: if the order is odd or below 2, or the strength is negative.
+
+    Example:
+        >>> from stencilnet import Burgers, Grid, PseudoSpectral
+        >>> from stencilnet.discretizations import ExponentialFilter
+        >>> inviscid, grid = Burgers(viscosity=0.0), Grid.line(16)
+        >>> wave = (4 * grid.points()).sin()
+        >>> damping = ExponentialFilter(order=2)
+        >>> filtered = PseudoSpectral(inviscid, grid, damping=damping)(wave)
+        >>> damped = filtered - PseudoSpectral(inviscid, grid)(wave)
+        >>> round(float(damped @ wave / (wave @ wave)), 6)  # -k_max (k / k_max)**2
+        -2.0
     """
 
     order: int = 6
@@ -249,6 +260,16 @@ def truncation_floor(
 
     Raises:
         ValueError: if the points of `coarse` are not among those of `fine`.
+
+    Example:
+        >>> from stencilnet import Grid
+        >>> from stencilnet.discretizations import truncation_floor
+        >>> fine, coarse = Grid.line(32), Grid.line(8)
+        >>> x = fine.points()
+        >>> u = (x.sin() + 0.1 * (6 * x).sin()).reshape(1, 1, 32)  # one sample and time
+        >>> floor = truncation_floor(u, fine, coarse, averages=False)
+        >>> [round(error, 4) for error in floor.tolist()]  # 0.1 / (1 + 0.1**2)**0.5
+        [0.0995]
     """
     points = coarse.shape[-1]
     if coarse.extent != fine.extent or fine.shape[-1] % points:

@@ -117,6 +117,15 @@ def stencil_arrays(operator: LearnedStencil) -> dict[str, np.ndarray]:
 
     Offsets in units of `dx`, moment conditions `matrix c = moments`, and, for layers in
     closed form, the affine map `c = reference + map bounded(raw)`.
+
+    Example:
+        >>> from stencilnet import Burgers, Grid, LearnedStencil
+        >>> from stencilnet.discretizations import stencil_arrays
+        >>> arrays = stencil_arrays(LearnedStencil(Burgers(0.02), Grid.line(16)))
+        >>> (60 * arrays["u.reference"]).round().astype(int).tolist()
+        [1, -8, 37, 37, -8, 1]
+        >>> arrays["u.map"].shape, arrays["u_x.conditions"].shape
+        ((6, 5), (2, 6))
     """
     arrays: dict[str, np.ndarray] = {}
     for name, layer in operator.layers.items():
@@ -136,6 +145,16 @@ def take_apart(operator: LearnedStencil) -> Standalone:
     Raises:
         ValueError: if its network, constraint, form, equation or boundaries are not of
             those that are known here.
+
+    Example:
+        >>> from stencilnet import MLP, Burgers, Grid, LearnedStencil
+        >>> from stencilnet.discretizations import take_apart
+        >>> learned = LearnedStencil(Burgers(0.02), Grid.line(16), network=MLP(8))
+        >>> parts = take_apart(learned)
+        >>> [weight.shape for weight, bias in parts.layers]
+        [(8, 6), (9, 8)]
+        >>> parts.form, parts.formulas["flux"]("u"), parts.linear
+        ('CentralFlux', '0.5 * u * u', {1: 0.02})
     """
     form = type(operator.form)
     if form not in (CentralFlux, UpwindFlux, Convective):

@@ -125,6 +125,17 @@ def c_code(operator: Standalone, name: str) -> str:
     Args:
         operator: from `take_apart`.
         name: an identifier that all names in the header begin with.
+
+    Example:
+        >>> from stencilnet import MLP, Burgers, Grid, LearnedStencil
+        >>> from stencilnet.discretizations import c_code, take_apart
+        >>> learned = LearnedStencil(Burgers(0.02), Grid.line(16, 4.0), network=MLP(8))
+        >>> header = c_code(take_apart(learned), "burgers")
+        >>> [line for line in header.splitlines() if line.startswith("#define")]
+        ['#define burgers_H', '#define burgers_POINTS 16', '#define burgers_DX 0.25']
+        >>> print("static" + header.split("static")[-1].split("{")[0])
+        static inline void burgers_time_derivative(const burgers_real *u,
+            burgers_real *u_t, int points)
     """
     width = max(len(bias) for _, bias in operator.layers)
     tables = "\n".join(

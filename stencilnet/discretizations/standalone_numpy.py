@@ -110,7 +110,21 @@ def time_derivative(u):
 
 
 def numpy_code(operator: Standalone) -> str:
-    """A module of Python that needs numpy only, with `time_derivative(u)`."""
+    """A module of Python that needs numpy only, with `time_derivative(u)`.
+
+    Example:
+        >>> import runpy
+        >>> from pathlib import Path
+        >>> import numpy as np
+        >>> from stencilnet import MLP, Burgers, Grid, LearnedStencil
+        >>> from stencilnet.discretizations import numpy_code, take_apart
+        >>> learned = LearnedStencil(Burgers(0.02), Grid.line(16), network=MLP(8))
+        >>> _ = Path("burgers.py").write_text(numpy_code(take_apart(learned)))
+        >>> u = learned.grid.points().sin()
+        >>> u_t = runpy.run_path("burgers.py")["time_derivative"](u.numpy())
+        >>> np.allclose(u_t, learned(u).detach().numpy())
+        True
+    """
     layers = ",\n".join(
         f"({_nested(weight)},\n {_nested(bias)})" for weight, bias in operator.layers
     )

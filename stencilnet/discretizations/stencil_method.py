@@ -26,6 +26,26 @@ class StencilMethod(Discretization):
 
     Raises:
         ValueError: if the method does not supply a derivative that the form requires.
+
+    Example:
+        >>> import torch
+        >>> from stencilnet import Burgers, Convective, Grid
+        >>> from stencilnet.discretizations import StencilMethod
+        >>> class Fourier(StencilMethod):
+        ...     @classmethod
+        ...     def supplies(cls, derivative):
+        ...         return derivative.at == 0
+        ...     def derivatives(self, u):
+        ...         ik, u_hat = 1j * self.grid.wavenumbers(), torch.fft.rfft(u)
+        ...         return {
+        ...             name: torch.fft.irfft(ik**derivative.order * u_hat)
+        ...             for name, derivative in self.form.requires.items()
+        ...         }
+        >>> method = Fourier(Burgers(viscosity=0.1), Grid.line(16), Convective)
+        >>> x = method.grid.points()
+        >>> exact = -x.sin() * x.cos() - 0.1 * x.sin()
+        >>> bool((method(x.sin()) - exact).abs().max() < 1e-12)
+        True
     """
 
     def __init__(self, equation: Equation, grid: Grid, form: type[Form] | Form) -> None:

@@ -35,6 +35,17 @@ class FrozenStencils:
         derivative: what the stencils approximate.
         coefficients: `c_j dx**d`, one row per stencil.
         offsets: `s_j`, from where the derivative is taken, in units of `dx`.
+
+    Example:
+        >>> import math
+        >>> import torch
+        >>> from stencilnet import Derivative
+        >>> from stencilnet.discretizations import FrozenStencils
+        >>> offsets = torch.tensor([-1.0, 0.0, 1.0]).double()
+        >>> central = FrozenStencils(Derivative(1), offsets.reshape(1, 3) / 2, offsets)
+        >>> k_dx = torch.tensor([math.pi / 6, math.pi / 2]).double()
+        >>> [round(k, 6) for k in central.modified(k_dx)[0].real.tolist()]  # sin(k dx)
+        [0.5, 1.0]
     """
 
     derivative: Derivative
@@ -72,6 +83,17 @@ def frozen_stencils(
 
     Raises:
         ValueError: if the grid of the method has boundaries.
+
+    Example:
+        >>> from stencilnet import Burgers, FiniteDifference, Grid
+        >>> from stencilnet.discretizations import frozen_stencils
+        >>> method = FiniteDifference(Burgers(viscosity=0.02), Grid.line(16), order=4)
+        >>> u = method.grid.points().sin().reshape(1, 16)
+        >>> frozen = frozen_stencils(method, u)["u_x"]
+        >>> [round(12 * c) for c in frozen.coefficients[0].tolist()]
+        [1, -15, 15, -1]
+        >>> frozen.offsets.tolist(), frozen.modified_order
+        ([-1.5, -0.5, 0.5, 1.5], 2)
     """
     method.grid.require_periodic("Frozen stencils")
     if isinstance(method, LearnedStencil):

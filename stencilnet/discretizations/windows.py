@@ -14,6 +14,13 @@ def shifted(
 
     Raises:
         ValueError: as for `patches`.
+
+    Example:
+        >>> import torch
+        >>> from stencilnet.discretizations import shifted
+        >>> before, here, after = shifted(torch.arange(5.0) ** 2, (-1, 0, 1))
+        >>> (after - 2 * here + before).tolist()  # periodic
+        [17.0, 2.0, 2.0, 2.0, -23.0]
     """
     points = u.shape[-1]
     padded, start = _padded(u, indices)
@@ -30,6 +37,12 @@ def patches(
 
     Raises:
         ValueError: if the stencil reaches further than the grid is long.
+
+    Example:
+        >>> import torch
+        >>> from stencilnet.discretizations import patches
+        >>> patches(torch.arange(4.0), (-1, 0, 1)).tolist()
+        [[3.0, 0.0, 1.0], [0.0, 1.0, 2.0], [1.0, 2.0, 3.0], [2.0, 3.0, 0.0]]
     """
     padded, start = _padded(u, indices)
     windows = padded.unfold(-1, len(indices), 1)

@@ -12,7 +12,6 @@ from stencilnet.equations.exact import (
     DecayingWave,
     ExactSolution,
     MovingShock,
-    Solitons,
     Steepening,
     TravellingWave,
 )
@@ -34,6 +33,7 @@ from stencilnet.equations.mirror import (
     mirror_partners,
 )
 from stencilnet.equations.shock_layer import ShockLayer
+from stencilnet.equations.solitons import Solitons
 from stencilnet.errors import unknown
 
 __all__ = [
@@ -80,12 +80,26 @@ EQUATIONS: Mapping[str, type[Equation]] = MappingProxyType(
         )
     }
 )
-"""The equations by the names that configs and stores use."""
+"""The equations by the names that configs and stores use.
+
+Example:
+    >>> from stencilnet.equations import EQUATIONS
+    >>> sorted(EQUATIONS)[:3]
+    ['Advection', 'AdvectionDiffusion', 'Burgers']
+    >>> EQUATIONS["KuramotoSivashinsky"]().linear()
+    {2: -1.0, 4: -1.0}
+"""
 
 FORMS: Mapping[str, type[Form]] = MappingProxyType(
     {form.__name__: form for form in (CentralFlux, UpwindFlux, Convective)}
 )
-"""The forms by the names that configs and stores use."""
+"""The forms by the names that configs and stores use.
+
+Example:
+    >>> from stencilnet.equations import FORMS
+    >>> {name: form.averages for name, form in FORMS.items()}
+    {'CentralFlux': True, 'UpwindFlux': True, 'Convective': False}
+"""
 
 
 def equation_from_spec(
@@ -99,6 +113,13 @@ def equation_from_spec(
 
     Raises:
         ValueError: if the name is unknown or the parameters do not fit it.
+
+    Example:
+        >>> from stencilnet.equations import equation_from_spec
+        >>> equation_from_spec({"name": "Burgers", "viscosity": 0.01})
+        Burgers(viscosity=0.01)
+        >>> equation_from_spec({"name": "FisherKPP", "rate": 2.0}).spec()
+        {'name': 'FisherKPP', 'diffusivity': 1.0, 'rate': 2.0}
     """
     if "name" not in spec:
         raise ValueError(
@@ -136,6 +157,15 @@ def form_from_name(name: str, extensions: Iterable[type] = ()) -> type[Form]:
 
     Raises:
         ValueError: if there is none, naming the nearest one.
+
+    Example:
+        >>> from stencilnet.equations import form_from_name
+        >>> form_from_name("UpwindFlux").averages
+        True
+        >>> form_from_name("Upwind")
+        Traceback (most recent call last):
+            ...
+        ValueError: There is no form 'Upwind', did you mean 'UpwindFlux'.
     """
     known = dict(FORMS) | _named(extensions, Form)
     if name not in known:

@@ -17,6 +17,13 @@ class Advection(Equation):
 
     Attributes:
         velocity: constant, of either sign.
+
+    Example:
+        >>> import torch
+        >>> from stencilnet.equations import Advection
+        >>> left, right = torch.tensor(1.0), torch.tensor(3.0)
+        >>> [float(Advection(v).riemann(left, right)) for v in (2.0, -2.0)]  # upwind
+        [2.0, -6.0]
     """
 
     velocity: float | Tensor
@@ -51,6 +58,17 @@ class AdvectionDiffusion(Advection):
     Attributes:
         velocity: constant, of either sign.
         diffusivity: not negative.
+
+    Example:
+        >>> import torch
+        >>> from stencilnet import Grid, PseudoSpectral
+        >>> from stencilnet.equations import AdvectionDiffusion
+        >>> grid = Grid.line(16)
+        >>> method = PseudoSpectral(AdvectionDiffusion(1.0, diffusivity=0.1), grid)
+        >>> wave = (2 * grid.points()).sin()
+        >>> exact = -2 * (2 * grid.points()).cos() - 0.4 * wave
+        >>> torch.allclose(method(wave), exact)
+        True
     """
 
     diffusivity: float | Tensor

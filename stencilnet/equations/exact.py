@@ -3,7 +3,6 @@
 import abc
 import math
 from dataclasses import dataclass
-from itertools import combinations
 
 import torch
 from jaxtyping import Float
@@ -13,7 +12,23 @@ from stencilnet.grid import Grid
 
 
 class ExactSolution(abc.ABC):
-    """A known `u(x, t)`, as point values and as exact cell averages."""
+    """A known `u(x, t)`, as point values and as exact cell averages.
+
+    Example:
+        >>> import math
+        >>> from stencilnet import Grid
+        >>> from stencilnet.equations import ExactSolution
+        >>> class Heat(ExactSolution):  # of u_t = u_xx
+        ...     def values(self, grid, t):
+        ...         return math.exp(-t) * grid.points().sin()
+        ...
+        ...     def averages(self, grid, t):
+        ...         half = grid.spacing[-1] / 2
+        ...         return math.sin(half) / half * self.values(grid, t)
+        >>> u = Heat().of(Grid.line(4), 0.0, averages=True)
+        >>> round(float(u[1]), 4)
+        0.9003
+    """
 
     @abc.abstractmethod
     def values(self, grid: Grid, t: float) -> Float[Tensor, " x"]:
@@ -38,6 +53,17 @@ class DecayingWave(ExactSolution):
 
     Source: Hopf (1950), doi:10.1002/cpa.3160030302; Cole (1951),
     doi:10.1090/qam/42889.
+
+    Example:
+        >>> import torch
+        >>> from stencilnet import Burgers, FiniteDifference, Grid, rollout
+        >>> from stencilnet.equations import DecayingWave
+        >>> wave, grid = DecayingWave(viscosity=0.3), Grid.line(32)
+        >>> method = FiniteDifference(Burgers(viscosity=0.3), grid, order=4)
+        >>> times, u0 = torch.tensor([0.0, 0.5]).double(), wave.averages(grid, 0.0)
+        >>> u = rollout(method, u0, times, steps=20)
+        >>> bool((u[-1] - wave.averages(grid, 0.5)).abs().max() < 1e-3)
+        True
     """
 
     viscosity: float = 0.3
@@ -68,6 +94,19 @@ class TravellingWave(ExactSolution):
         velocity, diffusivity: of the equation.
         wavenumber: `k`, a multiple of `2 pi` over the period.
         mean: the constant part.
+
+    Example:
+        >>> import math
+        >>> from stencilnet import FiniteDifference, Grid
+        >>> from stencilnet.equations import Advection, TravellingWave
+        >>> wave, errors = TravellingWave(velocity=1.0), []
+        >>> for grid in (Grid.line(32), Grid.line(64)):
+        ...     method = FiniteDifference(Advection(1.0), grid)
+        ...     u_t = method(wave.averages(grid, 0.0))
+        ...     rate = (wave.averages(grid, 1e-4) - wave.averages(grid, -1e-4)) / 2e-4
+        ...     errors.append(float((u_t - rate).abs().max()))
+        >>> round(math.log2(errors[0] / errors[1]), 1)  # second order
+        2.0
     """
 
     velocity: float
@@ -97,6 +136,17 @@ class Steepening(ExactSolution):
         averages = [U_0(y) + t u_0(y)**2 / 2] between faces / dx,    U_0' = u_0.
 
     On `[0, 2 pi)`.
+
+    Example:
+        >>> from stencilnet import Grid
+        >>> from stencilnet.equations import Steepening
+        >>> wave, grid = Steepening(mean=0.3, amplitude=0.5), Grid.line(64)
+        >>> wave.shock_time
+        2.0
+        >>> u = wave.values(grid, 1.5)
+        >>> origin = grid.points() - 1.5 * u  # of each characteristic
+        >>> bool((u - (0.3 + 0.5 * origin.sin())).abs().max() < 1e-12)
+        True
     """
 
     mean: float = 0.3
@@ -164,6 +214,17 @@ class MovingShock(ExactSolution):
     Attributes:
         low, high: the two states, `low < high`.
         start, stop: the ends of the block at `t = 0`.
+
+    Example:
+        >>> from stencilnet import Grid
+        >>> from stencilnet.equations import MovingShock
+        >>> shock = MovingShock(low=0.0, high=1.0, start=1.0, stop=3.0)
+        >>> shock.front(2.0)
+        4.0
+        >>> grid = Grid.line(64)
+        >>> mass = shock.averages(grid, 2.0).sum() * grid.spacing[-1]
+        >>> round(float(mass), 6)
+        2.0
     """
 
     low: float = 0.0
@@ -216,71 +277,6 @@ class MovingShock(ExactSolution):
                 f"The rarefaction has caught up with the shock at t = {t}: ask for an "
                 f"earlier time, or take a longer block."
             )
-
-
-@dataclass(frozen=True)
-class Solitons(ExactSolution):
-    """Solitons of the Korteweg-de Vries equation `u_t = -6 u u_x - u_xxx`.
-
-    Hirota's formula `u = 2 (log tau)_xx` sums over all subsets `S` of the solitons:
-
-        tau = sum_S exp(sum_(i in S) theta_i) prod_(i < j in S) a_ij,
-        theta_i = kappa_i (x - centre_i) - kappa_i**3 t,
-        a_ij = ((kappa_i - kappa_j) / (kappa_i + kappa_j))**2.
-
-    Soliton `i` has the height `kappa_i**2 / 2` and the speed `kappa_i**2`. With the
-    normalized terms of `tau` as weights, `(log tau)_x` is the mean of the terms' slopes
-    and `(log tau)_xx` their variance, which neither overflows nor cancels.
-
-    On the line: on a period the solitons must stay so far from its ends that their
-    tails are below rounding.
-
-    Source: Hirota (1971), doi:10.1103/PhysRevLett.27.1192.
-
-    Attributes:
-        rates: `kappa_i`, positive and distinct.
-        centres: of each soliton at `t = 0`, but for the shifts of collisions.
-    """
-
-    rates: tuple[float, ...]
-    centres: tuple[float, ...]
-
-    def __post_init__(self) -> None:
-        distinct = len(set(self.rates)) == len(self.rates) == len(self.centres)
-        if not (distinct and min(self.rates, default=0.0) > 0):
-            raise ValueError(
-                f"Solitons have positive, distinct rates and one centre each, not "
-                f"{self.rates} and {self.centres}."
-            )
-
-    def values(self, grid: Grid, t: float) -> Float[Tensor, " x"]:
-        slopes, weights = self._terms(grid.points(), t)
-        mean = (weights * slopes).sum(0)
-        return 2 * (weights * (slopes - mean) ** 2).sum(0)
-
-    def averages(self, grid: Grid, t: float) -> Float[Tensor, " x"]:
-        means = []
-        for x in faces(grid):
-            slopes, weights = self._terms(x, t)
-            means.append((weights * slopes).sum(0))
-        return 2 * (means[1] - means[0]) / grid.spacing[-1]
-
-    def _terms(self, x: Tensor, t: float) -> tuple[Tensor, Tensor]:
-        """Slope and normalized size of each term of `tau`, `(term, 1)`, `(term, x)`."""
-        slopes, logarithms = [], []
-        solitons = list(zip(self.rates, self.centres, strict=True))
-        for size in range(len(solitons) + 1):
-            for subset in combinations(solitons, size):
-                rates = [rate for rate, _ in subset]
-                logarithm = torch.zeros_like(x)
-                for rate, centre in subset:
-                    logarithm = logarithm + rate * (x - centre) - rate**3 * t
-                for one, other in combinations(rates, 2):
-                    logarithm += 2 * math.log(abs(one - other) / (one + other))
-                slopes.append(sum(rates))
-                logarithms.append(logarithm)
-        column = torch.tensor(slopes, dtype=x.dtype).unsqueeze(-1)
-        return column, torch.stack(logarithms).softmax(0)
 
 
 def _check_period(grid: Grid) -> None:

@@ -21,6 +21,17 @@ class FisherKPP(Equation):
     Attributes:
         diffusivity: not negative.
         rate: of growth, not negative.
+
+    Example:
+        >>> import torch
+        >>> from stencilnet import FiniteDifference, Grid, rollout
+        >>> from stencilnet.equations import FisherKPP
+        >>> method = FiniteDifference(FisherKPP(), Grid.line(8))
+        >>> times = torch.tensor([0.0, 1.0]).double()
+        >>> u0 = torch.full((8,), 0.5).double()
+        >>> u = rollout(method, u0, times, steps=10)
+        >>> round(float(u[-1, 0]), 4)  # logistic growth, 1 / (1 + exp(-1))
+        0.7311
     """
 
     diffusivity: float | Tensor = 1.0

@@ -120,6 +120,23 @@ class FluxForm(Form, abc.ABC):
         G = F - sum_p a_p d^(p-1) u / dx^(p-1)
 
     A source is averaged by two Gauss points in each cell, to fourth order.
+
+    Example:
+        >>> from stencilnet import Burgers, Derivative, FiniteDifference, Grid
+        >>> from stencilnet.equations import FluxForm
+        >>> class EnergyFlux(FluxForm):  # conserves the energy of inviscid Burgers
+        ...     @classmethod
+        ...     def _values(cls):
+        ...         return {"a": Derivative(0, 0.5, -1), "b": Derivative(0, 0.5, 1)}
+        ...
+        ...     def convective_flux(self, derivatives):
+        ...         a, b = derivatives["a"], derivatives["b"]
+        ...         return (a**2 + a * b + b**2) / 6
+        >>> equation, grid = Burgers(viscosity=0.0), Grid.line(32)
+        >>> method = FiniteDifference(equation, grid, order=1, form=EnergyFlux)
+        >>> u = 1 + grid.points().sin()
+        >>> bool((u * method(u)).sum().abs() < 1e-12)
+        True
     """
 
     averages = True
@@ -250,5 +267,14 @@ def linear_orders(equation: Equation) -> tuple[int, ...]:
 def divergence(
     flux: Float[Tensor, "*batch x"], grid: Grid
 ) -> Float[Tensor, "*batch x"]:
-    """`(flux[i] - flux[i-1]) / dx`, where `flux[i]` sits at `x_i + dx/2`."""
+    """`(flux[i] - flux[i-1]) / dx`, where `flux[i]` sits at `x_i + dx/2`.
+
+    Example:
+        >>> import torch
+        >>> from stencilnet import Grid
+        >>> from stencilnet.equations import divergence
+        >>> flux = torch.tensor([0.0, 1.0, 3.0, 2.0])  # to the right of each cell
+        >>> divergence(flux, Grid.line(4, 2.0)).tolist()
+        [-4.0, 2.0, 4.0, -2.0]
+    """
     return (flux - flux.roll(1, -1)) / grid.spacing[-1]

@@ -24,6 +24,18 @@ class KortewegDeVries(Equation):
     Attributes:
         factor: of the convective term, of either sign.
         dispersion: coefficient of `u_xxx`, of either sign.
+
+    Example:
+        >>> import torch
+        >>> from stencilnet import ETDRK4, Grid, PseudoSpectral, rollout
+        >>> from stencilnet.equations import KortewegDeVries, Solitons
+        >>> grid = Grid.line(128, 40.0)
+        >>> soliton = Solitons(rates=(1.0,), centres=(16.0,))
+        >>> method = PseudoSpectral(KortewegDeVries(), grid)
+        >>> times, u0 = torch.tensor([0.0, 2.0]).double(), soliton.values(grid, 0.0)
+        >>> u = rollout(method, u0, times, integrator=ETDRK4, steps=40)
+        >>> bool((u[-1] - soliton.values(grid, 2.0)).abs().max() < 1e-4)
+        True
     """
 
     factor: float | Tensor = 6.0

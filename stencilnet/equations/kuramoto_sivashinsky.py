@@ -28,6 +28,13 @@ class KuramotoSivashinsky(Equation):
         factor: of the convective term, of either sign.
         growth: of long waves, of either sign.
         damping: of short waves, not negative.
+
+    Example:
+        >>> import torch
+        >>> from stencilnet.equations import KuramotoSivashinsky
+        >>> k = torch.tensor([0.5, 1.0, 2.0])
+        >>> KuramotoSivashinsky().symbol(k).tolist()  # growth rates: short waves decay
+        [0.1875, 0.0, -12.0]
     """
 
     factor: float | Tensor = 1.0

@@ -33,6 +33,17 @@ class Manufactured(ExactSolution):
         mean: the constant part.
         amplitudes, wavenumbers, frequencies, phases: one of each per wave; wavenumbers
             are multiples of `2 pi` over the period.
+
+    Example:
+        >>> import torch
+        >>> from stencilnet import Grid, PseudoSpectral, rollout
+        >>> from stencilnet.equations import FisherKPP, Manufactured
+        >>> equation, grid, waves = FisherKPP(), Grid.line(16), Manufactured()
+        >>> times, u0 = torch.tensor([0.0, 0.1]).double(), waves.values(grid, 0.0)
+        >>> forcing = waves.forcing(equation, grid, averages=False)
+        >>> u = rollout(PseudoSpectral(equation, grid), u0, times, forcing, steps=10)
+        >>> bool((u[-1] - waves.values(grid, 0.1)).abs().max() < 1e-5)
+        True
     """
 
     mean: float = 0.2

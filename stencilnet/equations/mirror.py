@@ -17,6 +17,13 @@ def has_mirror_symmetry(equation: Equation) -> bool:
 
     That takes an even flux, a linear part of even orders and an odd source; values of
     `u` between -1.5 and 2 decide.
+
+    Example:
+        >>> from stencilnet import Burgers
+        >>> from stencilnet.equations import Advection, has_mirror_symmetry
+        >>> equations = Burgers(viscosity=0.01), Advection(velocity=1.0)
+        >>> [has_mirror_symmetry(equation) for equation in equations]
+        [True, False]
     """
     v = torch.linspace(-1.5, 2.0, 8, dtype=torch.float64, device=_device(equation))
     with torch.no_grad():
@@ -39,6 +46,12 @@ def mirror_partners(form: Form) -> dict[str, str]:
 
     Raises:
         ValueError: if the form does not require the mirror image of a derivative.
+
+    Example:
+        >>> from stencilnet import Burgers, UpwindFlux
+        >>> from stencilnet.equations import mirror_partners
+        >>> mirror_partners(UpwindFlux(Burgers(viscosity=0.01)))
+        {'u_left': 'u_right', 'u_right': 'u_left', 'u_x': 'u_x'}
     """
     names: dict[Derivative, list[str]] = {}
     for name, derivative in form.requires.items():
@@ -66,6 +79,16 @@ def form_has_mirror_symmetry(form: Form, grid: Grid) -> bool:
 
     Raises:
         ValueError: as `mirror_partners`.
+
+    Example:
+        >>> from stencilnet import Burgers, Grid, UpwindFlux
+        >>> from stencilnet.equations import form_has_mirror_symmetry
+        >>> class LeftBurgers(Burgers):  # upwind for u > 0 only
+        ...     def riemann(self, left, right):
+        ...         return self.flux(left)
+        >>> forms = UpwindFlux(Burgers(0.01)), UpwindFlux(LeftBurgers(0.01))
+        >>> [form_has_mirror_symmetry(form, Grid.line(16)) for form in forms]
+        [True, False]
     """
     partners, equation = mirror_partners(form), form.equation
     # torch draws no numbers under vmap.

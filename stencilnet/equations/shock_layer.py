@@ -32,6 +32,14 @@ class ShockLayer(ExactSolution):
 
     Raises:
         ValueError: if `left` is not above `right`, or the viscosity negative.
+
+    Example:
+        >>> import torch
+        >>> from stencilnet.equations import ShockLayer
+        >>> layer = ShockLayer(left=1.0, right=0.0, centre=0.0, viscosity=0.05)
+        >>> x = torch.tensor([-5.0, 1.0, 7.0]).double()
+        >>> layer.u(x, 2.0).tolist()  # its middle has moved to 1
+        [1.0, 0.5, 0.0]
     """
 
     left: float = 1.0

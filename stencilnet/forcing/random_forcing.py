@@ -15,6 +15,7 @@ from torch import Tensor
 from stencilnet.display import Displayed
 from stencilnet.errors import holds
 from stencilnet.forcing.draws import draw_waves
+from stencilnet.forcing.grid_forcing import GridForcing
 from stencilnet.grid import Grid
 from stencilnet.stencils import in_full_precision
 
@@ -149,7 +150,7 @@ class RandomForcing(Displayed):
             *(value.to(device=device, dtype=dtype) for value in vars(self).values())
         )
 
-    def on(self, grid: Grid, *, averages: bool = False) -> "GridForcing":
+    def on(self, grid: Grid, *, averages: bool = False) -> GridForcing:
         """The forcing on a grid, as a function `f(t)` of shape `(sample, x)`.
 
         The time `t` is one number, or a tensor `(sample, 1)` of one time per sample.
@@ -322,29 +323,3 @@ class RandomForcing(Displayed):
                 )
             t = t.to(self.phase)
         return self.frequency * t + self.phase
-
-
-@dataclass(frozen=True, repr=False)
-class GridForcing(Displayed):
-    """A random forcing on a grid: a function of time that knows its shape within cells.
-
-    Attributes:
-        waves: the forcing.
-        grid: the grid.
-        averages: whether calls return cell averages rather than point values.
-        evaluate: the forcing on the grid, a function of time.
-    """
-
-    waves: RandomForcing
-    grid: Grid
-    averages: bool
-    evaluate: Callable[..., Tensor]
-
-    def __call__(self, t: float | Tensor) -> Float[Tensor, "*sample x"]:
-        return self.evaluate(t)
-
-    def within(
-        self, positions: Float[Tensor, " position"]
-    ) -> Callable[..., tuple[Tensor, Tensor, Tensor]]:
-        """See `RandomForcing.within`."""
-        return self.waves.within(self.grid, positions)

@@ -37,6 +37,16 @@ class SampledForcing:
     Raises:
         ValueError: if times and values do not fit, times do not increase, or a value is
             NaN or infinite.
+
+    Example:
+        >>> import math
+        >>> import torch
+        >>> from stencilnet.forcing import SampledForcing
+        >>> times = torch.linspace(0, 1, 11).double()
+        >>> forcing = SampledForcing(times, times.sin().unsqueeze(-1).expand(-1, 16))
+        >>> f = forcing(0.55)
+        >>> tuple(f.shape), bool((f - math.sin(0.55)).abs().max() < 1e-8)
+        ((1, 16), True)
     """
 
     times: Float[Tensor, " time"]

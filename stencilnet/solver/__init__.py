@@ -1,6 +1,7 @@
 """Integration in time: integrators as values, and rollouts."""
 
-from stencilnet.solver.adaptive import AdaptiveSolution, solve_adaptively
+from stencilnet.solver.adaptive import solve_adaptively
+from stencilnet.solver.adaptive_state import AdaptiveSolution
 from stencilnet.solver.base import (
     Field,
     Forcing,
@@ -10,8 +11,8 @@ from stencilnet.solver.base import (
     evaluate,
 )
 from stencilnet.solver.catalogue import INTEGRATORS
+from stencilnet.solver.cell_picture import CellPicture
 from stencilnet.solver.exact_evolution import ColeHopf
-from stencilnet.solver.exact_step import CellPicture
 from stencilnet.solver.exponential import (
     ETDRK4,
     ETDRK4B,

@@ -3,13 +3,13 @@
 import math
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor
 
-from stencilnet.display import Displayed
+from stencilnet.solver.adaptive_state import AdaptiveSolution, Clocks
 from stencilnet.solver.base import Forcing, Integrator, RightHandSide, with_forcing
 from stencilnet.solver.problem import (
     Numbers,
@@ -27,21 +27,6 @@ _SAFETY = 0.9
 _SMALLEST_FACTOR, _LARGEST_FACTOR = 0.2, 5.0
 # A last step that is a little longer saves a tiny one.
 _STRETCH = 1.01
-
-
-@dataclass(frozen=True, repr=False)
-class AdaptiveSolution(Displayed):
-    """A trajectory with the number of steps behind it.
-
-    Attributes:
-        u: the trajectory at the times asked for.
-        accepted: steps taken by each sample.
-        rejected: further steps that each sample tried.
-    """
-
-    u: Float[Tensor, "*batch time x"]
-    accepted: Int[Tensor, "*batch"]
-    rejected: Int[Tensor, "*batch"]
 
 
 def solve_adaptively(
@@ -80,6 +65,15 @@ def solve_adaptively(
         ValueError: if `integrator` has no error estimate, if `times` has no entry or is
             not strictly monotone, or if the forcing does not fit the batch.
         TypeError: if the forcing has another dtype than `u0`.
+
+    Example:
+        >>> from stencilnet import Adaptive
+        >>> from stencilnet.solver import solve_adaptively
+        >>> problem = lambda u: 0 * u, [0.0], [0.0, 2.0], lambda t: (t > 1).double()
+        >>> blind = solve_adaptively(*problem)
+        >>> aware = solve_adaptively(*problem, steps=Adaptive(through=[1.0]))
+        >>> float(aware.u[-1].round(decimals=9)), bool(blind.accepted > aware.accepted)
+        (1.0, True)
     """
     if not isinstance(integrator, EmbeddedPair):
         raise ValueError(
@@ -95,32 +89,6 @@ def solve_adaptively(
     with refused_under_vmap("An adaptive step", "pass the samples as one batch"):
         forced = with_forcing(rhs, forcing)
         return _AdaptiveSteps(forced, integrator, steps, knots).solve(u)
-
-
-@dataclass
-class _Clocks:
-    """Where each sample is: all of shape `batch`, but `u`, `slope` and `states`."""
-
-    t: Tensor
-    u: Tensor
-    slope: Tensor
-    step: Tensor
-    blown: Tensor
-    states: list[Tensor]
-    following: Tensor = field(init=False)  # the knot ahead
-    on_jump: Tensor = field(init=False)
-    accepted: Tensor = field(init=False)
-    rejected: Tensor = field(init=False)
-    previous_error: Tensor = field(init=False)
-    failed: Tensor = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.following = torch.ones_like(self.t, dtype=torch.int64)
-        self.accepted = torch.zeros_like(self.following)
-        self.rejected = torch.zeros_like(self.following)
-        self.previous_error = torch.ones_like(self.t)
-        self.failed = torch.zeros_like(self.blown)
-        self.on_jump = torch.zeros_like(self.blown)
 
 
 @dataclass(frozen=True)
@@ -147,7 +115,7 @@ class _AdaptiveSteps:
                 return AdaptiveSolution(u, clocks.accepted, clocks.rejected)
             self._round(clocks, moving)
 
-    def _start(self, u0: Tensor) -> _Clocks:
+    def _start(self, u0: Tensor) -> Clocks:
         """All clocks at the first time."""
         t = self.knots.values[0].expand(u0.shape[:-1]).clone()
         on_jump = self.knots.jumps[0].expand(t.shape)
@@ -162,11 +130,11 @@ class _AdaptiveSteps:
         slope = self._u_t(begin, u)
         step = self._bounded(self._first_step(begin, u, slope))
         states = [u0] + [torch.full_like(u0, math.nan)] * (self.knots.stored - 1)
-        clocks = _Clocks(t, u, slope, step, blown, states)
+        clocks = Clocks(t, u, slope, step, blown, states)
         clocks.on_jump = on_jump
         return clocks
 
-    def _round(self, clocks: _Clocks, moving: Bool[Tensor, "*batch"]) -> None:
+    def _round(self, clocks: Clocks, moving: Bool[Tensor, "*batch"]) -> None:
         """One trial step of each sample that has not arrived at the last time."""
         knots = self.knots
         ahead = clocks.following.clamp(max=len(knots.values) - 1)
@@ -209,7 +177,7 @@ class _AdaptiveSteps:
 
     def _control(
         self,
-        clocks: _Clocks,
+        clocks: Clocks,
         dt: Tensor,
         error: Tensor,
         fits: Bool[Tensor, "*batch"],
@@ -236,7 +204,7 @@ class _AdaptiveSteps:
         return self.rhs(t.unsqueeze(-1), u)
 
     def _advance(
-        self, clocks: _Clocks, dt: Tensor, bounds: tuple[Tensor, Tensor] | None
+        self, clocks: Clocks, dt: Tensor, bounds: tuple[Tensor, Tensor] | None
     ) -> tuple[Tensor, list[Tensor]]:
         """The state after a step with stage times in bounds, and all slopes."""
         slopes = [clocks.slope]
@@ -263,7 +231,7 @@ class _AdaptiveSteps:
         return (v.double() / allowed).square().mean(-1).sqrt()
 
     def _next_step(
-        self, clocks: _Clocks, dt: Tensor, error: Tensor, fits: Bool[Tensor, "*batch"]
+        self, clocks: Clocks, dt: Tensor, error: Tensor, fits: Bool[Tensor, "*batch"]
     ) -> Float[Tensor, "*batch"]:
         """Gustafsson's controller; after a rejection, the elementary one."""
         order = self.pair.low_order + 1

@@ -10,10 +10,29 @@ from jaxtyping import Complex
 from torch import Tensor
 
 RightHandSide = Callable[[Any, Tensor], Tensor]
-"""`rhs(t, u) -> u_t`; `t` is a float or a scalar tensor."""
+"""`rhs(t, u) -> u_t`; `t` is a float or a scalar tensor.
+
+Example:
+    >>> import torch
+    >>> from stencilnet import RK4
+    >>> from stencilnet.solver import RightHandSide
+    >>> ramp: RightHandSide = lambda t, u: t - u  # u = 2 exp(-t) + t - 1
+    >>> u = RK4.step(ramp, 0.0, torch.ones(1).double(), 0.1)
+    >>> round(float(u), 4)
+    0.9097
+"""
 
 Field = Callable[[Tensor], Tensor]
-"""`rhs(u) -> u_t` without forcing; see `with_forcing` for one that depends on time."""
+"""`rhs(u) -> u_t` without forcing; see `with_forcing` for one that depends on time.
+
+Example:
+    >>> from stencilnet import rollout
+    >>> from stencilnet.solver import Field
+    >>> logistic: Field = lambda u: u * (1 - u)  # u = 1 / (1 + exp(-t))
+    >>> u = rollout(logistic, [0.5], [0.0, 1.0], steps=20)
+    >>> round(float(u[-1]), 4)
+    0.7311
+"""
 
 Forcing = Callable[[Tensor], Tensor]
 """`forcing(t) -> f`, broadcastable to the state.
@@ -21,10 +40,32 @@ Forcing = Callable[[Tensor], Tensor]
 The time is always a float64 tensor on the device of the state: of shape `()` where all
 samples share a clock, and `(*batch, 1)` where each has its own (adaptive steps).
 Functions of the module `math` take the first, those of torch take both.
+
+Example:
+    >>> import torch
+    >>> from stencilnet import rollout
+    >>> from stencilnet.solver import Forcing
+    >>> tide: Forcing = lambda t: t.cos()
+    >>> times = [0.0, torch.pi / 2]
+    >>> u = rollout(torch.zeros_like, [0.0, 1.0], times, tide, steps=20)
+    >>> u[-1].round(decimals=4).tolist()
+    [1.0, 2.0]
 """
 
 Step = Callable[[Any, Tensor, Any], Tensor]
-"""`step(t, u, dt) -> u`, the state at `t + dt`; `t` and `dt` are floats or tensors."""
+"""`step(t, u, dt) -> u`, the state at `t + dt`; `t` and `dt` are floats or tensors.
+
+Example:
+    >>> import torch
+    >>> from stencilnet.solver import Euler, Step
+    >>> halved: Step = Euler.bind(lambda u: -u, None)
+    >>> t, u, dt = 0.0, torch.ones(1), 0.5
+    >>> for index in range(3):
+    ...     u = halved(t + index * dt, u, dt)
+    ...
+    >>> float(u)
+    0.125
+"""
 
 Compile = Callable[[Callable[..., Any]], Callable[..., Any]]
 """Makes a function of tensors and numbers faster."""
@@ -120,7 +161,19 @@ def evaluate(forcing: Forcing, t: float | Tensor, u: Tensor) -> Tensor:
     """The forcing of a state `u` at a time, which it sees as `Forcing` says.
 
     Raises:
-        ValueError: if it has another shape than at the first time.
+        ValueError: if its shape does not fit the state, as where it varies in time.
+
+    Example:
+        >>> import torch
+        >>> from stencilnet.solver import evaluate
+        >>> u = torch.zeros(3, 64)
+        >>> evaluate(lambda t: 2 * t, 0.5, u)
+        tensor(1., dtype=torch.float64)
+        >>> evaluate(lambda t: torch.ones(16), 0.5, u)
+        Traceback (most recent call last):
+            ...
+        ValueError: At t = 0.5 the forcing has shape (16,), which does not fit the
+        state of shape (3, 64): return one shape at all times.
     """
     force = forcing(as_time(t, u))
     if not fits(force.shape, u.shape):

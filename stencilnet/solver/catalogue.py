@@ -34,4 +34,12 @@ INTEGRATORS: Mapping[str, Integrator] = MappingProxyType(
         "ColeHopf": ColeHopf(),
     }
 )
-"""The integrators by the names that configs and stores use, explicit ones first."""
+"""The integrators by the names that configs and stores use, explicit ones first.
+
+Example:
+    >>> from stencilnet.solver import INTEGRATORS
+    >>> {name: integrator.order for name, integrator in INTEGRATORS.items()}
+    {'Euler': 1, 'Heun': 2, 'Kutta3': 3, 'SSPRK3': 3, 'RK4': 4, 'BogackiShampine32': 3,
+    'DormandPrince54': 5, 'ETDRK4': 4, 'ETDRK4B': 4, 'IFRK4': 4, 'ARS222': 2,
+    'ARS443': 3, 'ColeHopf': 4}
+"""

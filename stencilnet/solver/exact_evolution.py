@@ -9,7 +9,8 @@ from jaxtyping import Complex
 from torch import Tensor
 
 from stencilnet.solver.base import Compile, Forcing, Integrator, Step
-from stencilnet.solver.exact_step import CellPicture, ExactStep, drifted, planned
+from stencilnet.solver.cell_picture import CellPicture
+from stencilnet.solver.exact_step import ExactStep, drifted, planned
 from stencilnet.solver.splittings import THREE_DRIFTS, Splitting
 
 
@@ -44,6 +45,18 @@ class ColeHopf(Integrator):
 
     Raises:
         ValueError: if `nodes` is not a positive integer.
+
+    Example:
+        >>> from stencilnet import Burgers, Grid, rollout
+        >>> from stencilnet.discretizations import WenoParabola
+        >>> from stencilnet.equations import DecayingWave
+        >>> from stencilnet.solver import ColeHopf
+        >>> grid, wave = Grid.line(32), DecayingWave(viscosity=0.3)
+        >>> picture = WenoParabola(Burgers(viscosity=0.3), grid)
+        >>> u0 = wave.averages(grid, 0.0)
+        >>> u = rollout(picture, u0, [0.0, 3.0], integrator=ColeHopf(), steps=1)
+        >>> bool((u[-1] - wave.averages(grid, 3.0)).abs().max() < 1e-5)
+        True
     """
 
     compilable: ClassVar[bool] = True

@@ -2,14 +2,14 @@
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from stencilnet.grid import Grid
 from stencilnet.solver.base import as_time, outliving_inference
+from stencilnet.solver.cell_picture import CellPicture
 from stencilnet.solver.heat_kernel import (
     LARGEST_EXPONENT,
     Reach,
@@ -29,39 +29,6 @@ _RESOLVED = 1.1
 _MOST_PERIODS = 16
 # Lengths of steps and reaches whose kernels are stored.
 _REMEMBERED = 16
-
-
-@runtime_checkable
-class CellPicture(Protocol):
-    """A method that says what the solution of Burgers' equation is within cells.
-
-    Attributes:
-        grid: of the cells.
-        viscosity: `nu`, a number or a tensor `(*sample, 1)`.
-    """
-
-    grid: Grid
-
-    @property
-    def viscosity(self) -> float | Tensor: ...
-
-    def branches(
-        self,
-        u: Float[Tensor, "*batch x"],
-        positions: Float[Tensor, " node"],
-        force: Float[Tensor, "*batch x"] | None = None,
-    ) -> tuple[Float[Tensor, "*batch node x"], ...]:
-        """`log(phi)` relative to the left face of each cell, for smooth branches.
-
-        Args:
-            u: cell averages.
-            positions: of nodes, 0 at the left and 1 at the right face of a cell.
-            force: cell averages of the forcing; none where there is no forcing.
-
-        Returns:
-            Exponents whose exponentials add up to `phi(s) / phi(0)`; so they are 1 at
-            the left and `exp(-u dx / 2 nu)` at the right face.
-        """
 
 
 class Plan(NamedTuple):

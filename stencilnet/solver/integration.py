@@ -144,6 +144,11 @@ def substeps_within(interval: float, step: float) -> int:
 
     Raises:
         ValueError: if `step` is not positive.
+
+    Example:
+        >>> from stencilnet.solver import substeps_within
+        >>> substeps_within(1.0, 0.3), substeps_within(2.1, 0.7)
+        (4, 3)
     """
     if not step > 0:
         raise ValueError(f"A step must be positive, not {step}.")

@@ -32,6 +32,14 @@ class RungeKutta(Integrator):
     Raises:
         ValueError: if the rows are not strictly lower triangular, or if `b` has
             another length or does not sum to 1.
+
+    Example:
+        >>> import torch
+        >>> from stencilnet.solver import RungeKutta
+        >>> ralston = RungeKutta(a=((), (2 / 3,)), b=(1 / 4, 3 / 4), order=2)
+        >>> z = torch.tensor([-1.0, 1.0]).double()
+        >>> ralston.amplification(z).round(decimals=9).tolist()  # 1 + z + z**2 / 2
+        [0.5, 2.5]
     """
 
     a: tuple[tuple[float, ...], ...]
@@ -126,13 +134,42 @@ def _advance(
 
 
 Euler = RungeKutta(a=((),), b=(1.0,), order=1)
-"""Explicit Euler method."""
+"""Explicit Euler method.
+
+Example:
+    >>> from stencilnet import rollout
+    >>> from stencilnet.solver import Euler
+    >>> u = rollout(lambda u: -u, [1.0], [0.0, 1.0], integrator=Euler, steps=4)
+    >>> float(u[-1])  # (1 - 1/4)**4
+    0.31640625
+"""
 
 Heun = RungeKutta(a=((), (1.0,)), b=(1 / 2, 1 / 2), order=2)
-"""Heun's method, which is also the optimal SSP method of second order."""
+"""Heun's method, which is also the optimal SSP method of second order.
+
+Example:
+    >>> import torch
+    >>> from stencilnet.solver import Heun
+    >>> decay, wave = torch.tensor([-10.0 + 0j]), torch.tensor([10.0j])
+    >>> round(Heun.stable_step(decay), 3), round(Heun.stable_step(wave), 3)
+    (0.2, 0.009)
+"""
 
 Kutta3 = RungeKutta(a=((), (1 / 2,), (-1.0, 2.0)), b=(1 / 6, 4 / 6, 1 / 6), order=3)
-"""Kutta's third-order method."""
+"""Kutta's third-order method.
+
+Example:
+    >>> import math
+    >>> from stencilnet import rollout
+    >>> from stencilnet.solver import Kutta3
+    >>> errors = []
+    >>> for steps in (16, 32):
+    ...     u = rollout(lambda u: -u, [1.0], [0, 1], integrator=Kutta3, steps=steps)
+    ...     errors.append(abs(float(u[-1]) - math.exp(-1)))
+    ...
+    >>> round(math.log2(errors[0] / errors[1]), 1)
+    3.0
+"""
 
 SSPRK3 = RungeKutta(a=((), (1.0,), (1 / 4, 1 / 4)), b=(1 / 6, 1 / 6, 4 / 6), order=3)
 """Strong-stability-preserving method of third order (Shu and Osher 1988).
@@ -174,6 +211,17 @@ class EmbeddedPair(RungeKutta):
     Raises:
         ValueError: as for `RungeKutta`, or if `b_low` has another length, does not sum
             to 1, or if its order is not below the pair's.
+
+    Example:
+        >>> from stencilnet import Adaptive, rollout
+        >>> from stencilnet.solver import EmbeddedPair
+        >>> heun_euler = EmbeddedPair(
+        ...     a=((), (1.0,)), b=(0.5, 0.5), order=2, b_low=(1.0, 0.0), low_order=1
+        ... )
+        >>> steps = Adaptive(relative=1e-4)
+        >>> u = rollout(lambda u: -u, [1.0], [0, 1], integrator=heun_euler, steps=steps)
+        >>> heun_euler.error_weights, round(float(u[-1]), 3)
+        ((-0.5, 0.5), 0.368)
     """
 
     b_low: tuple[float, ...]
@@ -211,7 +259,16 @@ BogackiShampine32 = EmbeddedPair(
     low_order=2,
 )
 """Third order with an error estimate (Bogacki and Shampine 1989,
-doi:10.1016/0893-9659(89)90079-7)."""
+doi:10.1016/0893-9659(89)90079-7).
+
+Example:
+    >>> from stencilnet.solver import BogackiShampine32, solve_adaptively
+    >>> solution = solve_adaptively(
+    ...     lambda u: -u, [1.0], [0.0, 1.0], integrator=BogackiShampine32
+    ... )
+    >>> round(float(solution.u[-1]), 5), int(solution.accepted) > 30
+    (0.36788, True)
+"""
 
 DormandPrince54 = EmbeddedPair(
     a=(
@@ -237,4 +294,13 @@ DormandPrince54 = EmbeddedPair(
     low_order=4,
 )
 """Fifth order with an error estimate (Dormand and Prince 1980,
-doi:10.1016/0771-050X(80)90013-3)."""
+doi:10.1016/0771-050X(80)90013-3).
+
+Example:
+    >>> from stencilnet.solver import DormandPrince54, solve_adaptively
+    >>> solution = solve_adaptively(
+    ...     lambda u: -u, [1.0], [0.0, 1.0], integrator=DormandPrince54
+    ... )
+    >>> round(float(solution.u[-1]), 5), int(solution.accepted) < 15
+    (0.36788, True)
+"""

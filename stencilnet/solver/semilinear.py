@@ -47,8 +47,26 @@ class SemilinearIntegrator(Integrator):
     One that contains the stiff part leaves a remainder that is not.
 
     Attributes:
+        description: the method in words, the subject of error messages.
         symbol: of `L`, one number per mode of `rfft`; by default that of
             `rhs.linear_symbol()`. Its gradient is kept.
+
+    Example:
+        >>> from stencilnet import Burgers, Grid, PseudoSpectral, rollout
+        >>> from stencilnet.equations import DecayingWave
+        >>> from stencilnet.solver import Euler, IntegratingFactor, SemilinearIntegrator
+        >>> class LawsonEuler(SemilinearIntegrator):
+        ...     description, order, symbol = "Lawson's Euler method", 1, None
+        ...
+        ...     def scheme(self, symbol, dt, dtype):
+        ...         return IntegratingFactor(Euler, symbol.to(dtype), dt)
+        ...
+        >>> method = PseudoSpectral(Burgers(viscosity=0.3), Grid.line(32))
+        >>> wave = DecayingWave(viscosity=0.3)
+        >>> u0, end = (wave.values(method.grid, t) for t in (0.0, 1.0))
+        >>> u = rollout(method, u0, [0.0, 1.0], integrator=LawsonEuler(), steps=20)
+        >>> bool((u[-1] - end).abs().max() < 0.02)
+        True
     """
 
     compilable: ClassVar[bool] = False

@@ -32,6 +32,17 @@ class StableStep:
 
     Raises:
         ValueError: if `safety` is not positive.
+
+    Example:
+        >>> import torch
+        >>> from stencilnet import SSPRK3, Burgers, Grid, Weno, rollout
+        >>> from stencilnet.solver import StableStep, substeps_within
+        >>> weno = Weno(Burgers(viscosity=0.02), Grid.line(16))
+        >>> u0 = weno.grid.points().sin()
+        >>> steps = substeps_within(1.0, 0.8 * weno.stable_step(u0, SSPRK3))
+        >>> u = rollout(weno, u0, [0.0, 1.0], steps=StableStep(safety=0.8))
+        >>> torch.equal(u, rollout(weno, u0, [0.0, 1.0], steps=steps))
+        True
     """
 
     safety: float = 0.5

@@ -11,15 +11,14 @@ from stencilnet.stencils.closed_form import (
     UnconstrainedLayer,
 )
 from stencilnet.stencils.constants import ConstantModule, weighted_sum
+from stencilnet.stencils.constraint_kinds import CONSTRAINTS, constraint_from_spec
 from stencilnet.stencils.constraints import (
-    CONSTRAINTS,
     Constraint,
     Convex,
     NullSpace,
     Projection,
     Soft,
     Unconstrained,
-    constraint_from_spec,
 )
 from stencilnet.stencils.convex import ConvexLayer, PolyhedralLayer
 from stencilnet.stencils.derivative import (

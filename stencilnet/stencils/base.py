@@ -48,6 +48,21 @@ class CoefficientLayer(ConstantModule, abc.ABC):
         TypeError: if `reference` is not float64.
         ValueError: if `limit` is not positive, or `reference` has another shape or
             violates the conditions by more than 1e-10.
+
+    Example:
+        >>> import torch
+        >>> from stencilnet.stencils import CoefficientLayer, MomentConditions
+        >>> class Blend(CoefficientLayer):  # central differences and any diffusion
+        ...     def __init__(self, conditions):
+        ...         super().__init__(conditions)
+        ...         self.inputs = 1
+        ...
+        ...     def coefficients(self, raw):
+        ...         return self.reference + raw * raw.new_tensor([0.5, -1.0, 0.5])
+        >>> layer = Blend(MomentConditions((-1.0, 0.0, 1.0), derivative=1, order=1))
+        >>> c = layer(torch.tensor([-0.5]).double())
+        >>> [round(x, 3) for x in c.tolist()], bool(layer.residual(c) < 1e-12)
+        ([-0.75, 0.5, 0.25], True)
     """
 
     reference: Tensor

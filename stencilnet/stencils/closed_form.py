@@ -72,6 +72,15 @@ class NullSpaceLayer(AffineLayer):
     Source: Bar-Sinai et al. (2019), doi:10.1073/pnas.1814058116.
 
     Args and errors: as `CoefficientLayer`; a raw number per degree of freedom.
+
+    Example:
+        >>> import torch
+        >>> from stencilnet.stencils import MomentConditions, NullSpaceLayer
+        >>> conditions = MomentConditions((-2.0, -1.0, 0.0, 1.0, 2.0), 1, order=2)
+        >>> layer = NullSpaceLayer(conditions)
+        >>> c = layer(torch.tensor([3.0, -1.0]).double())
+        >>> layer.inputs, bool(layer.residual(c) < 1e-12)
+        (2, True)
     """
 
     @staticmethod
@@ -92,6 +101,14 @@ class ProjectionLayer(AffineLayer):
     also the one nearest to `xi` itself.
 
     Args and errors: as `CoefficientLayer`; a raw number per coefficient.
+
+    Example:
+        >>> import torch
+        >>> from stencilnet.stencils import MomentConditions, ProjectionLayer
+        >>> layer = ProjectionLayer(MomentConditions((-1.0, 0.0, 1.0), 1, order=1))
+        >>> c = layer(torch.tensor([-1.0, 1.0, 0.3]).double())
+        >>> [round(x, 3) for x in c.tolist()]
+        [-0.95, 0.9, 0.05]
     """
 
     @staticmethod
@@ -105,6 +122,14 @@ class UnconstrainedLayer(AffineLayer):
     """Raw coefficients without conditions, `c = c0 + xi`, for comparison.
 
     Args and errors: as `CoefficientLayer`; a raw number per coefficient.
+
+    Example:
+        >>> import torch
+        >>> from stencilnet.stencils import MomentConditions, UnconstrainedLayer
+        >>> layer = UnconstrainedLayer(MomentConditions((-1.0, 0.0, 1.0), 1, order=1))
+        >>> c = layer(torch.tensor([0.1, 0.2, 0.0]).double())
+        >>> [round(x, 3) for x in c.tolist()], round(float(layer.residual(c)), 3)
+        ([-0.4, 0.2, 0.5], 0.3)
     """
 
     @staticmethod
@@ -132,6 +157,15 @@ class SoftLayer(CoefficientLayer):
 
     Raises:
         ValueError: as `CoefficientLayer`, or if `mu` is not a positive number.
+
+    Example:
+        >>> import torch
+        >>> from stencilnet.stencils import MomentConditions, SoftLayer
+        >>> conditions = MomentConditions((-1.0, 0.0, 1.0), 1, order=1)
+        >>> layer = SoftLayer(conditions, learn_mu=True)
+        >>> layer(torch.ones(3).double()).sum().backward()
+        >>> round(layer.mu.item(), 4), round(layer.log_mu.grad.item(), 4)
+        (1.0, 0.5625)
     """
 
     singular_vectors: Tensor

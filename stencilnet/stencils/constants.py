@@ -14,6 +14,16 @@ class ConstantModule(nn.Module):
     moment conditions. The module therefore stores its constants in float64 beside their
     copies in its own precision, and every conversion starts from float64. They are not
     part of the state dict, as the constructor computes them again.
+
+    Example:
+        >>> import torch
+        >>> from stencilnet.stencils import ConstantModule
+        >>> module, third = ConstantModule(), torch.ones(1).double() / 3
+        >>> module.register_constant("third", third)
+        >>> module.float().third.dtype, bool(third.float().double() == third)
+        (torch.float32, False)
+        >>> bool(module.double().third == third)  # all digits are back
+        True
     """
 
     def __init__(self) -> None:
@@ -56,6 +66,13 @@ def weighted_sum(weights: Sequence[float], planes: Sequence[Tensor]) -> Tensor:
 
     Whole fields vectorize and compile well, unlike a small matrix product along the
     last axis.
+
+    Example:
+        >>> import torch
+        >>> from stencilnet.stencils import weighted_sum
+        >>> u = torch.tensor([0.0, 1.0, 4.0, 9.0])
+        >>> weighted_sum((1.0, -2.0, 1.0), (u.roll(1), u, u.roll(-1))).tolist()
+        [10.0, 2.0, 2.0, -14.0]
     """
     total: Tensor | None = None
     for weight, plane in zip(weights, planes, strict=True):

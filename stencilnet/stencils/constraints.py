@@ -1,9 +1,8 @@
 """Constraints on stencil coefficients, as values that build coefficient layers."""
 
 import abc
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any, ClassVar, final
 
 from jaxtyping import Float
@@ -19,10 +18,9 @@ from stencilnet.stencils.closed_form import (
 )
 from stencilnet.stencils.convex import ConvexLayer, PolyhedralLayer
 from stencilnet.stencils.moments import MomentConditions
-from stencilnet.stencils.side_condition_kinds import side_condition_from_spec
+from stencilnet.stencils.side_condition_kinds import side_conditions_from_specs
 from stencilnet.stencils.side_conditions import SideCondition
 from stencilnet.stencils.specs import (
-    from_spec,
     is_finite,
     is_integer,
     set_plain,
@@ -44,6 +42,22 @@ class Constraint(abc.ABC):
     Raises:
         ValueError: if `order` is not a whole number of at least 1, or `limit` is not
             positive.
+
+    Example:
+        >>> import torch
+        >>> from dataclasses import dataclass
+        >>> from stencilnet.stencils import Constraint, NullSpaceLayer
+        >>> @dataclass(frozen=True)
+        ... class Near(Constraint):  # to the coefficients of least norm
+        ...     kind = "near"
+        ...     radius: float = 0.1
+        ...
+        ...     def build(self, conditions, reference=None):
+        ...         return NullSpaceLayer(conditions, reference, limit=self.radius)
+        >>> layer = Near().layer((-1.0, 0.0, 1.0), derivative=1)
+        >>> c = layer(torch.tensor([1000.0]).double())
+        >>> round(float((c - layer.reference).norm()), 6)
+        0.1
     """
 
     kind: ClassVar[str]
@@ -129,7 +143,16 @@ class NullSpace(Constraint):
 
 @dataclass(frozen=True)
 class Projection(Constraint):
-    """The consistent coefficients nearest to raw ones: see `ProjectionLayer`."""
+    """The consistent coefficients nearest to raw ones: see `ProjectionLayer`.
+
+    Example:
+        >>> import torch
+        >>> from stencilnet.stencils import Projection
+        >>> layer = Projection(order=2).layer((-2.0, -1.0, 0.0, 1.0, 2.0), derivative=1)
+        >>> raw = torch.tensor([3.0, -1.0, 4.0, 1.0, -5.0]).double()
+        >>> bool(layer.residual(layer(raw)) < 1e-12)
+        True
+    """
 
     kind = "projection"
 
@@ -148,6 +171,17 @@ class Soft(Constraint):
     Attributes:
         mu: weight of the raw coefficients, positive and finite.
         learn_mu: whether it is a trainable parameter.
+
+    Example:
+        >>> import torch
+        >>> from stencilnet.stencils import Soft
+        >>> raw = torch.ones(3).double()
+        >>> for mu in (0.01, 1.0, 100.0):  # from almost hard to almost free
+        ...     layer = Soft(mu=mu, limit=1e6).layer((-1.0, 0.0, 1.0), derivative=1)
+        ...     print(mu, round(float(layer.residual(layer(raw))), 3))
+        0.01 0.01
+        1.0 0.75
+        100.0 2.913
     """
 
     kind = "soft"
@@ -197,7 +231,7 @@ class PolyhedralConstraint(Constraint, abc.ABC):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        values = tuple(_side_conditions(self.side_conditions))
+        values = tuple(side_conditions_from_specs(self.side_conditions))
         object.__setattr__(self, "side_conditions", values)
 
     def build(
@@ -209,7 +243,7 @@ class PolyhedralConstraint(Constraint, abc.ABC):
             conditions,
             reference,
             limit=self.limit,
-            side_conditions=_side_conditions(self.side_conditions),
+            side_conditions=side_conditions_from_specs(self.side_conditions),
         )
 
 
@@ -218,7 +252,7 @@ class Convex(PolyhedralConstraint):
     """The nearest consistent coefficients under side conditions: see `ConvexLayer`.
 
     Example:
-        >>> from stencilnet import MLP, Burgers, Convex, Grid, LearnedStencil
+        >>> from stencilnet import Burgers, Convex, Grid, LearnedStencil
         >>> learned = LearnedStencil(
         ...     Burgers(viscosity=0.02), Grid.line(16), constraint=Convex(order=1)
         ... )
@@ -232,7 +266,16 @@ class Convex(PolyhedralConstraint):
 
 @dataclass(frozen=True)
 class Unconstrained(Constraint):
-    """Raw coefficients, for comparison: see `UnconstrainedLayer`."""
+    """Raw coefficients, for comparison: see `UnconstrainedLayer`.
+
+    Example:
+        >>> import torch
+        >>> from stencilnet.stencils import Unconstrained
+        >>> layer = Unconstrained(limit=1e6).layer((-1.0, 0.0, 1.0), derivative=1)
+        >>> raw = torch.tensor([0.0, 1.0, 0.0]).double()
+        >>> round(float(layer.residual(layer(raw))), 3)  # they no longer sum to zero
+        1.0
+    """
 
     kind = "unconstrained"
 
@@ -242,51 +285,3 @@ class Unconstrained(Constraint):
         reference: Float[Tensor, "*stencils points"] | None = None,
     ) -> CoefficientLayer:
         return UnconstrainedLayer(conditions, reference, limit=self.limit)
-
-
-CONSTRAINTS: Mapping[str, type[Constraint]] = MappingProxyType(
-    {
-        constraint.kind: constraint
-        for constraint in (NullSpace, Projection, Soft, Convex, Unconstrained)
-    }
-)
-"""The constraints by the names that configs and stores use."""
-
-
-def constraint_from_spec(spec: Any, extensions: Iterable[type] = ()) -> Constraint:
-    """The constraint that `spec` described.
-
-    Args:
-        spec: a mapping with a kind; its `side_conditions`, if any, are values or specs.
-        extensions: further classes of constraints and side conditions, whose `kind`
-            takes precedence over those of the package; other classes are ignored.
-
-    Raises:
-        ValueError: if the kind is unknown, or an entry is missing, unknown or out of
-            range.
-    """
-    extensions = tuple(extensions)
-    if isinstance(spec, Mapping) and "side_conditions" in spec:
-        side_conditions = _side_conditions(spec["side_conditions"], extensions)
-        spec = {**spec, "side_conditions": side_conditions}
-    constraint: Constraint = from_spec(
-        "constraint", Constraint, CONSTRAINTS, spec, extensions
-    )
-    return constraint
-
-
-def _side_conditions(
-    entries: object, extensions: Iterable[type] = ()
-) -> list[SideCondition]:
-    """Values of side conditions that may be specs."""
-    if not isinstance(entries, list | tuple):
-        raise ValueError(
-            f"Side conditions must be a list, such as "
-            f"[{{kind: sign, index: 0, sign: 1}}], not {entries!r}."
-        )
-    return [
-        entry
-        if isinstance(entry, SideCondition)
-        else side_condition_from_spec(entry, extensions)
-        for entry in entries
-    ]

@@ -36,6 +36,18 @@ class PolyhedralLayer(CoefficientLayer, abc.ABC):
     Raises:
         ValueError: as `CoefficientLayer`, or if the side conditions contradict the
             moment conditions or one another.
+
+    Example:
+        >>> import torch
+        >>> from stencilnet.stencils import Linear, MomentConditions
+        >>> from stencilnet.stencils import ConvexLayer, PolyhedralLayer
+        >>> conditions = MomentConditions((-1.0, 0.0, 1.0), derivative=1, order=1)
+        >>> centre = Linear(matrix=[[0.0, 1.0, 0.0]], bounds=[1.0])
+        >>> layer = ConvexLayer(conditions, side_conditions=[centre])
+        >>> raw, bounds = torch.tensor([-0.5, 1.0, -0.5]), torch.tensor([[1.0], [0.5]])
+        >>> c = layer.within(raw.expand(2, -1), bounds)
+        >>> isinstance(layer, PolyhedralLayer), [round(x, 3) for x in c[:, 1].tolist()]
+        (True, [1.0, 0.5])
     """
 
     matrix: Tensor
@@ -156,6 +168,15 @@ class ConvexLayer(PolyhedralLayer):
     The solution is exact up to rounding, computed in float64 for any dtype of the raw
     numbers; gradients follow from the implicit function theorem at the active set, see
     `polyhedron.nearest_in_polyhedron`.
+
+    Example:
+        >>> import torch
+        >>> from stencilnet.stencils import Bounds, ConvexLayer, MomentConditions
+        >>> conditions = MomentConditions((-0.5, 0.5, 1.5), derivative=0, order=1)
+        >>> layer = ConvexLayer(conditions, side_conditions=[Bounds(lower=0.0)])
+        >>> c = layer(torch.tensor([0.5, 0.0, -0.5]).double())
+        >>> [round(x, 3) for x in c[:2].tolist()], bool(layer.violation(c) < 1e-12)
+        ([0.75, 0.25], True)
     """
 
     def within(

@@ -85,6 +85,14 @@ def stencil_indices(width: int, derivative: Derivative) -> tuple[int, ...]:
     Raises:
         ValueError: if `width` is below 1, or if two stencils are equally near and the
             derivative has no side.
+
+    Example:
+        >>> from stencilnet import Derivative
+        >>> from stencilnet.stencils import stencil_indices
+        >>> stencil_indices(4, Derivative(0, at=0.5))  # centred about the right face
+        (-1, 0, 1, 2)
+        >>> stencil_indices(3, Derivative(0, at=0.5, side=-1))
+        (-1, 0, 1)
     """
     size = as_integer(width)
     if size is None or size < 1:
@@ -113,5 +121,11 @@ def stencil_offsets(
     Args:
         indices: cells `i + j`, as from `stencil_indices`.
         derivative: at `x = x_i + derivative.at dx`.
+
+    Example:
+        >>> from stencilnet import Derivative
+        >>> from stencilnet.stencils import stencil_offsets
+        >>> stencil_offsets((-1, 0, 1, 2), Derivative(0, at=0.5)).tolist()
+        [-1.5, -0.5, 0.5, 1.5]
     """
     return torch.tensor([j - derivative.at for j in indices], dtype=torch.float64)

@@ -32,6 +32,15 @@ class Dissipation(SideCondition):
             the right.
         at: position of the derivative in units of dx: 0 for points, 0.5 for faces.
         wavenumbers: number of samples.
+
+    Example:
+        >>> import torch
+        >>> from stencilnet.stencils import Convex, Dissipation
+        >>> convex = Convex(side_conditions=[Dissipation(sign=-1)])  # wind to the right
+        >>> layer = convex.layer((-1.0, 0.0, 1.0), derivative=1)
+        >>> c = layer(torch.tensor([0.5, -1.0, 0.5]).double())  # raw: downwind
+        >>> torch.allclose(c, torch.tensor([-0.5, 0.0, 0.5]).double())  # central
+        True
     """
 
     kind = "dissipation"

@@ -30,6 +30,15 @@ def finite_difference_coefficients(
     Raises:
         ValueError: if the stencil has too few points, or its offsets coincide or are
             not finite.
+
+    Example:
+        >>> from stencilnet.stencils import finite_difference_coefficients
+        >>> c = finite_difference_coefficients((-2, -1, 0, 1, 2), derivative=1)
+        >>> (12 * c).tolist()
+        [1.0, -8.0, 0.0, 8.0, -1.0]
+        >>> c = finite_difference_coefficients((-1.5, -0.5, 0.5), 0, averages=True)
+        >>> (6 * c).tolist()  # the value at a face from averages
+        [-1.0, 5.0, 2.0]
     """
     size = len(offsets)
     check_offsets(torch.as_tensor(offsets, dtype=torch.float64), derivative, 1)

@@ -65,6 +65,14 @@ class MomentConditions:
             finite, the conditions have no solution, the stencils of a batch have
             different numbers of free parameters, or the difference form is combined
             with averages, with `d = 0`, or with an offset of 0.
+
+    Example:
+        >>> from stencilnet.stencils import MomentConditions
+        >>> conditions = MomentConditions((-1.0, 0.0, 1.0), derivative=2, order=1)
+        >>> conditions.matrix.tolist()
+        [[1.0, 1.0, 1.0], [-1.0, 0.0, 1.0], [0.5, 0.0, 0.5]]
+        >>> [round(c, 6) for c in conditions.particular.tolist()]
+        [1.0, -2.0, 1.0]
     """
 
     def __init__(

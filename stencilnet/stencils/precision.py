@@ -21,6 +21,15 @@ def in_full_precision(product: Callable[..., Tensor], *operands: Tensor) -> Tens
 
     Returns:
         The product in the dtype of the operands.
+
+    Example:
+        >>> import torch
+        >>> from stencilnet.stencils import in_full_precision
+        >>> a = torch.full((8, 8), 1 / 3)
+        >>> with torch.autocast("cpu"):
+        ...     rounded, exact = a @ a, in_full_precision(torch.matmul, a, a)
+        >>> [bool((c.double() - 8 / 9).abs().max() < 1e-6) for c in (rounded, exact)]
+        [False, True]
     """
     if not any(map(is_rounded, operands)):
         return product(*operands)

@@ -24,7 +24,24 @@ from stencilnet.stencils.specs import (
 
 @dataclass(frozen=True)
 class SideCondition(abc.ABC):
-    """Linear inequalities `G c <= h`, or equalities `G c = h`, for one stencil."""
+    """Linear inequalities `G c <= h`, or equalities `G c = h`, for one stencil.
+
+    Example:
+        >>> import torch
+        >>> from stencilnet.stencils import Convex, SideCondition
+        >>> class LargestCentre(SideCondition):
+        ...     kind = "largest_centre"
+        ...
+        ...     def rows(self, offsets, derivative):  # c_j - c_centre <= 0
+        ...         centre = (offsets == 0).double()
+        ...         others = torch.eye(len(offsets)).double()[centre == 0]
+        ...         return others - centre, torch.zeros(len(others)).double()
+        >>> convex = Convex(side_conditions=[LargestCentre()])
+        >>> layer = convex.layer((-1.0, 0.0, 1.0), derivative=0)
+        >>> c = layer(torch.tensor([1.0, -2.0, 1.0]).double())  # the centre is smallest
+        >>> [round(x, 3) for x in c.tolist()]
+        [0.333, 0.333, 0.333]
+    """
 
     kind: ClassVar[str]
     """Name in configs and stores."""
@@ -53,6 +70,14 @@ class Sign(SideCondition):
     Attributes:
         index: position of the coefficient in the stencil; negative from the end.
         sign: 1 or -1.
+
+    Example:
+        >>> import torch
+        >>> from stencilnet.stencils import Convex, Sign
+        >>> convex = Convex(side_conditions=[Sign(index=-1, sign=-1)])  # no downwind
+        >>> layer = convex.layer((-1.0, 0.0, 1.0), derivative=1)
+        >>> torch.allclose(layer(torch.zeros(3)), torch.tensor([-1.0, 1.0, 0.0]))
+        True
     """
 
     kind = "sign"
@@ -84,6 +109,15 @@ class Bounds(SideCondition):
 
     Attributes:
         lower, upper: None for no bound.
+
+    Example:
+        >>> import torch
+        >>> from stencilnet.stencils import Bounds, Convex
+        >>> convex = Convex(side_conditions=[Bounds(lower=-0.75, upper=0.75)])
+        >>> layer = convex.layer((-1.0, 0.0, 1.0), derivative=1)
+        >>> c = layer(torch.tensor([-0.5, 1.0, -0.5]).double())
+        >>> [round(x, 3) for x in c.tolist()]
+        [-0.75, 0.5, 0.25]
     """
 
     kind = "bounds"
@@ -135,6 +169,17 @@ class UpwindBias(SideCondition):
 
     Attributes:
         side: side that the wind comes from, -1 for the left.
+
+    Example:
+        >>> import torch
+        >>> from stencilnet.stencils import Convex, UpwindBias
+        >>> raw = torch.tensor([-0.5, 1.0, -0.5]).double()  # upwind
+        >>> for side in (-1, 1):
+        ...     convex = Convex(limit=1e6, side_conditions=[UpwindBias(side)])
+        ...     c = convex.layer((-1.0, 0.0, 1.0), derivative=1)(raw)
+        ...     print(side, round(float(c[0]), 3))  # central against the wind
+        -1 -1.0
+        1 -0.5
     """
 
     kind = "upwind_bias"
@@ -163,6 +208,15 @@ class Symmetry(SideCondition):
 
     Attributes:
         parity: 1 for symmetric coefficients, -1 for antisymmetric ones.
+
+    Example:
+        >>> import torch
+        >>> from stencilnet.stencils import Convex, Symmetry
+        >>> convex = Convex(side_conditions=[Symmetry(parity=-1)])
+        >>> layer = convex.layer((-2.0, -1.0, 1.0, 2.0), derivative=1)
+        >>> c = layer(torch.tensor([3.0, -1.0, 4.0, 1.0]).double())
+        >>> torch.allclose(c, -c.flip(0))
+        True
     """
 
     kind = "symmetry"
@@ -200,6 +254,15 @@ class Linear(SideCondition):
     Attributes:
         matrix: one row per inequality, one column per point; tuples after construction.
         bounds: one per inequality; a tuple after construction.
+
+    Example:
+        >>> import torch
+        >>> from stencilnet.stencils import Convex, Linear
+        >>> less = Linear(matrix=[[0.0, 1.0, 0.0]], bounds=[0.5])  # at the centre
+        >>> layer = Convex(side_conditions=[less]).layer((-1.0, 0.0, 1.0), derivative=1)
+        >>> c = layer(torch.tensor([-0.5, 1.0, -0.5]).double())
+        >>> [round(x, 3) for x in c.tolist()]
+        [-0.75, 0.5, 0.25]
     """
 
     kind = "linear"

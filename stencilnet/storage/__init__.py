@@ -1,14 +1,7 @@
 """Trajectories, learned operators and other datasets in zarr stores."""
 
 from stencilnet.storage.arrays import trajectories
-from stencilnet.storage.atomic import (
-    has_work,
-    new_store,
-    refuse_existing,
-    remove,
-    sweep_below,
-    workspace,
-)
+from stencilnet.storage.atomic import new_store, refuse_existing, workspace
 from stencilnet.storage.blocks import BlockWriter, samples_in_block
 from stencilnet.storage.datasets import (
     DATASET_SCHEMA,
@@ -17,11 +10,13 @@ from stencilnet.storage.datasets import (
     save_dataset,
     write_dataset,
 )
+from stencilnet.storage.disk import remove
 from stencilnet.storage.exporting import LAYOUTS, write_foreign
 from stencilnet.storage.forcings import forcing_of, tensor_of
 from stencilnet.storage.foreign import read_foreign
 from stencilnet.storage.git import git_commit
 from stencilnet.storage.interruption import STOPS, Interrupted, stop, uninterrupted
+from stencilnet.storage.leftovers import has_work, sweep_below
 from stencilnet.storage.locks import claimed
 from stencilnet.storage.operators import (
     OPERATOR_SCHEMA,
@@ -50,6 +45,8 @@ from stencilnet.storage.trajectory_stores import (
     open_pieces,
     open_trajectories,
     read_trajectories,
+)
+from stencilnet.storage.trajectory_writing import (
     write_block,
     write_in_blocks,
     write_trajectories,

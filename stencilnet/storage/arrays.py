@@ -66,6 +66,17 @@ def trajectories(
         TypeError: if `u` is complex or holds no numbers.
         ValueError: if shapes do not fit, axes are swapped, `x` is uneven, holds both
             ends of the period or contradicts `period`, or a value is NaN or infinite.
+
+    Example:
+        >>> import numpy as np
+        >>> from stencilnet.storage import trajectories
+        >>> dataset = trajectories(np.zeros((5, 2, 4)), times=[0.0, 0.1], period=2.0)
+        >>> dict(dataset["u"].sizes), dataset["x"].values.tolist()
+        ({'sample': 5, 'time': 2, 'x': 4}, [0.0, 0.5, 1.0, 1.5])
+        >>> trajectories(np.zeros((4, 2)), times=[0.0, 0.1], period=2.0)
+        Traceback (most recent call last):
+        ...
+        ValueError: The axes of u are swapped: (4, 2) is (x, time), ...
     """
     field, clock = _real("u", u), _real("times", times)
     if field.ndim == 2:

@@ -8,25 +8,28 @@ without a living process is removed by whoever writes there next.
 
 import contextlib
 import os
-import shutil
-import time
 import uuid
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from stencilnet.storage.diagnosis import located
+from stencilnet.storage.disk import flush, flush_one, remove
 from stencilnet.storage.interruption import STOPS, uninterrupted
+from stencilnet.storage.leftovers import (
+    IDENTITY,
+    REPLACED,
+    SUFFIX,
+    give_back,
+    hidden_folders,
+    identity_of,
+    prefix_of,
+    recover,
+    sweep,
+)
 from stencilnet.storage.locks import hold, seize
 from stencilnet.storage.ownership import refuse_foreign
 from stencilnet.storage.paths import local_path
 from stencilnet.storage.renaming import exchange, rename_new
-
-_REPLACED, _IDENTITY, _SUFFIX = ".replaced", ".identity", ".partial"
-# As many files are flushed at a time; the disk writes them together.
-_FLUSHED = 16
-# Of a name, beside the token and the dots.
-_LONGEST = 200
 
 
 def refuse_existing(path: Path | str, *, overwrite: bool, kind: str) -> None:
@@ -41,6 +44,16 @@ def refuse_existing(path: Path | str, *, overwrite: bool, kind: str) -> None:
         FileExistsError: if `path` exists and `overwrite` is false, or if it is not a
             result of this package and of this kind.
         TypeError, ValueError: if `path` is not a local path, see `local_path`.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from stencilnet.storage import refuse_existing
+        >>> refuse_existing("notes.md", overwrite=False, kind="table")
+        >>> Path("notes.md").touch()
+        >>> refuse_existing("notes.md", overwrite=True, kind="table")
+        Traceback (most recent call last):
+        ...
+        FileExistsError: notes.md is no result of stencilnet, so it is not replaced: ...
     """
     path = local_path(path)
     recover(path)
@@ -77,6 +90,16 @@ def new_store(
 
     Raises:
         FileExistsError, TypeError, ValueError: as `refuse_existing`.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from stencilnet.storage import new_store
+        >>> with new_store("error.json", kind="result") as partial:
+        ...     size = partial.write_text('{"schema": "stencilnet.result/1"}')
+        ...     print(Path("error.json").exists())
+        False
+        >>> Path("error.json").exists()
+        True
     """
     path = local_path(path)
     refuse_existing(path, overwrite=overwrite, kind=kind)
@@ -97,12 +120,6 @@ def new_store(
         raise located(error, path) from error
 
 
-def has_work(path: Path, identity: str) -> bool:
-    """Whether work was begun that `workspace` would resume."""
-    left = _partial(Path(os.path.realpath(path)).parent)
-    return any(_identity(folder, path.name) == identity for folder in left)
-
-
 @contextlib.contextmanager
 def workspace(
     path: Path | str, *, identity: str, overwrite: bool = False
@@ -120,11 +137,23 @@ def workspace(
     Raises:
         FileExistsError: if other work was stopped there and `overwrite` is false.
         TypeError, ValueError: if `path` is not a local path.
+
+    Example:
+        >>> from contextlib import suppress
+        >>> from stencilnet.storage import workspace
+        >>> with suppress(KeyboardInterrupt), workspace("u", identity="seed 0") as work:
+        ...     (work / "half").touch()
+        ...     raise KeyboardInterrupt
+        >>> with workspace("u", identity="seed 0") as work:
+        ...     print((work / "half").exists())
+        True
+        >>> work.exists()
+        False
     """
     path = Path(os.path.realpath(local_path(path)))
     path.parent.mkdir(parents=True, exist_ok=True)
-    for left in _partial(path.parent):
-        if not overwrite and _identity(left, path.name) not in ("", identity):
+    for left in hidden_folders(path.parent):
+        if not overwrite and identity_of(left, path.name) not in ("", identity):
             raise FileExistsError(
                 f"{path.parent} holds the work of a command that was stopped, with "
                 f"other settings or of another version: repeat that command, choose "
@@ -154,7 +183,7 @@ def _staging(path: Path, identity: str | None) -> Iterator[Path]:
         raise
     finally:
         with uninterrupted():
-            _give_back(folder)
+            give_back(folder)
             if not stays:
                 remove(folder)
             os.close(descriptor)
@@ -163,21 +192,23 @@ def _staging(path: Path, identity: str | None) -> Iterator[Path]:
 def _created(path: Path, identity: str | None) -> tuple[Path, int]:
     """A new hidden folder, and the descriptor of its lock."""
     while True:
-        folder = path.with_name(f"{_prefix(path.name)}{uuid.uuid4().hex[:16]}{_SUFFIX}")
+        folder = path.with_name(
+            f"{prefix_of(path.name)}{uuid.uuid4().hex[:16]}{SUFFIX}"
+        )
         folder.mkdir()
         # Another process may take the folder, not locked yet, for abandoned.
         with contextlib.suppress(FileNotFoundError):
             descriptor = hold(folder)
             if descriptor is not None:
                 if identity is not None:
-                    (folder / _IDENTITY).write_text(identity, encoding="utf-8")
+                    (folder / IDENTITY).write_text(identity, encoding="utf-8")
                 return folder, descriptor
 
 
 def _adopted(path: Path, identity: str | None) -> tuple[Path, int] | None:
     """The hidden folder of a process that stopped while it wrote the same."""
-    for folder in _partial(path.parent):
-        if identity is not None and _identity(folder, path.name) == identity:
+    for folder in hidden_folders(path.parent):
+        if identity is not None and identity_of(folder, path.name) == identity:
             descriptor = seize(folder)
             if descriptor is not None:
                 return folder, descriptor
@@ -204,134 +235,6 @@ def take_name(staged: Path, path: Path, *, overwrite: bool) -> None:
         rename_new(staged, path)
     elif not exchange(staged, path):
         # Whoever comes between the two finds both in the hidden folder, see `recover`.
-        path.rename(staged.with_name(_REPLACED))
+        path.rename(staged.with_name(REPLACED))
         staged.rename(path)
     flush_one(path.parent)
-
-
-def recover(path: Path) -> None:
-    """Gives back a name that a process lost which was killed while replacing.
-
-    That happens only where the system cannot exchange two names in one step.
-    """
-    if os.path.lexists(path) or not path.parent.is_dir():
-        return
-    for _ in range(50):
-        folders = [
-            folder
-            for folder in _partial(path.parent)
-            if (folder / _REPLACED).exists() and (folder / path.name).exists()
-        ]
-        if not folders:
-            return
-        for folder in folders:
-            descriptor = seize(folder)
-            if descriptor is not None:
-                _give_back(folder)
-                os.close(descriptor)
-        if os.path.lexists(path):
-            return
-        # A living process is between the two renames.
-        time.sleep(0.02)
-
-
-def sweep(folder: Path, *, name: str = "", identity: str | None = None) -> None:
-    """Removes what processes that ended left half-written in a folder.
-
-    Args:
-        folder: to look in, not below.
-        name: that is about to be written. What can be resumed under another name stays.
-        identity: of what is about to be written; what has it stays.
-    """
-    for left in _partial(folder):
-        if (left / _IDENTITY).exists() and _identity(left, name) in ("", identity):
-            continue
-        descriptor = seize(left)
-        if descriptor is not None:
-            _give_back(left)
-            remove(left)
-            os.close(descriptor)
-
-
-def sweep_below(folder: Path, *, depth: int = 2) -> None:
-    """As `sweep`, for a run's folder and those in it that are no stores."""
-    if not folder.is_dir():
-        return
-    sweep(folder)
-    for inner in sorted(folder.iterdir()) if depth else ():
-        if inner.is_dir() and not inner.is_symlink() and inner.suffix != ".zarr":
-            sweep_below(inner, depth=depth - 1)
-
-
-def flush(path: Path) -> None:
-    """Has a file, or a folder with all that is in it, written to disk."""
-    if not path.is_dir():
-        flush_one(path)
-        return
-    paths = [path]
-    for folder, folders, files in os.walk(path):
-        paths += [Path(folder, name) for name in (*folders, *files)]
-    with ThreadPoolExecutor(min(_FLUSHED, len(paths))) as threads:
-        list(threads.map(flush_one, paths))
-
-
-def remove(path: Path) -> None:
-    """Removes a file, or a folder with its content, if it exists."""
-    # Threads of a library that was interrupted may still write into the folder.
-    for attempt in range(5):
-        try:
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path)
-            else:
-                path.unlink(missing_ok=True)
-        except FileNotFoundError:
-            continue
-        except OSError:
-            if attempt == 4:
-                raise
-            time.sleep(0.05)
-        else:
-            return
-
-
-def _partial(folder: Path) -> list[Path]:
-    return sorted(folder.glob(f".*{_SUFFIX}"))
-
-
-def _prefix(name: str) -> str:
-    return f".{name[:_LONGEST]}."
-
-
-def _identity(folder: Path, name: str) -> str:
-    """Of what a hidden folder holds for a name; empty for another name, or none."""
-    with contextlib.suppress(OSError):
-        length = len(f"{_prefix(name)}{'0' * 16}{_SUFFIX}")
-        if len(folder.name) == length and folder.name.startswith(_prefix(name)):
-            return (folder / _IDENTITY).read_text(encoding="utf-8")
-    return ""
-
-
-def _give_back(folder: Path) -> None:
-    """Ends a replacement that stopped between its two renames."""
-    replaced = folder / _REPLACED
-    known = (_REPLACED, _IDENTITY)
-    new = [path for path in folder.iterdir() if path.name not in known]
-    if replaced.exists() and len(new) == 1:
-        with contextlib.suppress(FileExistsError):
-            rename_new(new[0], folder.parent / new[0].name)
-            flush_one(folder.parent)
-
-
-def flush_one(path: Path) -> None:
-    """Has a file or a folder on the disk itself."""
-    flags = os.O_RDONLY
-    if os.name == "nt":
-        # Windows flushes files that are open for writing, and no folders.
-        if path.is_dir():
-            return
-        flags = os.O_RDWR
-    descriptor = os.open(path, flags)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 from zarr.codecs import ZstdCodec
 
 from stencilnet.errors import plain
-from stencilnet.storage.atomic import flush_one
 from stencilnet.storage.codecs import COMPRESSOR, compressor_of, consolidate
 from stencilnet.storage.diagnosis import DamagedError
+from stencilnet.storage.disk import flush_one
 from stencilnet.storage.guard import GuardedStore
 from stencilnet.storage.interruption import uninterrupted
 from stencilnet.storage.provenance import CIRCUMSTANCES, described
@@ -43,6 +43,13 @@ def samples_in_block(dataset: xr.Dataset, samples: int | None = None) -> int:
     Args:
         dataset: with the variables of the store.
         samples: of the store; those of `dataset` by default.
+
+    Example:
+        >>> import numpy as np
+        >>> from stencilnet.storage import samples_in_block, trajectories
+        >>> sample = trajectories(np.zeros((101, 128)), np.arange(101) / 10, period=1.0)
+        >>> samples_in_block(sample, samples=10_000)  # 32 MiB / (101 * 128 * 8)
+        324
     """
     samples = dataset.sizes["sample"] if samples is None else samples
     rows = [
@@ -63,6 +70,16 @@ class BlockWriter:
             samples are those of the store.
         samples: of the store.
         block: samples of each block but the last.
+
+    Example:
+        >>> from pathlib import Path
+        >>> import numpy as np
+        >>> from stencilnet.storage import BlockWriter, trajectories
+        >>> dataset = trajectories(np.zeros((4, 2, 8)), times=[0.0, 1.0], period=1.0)
+        >>> writer = BlockWriter(Path("blocks.zarr"), dataset, samples=4, block=2)
+        >>> writer.write(1, dataset.isel(sample=writer.rows(1)))
+        >>> BlockWriter(Path("blocks.zarr"), dataset, samples=4, block=2).missing
+        [0]
     """
 
     def __init__(

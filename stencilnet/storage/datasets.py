@@ -38,7 +38,15 @@ from stencilnet.storage.provenance import (
 )
 
 DATASET_SCHEMA = "stencilnet.dataset/1"
-"""The schema of stores that are one dataset, other than trajectories."""
+"""The schema of stores that are one dataset, other than trajectories.
+
+Example:
+    >>> import xarray as xr
+    >>> from stencilnet.storage import DATASET_SCHEMA, save_dataset, schema_of
+    >>> errors = xr.Dataset({"error": ("points", [0.5, 0.125])})
+    >>> schema_of(save_dataset(errors, "errors.zarr")) == DATASET_SCHEMA
+    True
+"""
 
 _FLAGS = ("labels", "flag_values", "flag_meanings")
 
@@ -51,6 +59,15 @@ def save_dataset(
     Raises:
         FileExistsError: if `path` exists and `overwrite` is false.
         TypeError, ValueError: if `path` is not a local path.
+
+    Example:
+        >>> import xarray as xr
+        >>> from stencilnet.storage import save_dataset
+        >>> errors = xr.Dataset({"error": ("points", [0.5, 0.1])}, {"points": [16, 32]})
+        >>> path = save_dataset(errors, "errors.zarr")
+        >>> with xr.open_zarr(path, chunks=None) as dataset:  # as any client reads it
+        ...     print(dataset["error"].sel(points=32).item())
+        0.1
     """
     path = local_path(path)
     with new_store(path, kind="dataset", overwrite=overwrite) as partial:
@@ -65,6 +82,15 @@ def write_dataset(dataset: xr.Dataset, path: Path, *, group: str | None = None) 
         dataset: any, of numbers and labels.
         path: of the store.
         group: within the store; its root by default, which then has schema and hash.
+
+    Example:
+        >>> import xarray as xr
+        >>> from stencilnet.storage import new_store, read_dataset, write_dataset
+        >>> errors = xr.Dataset({"error": ("points", [0.5, 0.125])})
+        >>> with new_store("errors.zarr", kind="dataset") as partial:
+        ...     write_dataset(errors, partial)
+        >>> read_dataset("errors.zarr").equals(errors)
+        True
     """
     coded = encode_labels(dataset.drop_encoding())
     encoding = {str(name): {"compressors": (COMPRESSOR,)} for name in coded.variables}
@@ -88,6 +114,15 @@ def read_dataset(path: Path | str) -> xr.Dataset:
         FileNotFoundError: if there is nothing at `path`.
         TypeError, ValueError: if `path` is not a local path, or the store is not one
             of a dataset, was changed after it was written, or is damaged.
+
+    Example:
+        >>> import xarray as xr
+        >>> from stencilnet.storage import read_dataset, save_dataset
+        >>> schemes = {"scheme": ["muscl", "weno_z"]}
+        >>> errors = xr.Dataset({"error": ("scheme", [0.5, 0.125])}, schemes)
+        >>> dataset = read_dataset(save_dataset(errors, "errors.zarr"))
+        >>> dataset["error"].sel(scheme="weno_z").item(), dataset.attrs["schema"]
+        (0.125, 'stencilnet.dataset/1')
     """
     path = local_path(path)
     store, attributes = open_guarded(path, DATASET_SCHEMA)
@@ -114,6 +149,16 @@ def open_dataset(path: Path | str) -> Iterator[xr.Dataset]:
         FileNotFoundError: if there is nothing at `path`.
         TypeError, ValueError: if `path` is not a local path, or the store is not one
             of a dataset, or is damaged.
+
+    Example:
+        >>> import xarray as xr
+        >>> from stencilnet.storage import open_dataset, save_dataset
+        >>> error = [[0.0, 0.5], [0.0, 0.25]]
+        >>> errors = xr.Dataset({"error": (("scheme", "time"), error)})
+        >>> with open_dataset(save_dataset(errors, "errors.zarr")) as dataset:
+        ...     last = dataset["error"].isel(time=-1).values
+        >>> last.tolist()
+        [0.5, 0.25]
     """
     path = local_path(path)
     store, attributes = open_guarded(path, DATASET_SCHEMA)

@@ -28,6 +28,20 @@ def write_foreign(dataset: xr.Dataset, path: Path, layout: str) -> None:
 
     Raises:
         ValueError: if there is no such layout, or it needs a package that is missing.
+
+    Example:
+        >>> from pathlib import Path
+        >>> import numpy as np
+        >>> from stencilnet.storage import trajectories, write_foreign
+        >>> u = np.array([[1.0, 2.0], [3.0, 4.0]])
+        >>> dataset = trajectories(u, times=[0.0, 0.1], period=1.0)
+        >>> write_foreign(dataset, Path("u.csv"), "csv")
+        >>> print(Path("u.csv").read_text())
+        sample,time,x,u
+        0,0.0,0.0,1.0
+        0,0.0,0.5,2.0
+        0,0.1,0.0,3.0
+        0,0.1,0.5,4.0
     """
     if layout not in LAYOUTS:
         raise unknown("format of data", layout, LAYOUTS)
@@ -180,4 +194,11 @@ LAYOUTS = MappingProxyType(
         "csv": (".csv", _write_csv),
     }
 )
-"""Suffix and writer of the layouts for trajectories, by the names of `export`."""
+"""Suffix and writer of the layouts for trajectories, by the names of `export`.
+
+Example:
+    >>> from stencilnet.storage import LAYOUTS
+    >>> {name: suffix for name, (suffix, _) in LAYOUTS.items()}
+    {'npz': '.npz', 'mat': '.mat', 'hdf5': '.h5', 'well': '.hdf5', 'netcdf': '.nc',
+     'csv': '.csv'}
+"""

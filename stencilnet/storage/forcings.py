@@ -54,7 +54,17 @@ def forcing_variables(
 
 
 def forcing_of(dataset: xr.Dataset) -> StoredForcing:
-    """The forcing of the trajectories on the clock `time`, in its stored dtype."""
+    """The forcing of the trajectories on the clock `time`, in its stored dtype.
+
+    Example:
+        >>> import torch
+        >>> from stencilnet import Grid, RandomForcing
+        >>> from stencilnet.storage import forcing_of, trajectories
+        >>> forcing = RandomForcing.sample(2, seed=0)
+        >>> dataset = trajectories(torch.zeros(2, 1, 8), [0.0], Grid.line(8), forcing)
+        >>> torch.equal(forcing_of(dataset).phase, forcing.phase)
+        True
+    """
     if "forcing" in dataset:
         forcing = dataset["forcing"]
         # One that a user adds runs over the times of the states.
@@ -74,6 +84,13 @@ def tensor_of(variable: xr.DataArray, dtype: torch.dtype | None = None) -> Tenso
     """The values of a variable as a tensor, which shares no memory with them.
 
     Its axes are in the order `sample, mode, time, x`, whatever that of the variable.
+
+    Example:
+        >>> import xarray as xr
+        >>> from stencilnet.storage import tensor_of
+        >>> values = xr.DataArray([[1.0, 2.0], [3.0, 4.0]], dims=("x", "time"))
+        >>> tensor_of(values).tolist()  # (time, x)
+        [[1.0, 3.0], [2.0, 4.0]]
     """
     order = [dim for dim in _AXES if dim in variable.dims]
     values = variable.transpose(..., *order).values

@@ -79,6 +79,17 @@ def read_foreign(
         FileNotFoundError: if there is no file.
         ValueError: if the file cannot be read, does not say what is needed, or holds
             what cannot be, see `trajectories`.
+
+    Example:
+        >>> import numpy as np
+        >>> from stencilnet.storage import read_foreign
+        >>> x, t = np.arange(8) / 8, np.linspace(0, 1, 3)
+        >>> np.savez("wave.npz", usol=np.sin(2 * np.pi * (x[:, None] - t)), t=t, x=x)
+        >>> dataset = read_foreign("wave.npz")
+        >>> dict(dataset["u"].sizes), dataset["x"].attrs["period"]
+        ({'sample': 1, 'time': 3, 'x': 8}, 1.0)
+        >>> dataset.attrs["notes"]
+        ['usol has the axes (x, time): they are turned.']
     """
     contents = file_contents(path)
     notes: list[str] = []

@@ -27,6 +27,13 @@ def git_commit() -> str:
 
     As the process first saw it. Whether files differ is left out if git takes longer
     than a few seconds to say.
+
+    Example:
+        >>> import xarray as xr
+        >>> from stencilnet.storage import git_commit, read_dataset, save_dataset
+        >>> path = save_dataset(xr.Dataset({"error": 0.25}), "error.zarr")
+        >>> read_dataset(path).attrs["git_commit"] == git_commit()
+        True
     """
     return _git_commit(Path.cwd())
 

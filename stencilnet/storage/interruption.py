@@ -15,6 +15,18 @@ class Interrupted(BaseException):
 
     Attributes:
         number: of the signal.
+
+    Example:
+        >>> import signal
+        >>> from stencilnet.storage import Interrupted, stop
+        >>> try:
+        ...     try:
+        ...         stop(signal.SIGTERM, None)
+        ...     except Exception:
+        ...         print("a failure")
+        ... except Interrupted as error:
+        ...     print(signal.Signals(error.number).name)
+        SIGTERM
     """
 
     def __init__(self, number: int, message: str = "") -> None:
@@ -23,11 +35,37 @@ class Interrupted(BaseException):
 
 
 STOPS = (KeyboardInterrupt, Interrupted)
-"""What ends a stage before it is done, by wish of the user or the system."""
+"""What ends a stage before it is done, by wish of the user or the system.
+
+Example:
+    >>> from stencilnet.storage import STOPS, Interrupted
+    >>> epochs = []
+    >>> try:
+    ...     for epoch in range(5):
+    ...         epochs.append(epoch)
+    ...         if epoch == 2:
+    ...             raise Interrupted(15)
+    ... except STOPS as error:
+    ...     print(f"{type(error).__name__} after {len(epochs)} of 5 epochs")
+    Interrupted after 3 of 5 epochs
+"""
 
 
 def stop(number: int, _frame: FrameType | None) -> None:
-    """Handler of a signal, for programs: raises `Interrupted`."""
+    """Handler of a signal, for programs: raises `Interrupted`.
+
+    Example:
+        >>> import signal
+        >>> from stencilnet.storage import STOPS, stop
+        >>> former = signal.signal(signal.SIGTERM, stop)
+        >>> try:
+        ...     signal.raise_signal(signal.SIGTERM)
+        ... except STOPS as error:
+        ...     print(type(error).__name__, int(error.number))
+        Interrupted 15
+        >>> signal.signal(signal.SIGTERM, former) is stop
+        True
+    """
     raise Interrupted(number)
 
 
@@ -36,6 +74,20 @@ def uninterrupted() -> Iterator[None]:
     """A block after which a signal takes effect that arrives within.
 
     Only for signals that Python handles, and in the main thread.
+
+    Example:
+        >>> import signal
+        >>> from stencilnet.storage import STOPS, stop, uninterrupted
+        >>> former, steps = signal.signal(signal.SIGTERM, stop), []
+        >>> try:
+        ...     with uninterrupted():
+        ...         signal.raise_signal(signal.SIGTERM)
+        ...         steps.append("whole")
+        ...     steps.append("after")
+        ... except STOPS:
+        ...     steps.append("stopped")
+        >>> signal.signal(signal.SIGTERM, former) is stop, steps
+        (True, ['whole', 'stopped'])
     """
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -83,6 +83,17 @@ def claimed(folder: Path) -> Iterator[None]:
 
     Raises:
         BlockingIOError: if another process or thread uses it.
+
+    Example:
+        >>> from concurrent.futures import ThreadPoolExecutor
+        >>> from pathlib import Path
+        >>> from stencilnet.storage import claimed
+        >>> def write():
+        ...     with claimed(Path("run")):
+        ...         pass
+        >>> with claimed(Path("run")), ThreadPoolExecutor(1) as threads:
+        ...     print(threads.submit(write).exception())
+        Another process is writing to ...run: wait until it ends, or choose ...
     """
     folder = Path(os.path.realpath(folder))
     thread, depth = _claims.get(folder, (threading.get_ident(), 0))

@@ -48,7 +48,15 @@ from stencilnet.storage.schemas import check_operator_attributes, check_weights
 _SHOWN = ("kind", "equation", "form", "grid", "constraint", "network", "scale")
 
 OPERATOR_SCHEMA = "stencilnet.operator/3"
-"""The schema of operator stores that this version writes."""
+"""The schema of operator stores that this version writes.
+
+Example:
+    >>> from stencilnet.storage import OPERATOR_SCHEMA, StoredOperator
+    >>> from stencilnet.storage import schema_of, write_operator
+    >>> stored = StoredOperator(spec={"kind": "stencil"}, arrays={})
+    >>> schema_of(write_operator(stored, "operator.zarr")) == OPERATOR_SCHEMA
+    True
+"""
 
 _OLDER = ("stencilnet.operator/2",)
 
@@ -64,6 +72,19 @@ class StoredOperator(Displayed):
         attributes: plain values, such as the config and the hash of the data.
         certificate: measurements of the operator, see `certificate.certify`.
         stencils: what turns raw numbers into coefficients, by derivative.
+
+    Example:
+        >>> import numpy as np
+        >>> from stencilnet.storage import StoredOperator
+        >>> weights, loss = {"network.0.bias": np.zeros(8)}, np.array([0.5, 0.25])
+        >>> StoredOperator({"kind": "stencil"}, weights, history={"loss": loss})
+        StoredOperator(
+          kind='stencil',
+          numbers=8,
+          certificate='none',
+          history={loss: 0.25},
+          attributes=[]
+        )
     """
 
     spec: Mapping[str, Any]
@@ -97,6 +118,15 @@ def write_operator(
         TypeError: if `path` is not a path.
         ValueError: if `path` is not local, or the spec or an attribute is not a plain
             value.
+
+    Example:
+        >>> import numpy as np
+        >>> from stencilnet.storage import StoredOperator, read_operator, write_operator
+        >>> arrays = {"network.0.bias": np.array([0.1, 0.2])}
+        >>> stored = StoredOperator({"kind": "stencil"}, arrays, attributes={"seed": 3})
+        >>> read = read_operator(write_operator(stored, "operator.zarr"))
+        >>> read.arrays["network.0.bias"].tolist(), read.attributes["seed"]
+        ([0.1, 0.2], 3)
     """
     path = local_path(path)
     arrays = _flatten(stored)
@@ -144,6 +174,14 @@ def read_operator(path: Path | str) -> StoredOperator:
         TypeError: if `path` is not a path.
         ValueError: if it is not local, or the store is not one of an operator, has
             another schema, was changed after it was written, or is damaged.
+
+    Example:
+        >>> from stencilnet import Burgers, Grid, LearnedStencil, save_operator
+        >>> from stencilnet.storage import read_operator
+        >>> learned = LearnedStencil(Burgers(viscosity=0.02), Grid.line(16))
+        >>> stored = read_operator(save_operator(learned, "operator.zarr"))
+        >>> stored.spec["equation"], stored.stencils["u_x.offsets"].tolist()
+        ({'name': 'Burgers', 'viscosity': 0.02}, [-2.5, -1.5, -0.5, 0.5, 1.5, 2.5])
     """
     path = local_path(path)
     store, attributes = open_guarded(path, OPERATOR_SCHEMA, *_OLDER)

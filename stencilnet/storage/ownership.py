@@ -20,19 +20,59 @@ from pathlib import Path
 from typing import Any
 
 CREATOR = "stencilnet"
-"""What figures name as the program that created them."""
+"""What figures name as the program that created them.
+
+Example:
+    >>> from matplotlib.figure import Figure
+    >>> from stencilnet.report import save
+    >>> from stencilnet.storage import CREATOR
+    >>> png, pdf = save(Figure(figsize=(1, 1)), "empty")
+    >>> f"/Creator ({CREATOR})".encode() in pdf.read_bytes()
+    True
+"""
 
 RESULT_SCHEMA = "stencilnet.result/1"
-"""The value of the key "schema" in JSON files that hold results."""
+"""The value of the key "schema" in JSON files that hold results.
+
+Example:
+    >>> import json
+    >>> from stencilnet.report import write_json
+    >>> from stencilnet.storage import RESULT_SCHEMA
+    >>> path = write_json({"error": 0.25}, "error.json")
+    >>> json.loads(path.read_text()) == {"error": 0.25, "schema": RESULT_SCHEMA}
+    True
+"""
 
 SIGNATURE_SCHEMA = "stencilnet.signature/1"
 """That of JSON files that hold the signature of a store."""
 
 TABLE_MARK = "<!-- stencilnet.table/1 -->\n"
-"""The last line of a Markdown file that the package wrote."""
+r"""The last line of a Markdown file that the package wrote.
+
+Example:
+    >>> from stencilnet.report import write_table
+    >>> from stencilnet.storage import TABLE_MARK
+    >>> path = write_table("| error |\n", "errors.md")
+    >>> path.read_text().removesuffix(TABLE_MARK)
+    '| error |\n'
+"""
 
 LATEX_MARK = "% stencilnet.table/1\n"
-"""The last line of a LaTeX table that the package wrote."""
+"""The last line of a LaTeX table that the package wrote.
+
+Example:
+    >>> from stencilnet.report import write_table
+    >>> from stencilnet.storage import LATEX_MARK, refuse_existing
+    >>> table = write_table("", "errors.tex")
+    >>> table.read_text() == LATEX_MARK
+    True
+    >>> refuse_existing(table, overwrite=True, kind="table")
+    >>> _ = table.write_text("without the mark")
+    >>> refuse_existing(table, overwrite=True, kind="table")
+    Traceback (most recent call last):
+    ...
+    FileExistsError: errors.tex is no result of stencilnet, so it is not replaced: ...
+"""
 CODE_MARK = "A learned stencil: "
 """How the first comment of source code that the package wrote begins."""
 
@@ -111,7 +151,19 @@ def foreign_file(folder: Path, kind: str) -> Path | None:
 
 
 def mark_report(folder: Path) -> None:
-    """Lists the files of a report's folder in it."""
+    """Lists the files of a report's folder in it.
+
+    Example:
+        >>> import json
+        >>> from pathlib import Path
+        >>> from stencilnet.storage import mark_report
+        >>> folder = Path("comparison")
+        >>> folder.mkdir()
+        >>> (folder / "table.md").touch()
+        >>> mark_report(folder)
+        >>> json.loads((folder / "contents.json").read_text())["files"]
+        ['table.md']
+    """
     names = sorted(path.name for path in folder.iterdir())
     text = json.dumps({"schema": _REPORT_SCHEMA, "files": names}, indent=2)
     (folder / _CONTENTS).write_text(text + "\n", encoding="utf-8")

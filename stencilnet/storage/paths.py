@@ -18,6 +18,16 @@ def local_path(path: str | os.PathLike[str]) -> Path:
         TypeError: if `path` is not a path.
         ValueError: if it is empty, a URL such as `s3://bucket/a.zarr`, a chain such as
             `zip::a.zarr`, or in the home folder of nobody.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from stencilnet.storage import local_path
+        >>> local_path("~/u.zarr") == Path.home() / "u.zarr"
+        True
+        >>> local_path("s3://bucket/u.zarr")
+        Traceback (most recent call last):
+        ...
+        ValueError: The path s3://bucket/u.zarr is a URL, but stores are written and ...
     """
     try:
         text = os.fspath(path)

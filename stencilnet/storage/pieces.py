@@ -41,6 +41,18 @@ class Pieces:
 
     Raises:
         ValueError: if the variable does not lie in blocks of samples.
+
+    Example:
+        >>> import numpy as np
+        >>> from stencilnet.storage import Pieces, open_pieces, trajectories
+        >>> from stencilnet.storage import write_trajectories
+        >>> u = np.arange(24.0).reshape(2, 3, 4)
+        >>> dataset = trajectories(u, times=[0.0, 0.1, 0.2], period=1.0)
+        >>> with open_pieces(write_trajectories(dataset, "u.zarr")) as (_, pieces):
+        ...     stored = pieces("u")
+        ...     piece = stored.read(np.array([1]), np.array([2]), length=1)
+        >>> isinstance(stored, Pieces), stored.shape, piece.tolist()
+        (True, (2, 3, 4), [[[20.0, 21.0, 22.0, 23.0]]])
     """
 
     def __init__(self, store: GuardedStore, name: str, memory: int = 0) -> None:

@@ -14,10 +14,10 @@ import numpy as np
 import xarray as xr
 
 from stencilnet.errors import plain
-from stencilnet.storage.atomic import recover
 from stencilnet.storage.diagnosis import ChangedError, damaged
 from stencilnet.storage.git import git_commit
 from stencilnet.storage.guard import GuardedStore, read_regular
+from stencilnet.storage.leftovers import recover
 from stencilnet.storage.metadata import MOST_METADATA, parse
 from stencilnet.storage.paths import local_path
 
@@ -29,7 +29,14 @@ _LIBRARIES = ("stencilnet", "torch", "numpy", "xarray", "zarr")
 
 
 def library_versions() -> str:
-    """The versions of the package and of the libraries that decide bits, in JSON."""
+    """The versions of the package and of the libraries that decide bits, in JSON.
+
+    Example:
+        >>> import json
+        >>> from stencilnet.storage import library_versions
+        >>> list(json.loads(library_versions()))
+        ['stencilnet', 'torch', 'numpy', 'xarray', 'zarr']
+    """
     versions = {}
     for name in _LIBRARIES:
         try:
@@ -183,6 +190,12 @@ def schema_of(path: str | os.PathLike[str]) -> str:
 
     Raises:
         FileNotFoundError, TypeError, ValueError: as `open_attributes`.
+
+    Example:
+        >>> import xarray as xr
+        >>> from stencilnet.storage import save_dataset, schema_of
+        >>> schema_of(save_dataset(xr.Dataset({"error": 0.25}), "error.zarr"))
+        'stencilnet.dataset/1'
     """
     return str(open_attributes(path).get("schema", ""))
 

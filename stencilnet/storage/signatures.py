@@ -35,6 +35,14 @@ def statement(store: Path | str) -> dict[str, str]:
 
     Raises:
         FileNotFoundError, TypeError, ValueError: if there is no store of the package.
+
+    Example:
+        >>> import xarray as xr
+        >>> from stencilnet.storage import read_dataset, save_dataset, statement
+        >>> path = save_dataset(xr.Dataset({"error": 0.25}), "error.zarr")
+        >>> signed = statement(path)
+        >>> sorted(signed), signed["content_hash"] == read_dataset(path).content_hash
+        (['content_hash', 'origin', 'schema'], True)
     """
     attributes = open_attributes(store)
     found = {name: attributes.get(name) for name in _SIGNED}
@@ -68,6 +76,21 @@ def sign_statement(
         FileExistsError: if `out` exists and is not to be replaced.
         FileNotFoundError, ValueError: if the key cannot be read, or cryptography is not
             installed.
+
+    Example:
+        >>> import json
+        >>> from pathlib import Path
+        >>> import xarray as xr
+        >>> from cryptography.hazmat.primitives import serialization as form
+        >>> from cryptography.hazmat.primitives.asymmetric import ed25519
+        >>> from stencilnet.storage import save_dataset, sign_statement, statement
+        >>> pem = form.Encoding.PEM, form.PrivateFormat.PKCS8, form.NoEncryption()
+        >>> secret = ed25519.Ed25519PrivateKey.generate().private_bytes(*pem)
+        >>> _ = Path("key.pem").write_bytes(secret)
+        >>> signed = statement(save_dataset(xr.Dataset({"error": 0.25}), "error.zarr"))
+        >>> path = sign_statement(signed, key="key.pem", out="error.zarr.sig")
+        >>> json.loads(path.read_text())["signed"] == signed
+        True
     """
     private = _private_key(local_path(key), passphrase)
     signature = base64.b64encode(private.sign(_message(signed))).decode()
@@ -93,6 +116,26 @@ def check_signature(
         FileNotFoundError: if a file is not there.
         ValueError: if the signature is of other content or by another key, or a file
             cannot be used.
+
+    Example:
+        >>> from pathlib import Path
+        >>> import xarray as xr
+        >>> from cryptography.hazmat.primitives import serialization as form
+        >>> from cryptography.hazmat.primitives.asymmetric import ed25519
+        >>> from stencilnet.storage import check_signature, save_dataset
+        >>> from stencilnet.storage import sign_statement, statement
+        >>> key, pem = ed25519.Ed25519PrivateKey.generate(), form.Encoding.PEM
+        >>> secret = pem, form.PrivateFormat.PKCS8, form.NoEncryption()
+        >>> public = pem, form.PublicFormat.SubjectPublicKeyInfo
+        >>> _ = Path("key.pem").write_bytes(key.private_bytes(*secret))
+        >>> _ = Path("public.pem").write_bytes(key.public_key().public_bytes(*public))
+        >>> signed = statement(save_dataset(xr.Dataset({"error": 0.25}), "error.zarr"))
+        >>> path = sign_statement(signed, key="key.pem", out="error.zarr.sig")
+        >>> check_signature(signed, path, key="public.pem")
+        >>> check_signature(signed | {"content_hash": "c"}, path, key="public.pem")
+        Traceback (most recent call last):
+        ...
+        ValueError: error.zarr.sig signs another store, or what the store was before ...
     """
     path = local_path(signature)
     public = _public_key(local_path(key))

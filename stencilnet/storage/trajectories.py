@@ -110,7 +110,15 @@ def _domain_attributes(grid: Grid) -> dict[str, Any]:
 
 
 def length_of(dataset: xr.Dataset) -> float:
-    """Length of the domain of trajectories, the period if there is one."""
+    """Length of the domain of trajectories, the period if there is one.
+
+    Example:
+        >>> import numpy as np
+        >>> from stencilnet.storage import length_of, trajectories
+        >>> x = np.array([0.0, 0.25, 0.5, 0.75])
+        >>> length_of(trajectories(np.zeros((2, 4)), times=[0.0, 1.0], x=x))
+        1.0
+    """
     attributes = dataset["x"].attrs
     return float(attributes["length" if "boundaries" in attributes else "period"])
 
@@ -120,6 +128,11 @@ def equidistant_times(intervals: int, interval: float) -> Float[Tensor, " time"]
 
     Each is the float64 nearest to the decimal number, so that `.sel(time=0.3)` finds
     the third of the times with the interval 0.1, which `3 * 0.1` misses.
+
+    Example:
+        >>> from stencilnet.storage import equidistant_times
+        >>> equidistant_times(intervals=3, interval=0.1).tolist(), 3 * 0.1
+        ([0.0, 0.1, 0.2, 0.3], 0.30000000000000004)
     """
     exact = Decimal(repr(float(interval)))
     times = [float(index * exact) for index in range(intervals + 1)]
@@ -127,7 +140,16 @@ def equidistant_times(intervals: int, interval: float) -> Float[Tensor, " time"]
 
 
 def boundary_classes(*grids: Grid) -> tuple[type, ...]:
-    """Classes of the boundaries of some grids, as extensions of `grid_of`."""
+    """Classes of the boundaries of some grids, as extensions of `grid_of`.
+
+    Example:
+        >>> from stencilnet import Grid
+        >>> from stencilnet.boundaries import Wall
+        >>> from stencilnet.storage import boundary_classes
+        >>> walled, periodic = Grid.line(8, boundaries=Wall()), Grid.line(8)
+        >>> boundary_classes(walled, periodic) == (Wall,)
+        True
+    """
     return tuple({type(end) for grid in grids for end in grid.boundaries or ()})
 
 
@@ -141,6 +163,14 @@ def grid_of(dataset: xr.Dataset, extensions: Sequence[type] = ()) -> Grid:
     Raises:
         ValueError: if they do not say it, or its points are not equidistant over the
             domain.
+
+    Example:
+        >>> import numpy as np
+        >>> from stencilnet.storage import grid_of, trajectories
+        >>> dataset = trajectories(np.zeros((2, 8)), times=[0.0, 1.0], period=4.0)
+        >>> coarse = grid_of(dataset.isel(x=slice(None, None, 2)))
+        >>> coarse.shape, coarse.extent
+        ((4,), (4.0,))
     """
     attributes = dataset["x"].attrs if "x" in dataset.coords else {}
     if not ("period" in attributes or {"length", "boundaries"} <= set(attributes)):
