@@ -15,6 +15,7 @@ from stencilnet.discretizations.dg import DiscontinuousGalerkin
 from stencilnet.discretizations.dg_split import SplitGalerkin
 from stencilnet.discretizations.eno import Eno
 from stencilnet.discretizations.finite_difference import FiniteDifference
+from stencilnet.discretizations.hybrid_parabola import HybridParabola
 from stencilnet.discretizations.kappa import Kappa
 from stencilnet.discretizations.learned import LearnedStencil
 from stencilnet.discretizations.learned_picture import LearnedPicture
@@ -74,6 +75,7 @@ __all__ = [
     "ExponentialFilter",
     "FiniteDifference",
     "FrozenStencils",
+    "HybridParabola",
     "Kappa",
     "LearnedPicture",
     "LearnedStencil",

@@ -12,6 +12,7 @@ from stencilnet.discretizations.dg import DiscontinuousGalerkin
 from stencilnet.discretizations.dg_split import SplitGalerkin
 from stencilnet.discretizations.eno import Eno
 from stencilnet.discretizations.finite_difference import FiniteDifference
+from stencilnet.discretizations.hybrid_parabola import HybridParabola
 from stencilnet.discretizations.kappa import Kappa
 from stencilnet.discretizations.muscl import Muscl
 from stencilnet.discretizations.pictures import (
@@ -155,6 +156,9 @@ PICTURES: Mapping[str, Classical] = MappingProxyType(
         "exact_linear": Classical(Linear, "exact evolution, lines", 2),
         "exact_parabola": Classical(Parabola, "exact evolution, parabolas", 3),
         "exact_weno": Classical(WenoParabola, "exact evolution, WENO parabolas", 3),
+        "exact_hybrid": Classical(
+            HybridParabola, "exact evolution, hybrid parabolas", 3
+        ),
         "exact_subcell": Classical(SubCellShocks, "exact evolution, shocks", 3),
     }
 )

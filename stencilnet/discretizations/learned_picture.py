@@ -9,10 +9,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from stencilnet.discretizations.constant import Constant
+from stencilnet.discretizations.hybrid_parabola import HybridParabola
 from stencilnet.discretizations.networks import MLP, check_outputs, network_from_spec
-from stencilnet.discretizations.pictures import Branch, TwoBranches
+from stencilnet.discretizations.pictures import Branch, TwoBranches, WenoParabola
 from stencilnet.discretizations.windows import shifted
 from stencilnet.equations import Equation, equation_from_spec
+from stencilnet.errors import unknown
 from stencilnet.grid import Grid
 from stencilnet.stencils import CoefficientLayer, NullSpace, in_full_precision
 
@@ -24,24 +26,25 @@ _SPEC = {
     "window",
     "forcing_window",
     "network",
-    "weights",
+    "base",
     "seed",
     "dtype",
 }
+_BASES = {"hybrid": HybridParabola, "weno": WenoParabola}
 
 
 class LearnedPicture(TwoBranches):
     """Two branches within each cell, whose stencils a network chooses.
 
-    Mean, slope and curvature of the left branch are those of WENO's parabola and a
+    Mean, slope and curvature of the left branch are those of a classical parabola and a
     correction by three stencils on a window of cells,
 
-        v = v_weno + sum_j c_ij u_(i+j),  c_i = layer(network(inputs_i)) - layer(0),
+        v = v_base + sum_j c_ij u_(i+j),  c_i = layer(network(inputs_i)) - layer(0),
 
     where null-space layers make the stencils satisfy the moment conditions of a cell's
     mean, slope and curvature for any weights: both branches are exact for polynomials
     of degree below `order`. The right branch is that of the mirror image. Whatever the
-    branches are, the mean of the cell is kept. Untrained it is `WenoParabola`.
+    branches are, the mean of the cell is kept. Untrained it is the classical picture.
 
     The network sees, without dimension,
 
@@ -58,7 +61,8 @@ class LearnedPicture(TwoBranches):
         forcing_window: number of cells whose forcing the network reads, odd, or 0.
         network: a value such as `MLP(32, 32)`, or a module that maps inputs of shape
             `(*batch, inputs)` to raw numbers of shape `(*batch, outputs)`.
-        weights: as `Weno`.
+        base: the classical picture: "hybrid" for `HybridParabola`, "weno" for
+            `WenoParabola`.
         seed: fixes the initial weights of a network given as a value.
         dtype: of the weights.
 
@@ -88,11 +92,15 @@ class LearnedPicture(TwoBranches):
         window: int = 9,
         forcing_window: int = 7,
         network: MLP | Constant | nn.Module = MLP(32, 32),  # noqa: B008
-        weights: Any = "Z",
+        base: str = "hybrid",
         seed: int = 0,
         dtype: torch.dtype = torch.float64,
     ) -> None:
-        super().__init__(equation, grid, weights=weights)
+        super().__init__(equation, grid)
+        if base not in _BASES:
+            raise unknown("classical picture", base, _BASES)
+        self.base = base
+        self._base = _BASES[base](self._equation, grid)
         for name, size, least in (
             ("window", window, 3),
             ("forcing_window", forcing_window, 0),
@@ -134,8 +142,8 @@ class LearnedPicture(TwoBranches):
             "order": self.order,
             "window": self.window,
             "forcing_window": self.forcing_window,
+            "base": self.base,
             "seed": self.seed,
-            **super().settings,
         }
 
     @property
@@ -146,7 +154,7 @@ class LearnedPicture(TwoBranches):
     def pair(
         self, u: Float[Tensor, "*batch x"], force: Float[Tensor, "*batch x"] | None
     ) -> tuple[Branch, Branch]:
-        base = self.parabola(u)
+        base = self._base.parabola(u)
         inputs, cells = self._windows(u, force)
         raw = self._raw(inputs)
         # `layer(raw) . cells` without the coefficients: first the null spaces meet the
@@ -275,6 +283,10 @@ class LearnedPicture(TwoBranches):
         Raises:
             ValueError: if the spec lacks an entry or has an unknown one.
         """
+        spec = dict(spec)
+        if spec.pop("weights", None) == "Z":
+            # Stores from before there was a choice.
+            spec.setdefault("base", "weno")
         if set(spec) != _SPEC or spec["kind"] != "picture":
             raise ValueError(
                 f"The spec of a learned picture has the entries "
@@ -286,7 +298,7 @@ class LearnedPicture(TwoBranches):
                 f"A learned picture has the dtype float32 or float64, not "
                 f"{spec['dtype']!r}."
             )
-        names = ("order", "window", "forcing_window", "weights", "seed")
+        names = ("order", "window", "forcing_window", "base", "seed")
         try:
             return cls(
                 equation_from_spec(spec["equation"], tuple(extensions)),

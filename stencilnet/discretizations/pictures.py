@@ -128,7 +128,7 @@ class WenoParabola(SingleBranch):
         return Branch(u, right - left, 6 * (right + left - 2 * u))
 
 
-class TwoBranches(WenoParabola):
+class TwoBranches(Picture):
     """Two smooth branches that meet in a shock of the right width.
 
     With the branches `v_L` and `v_R`, `psi_L = dx int_0^s v_L` and
@@ -223,19 +223,20 @@ class SubCellShocks(TwoBranches):
         ratio: float = 4.0,
         weights: Any = "Z",
     ) -> None:
-        super().__init__(equation, grid, weights=weights)
+        super().__init__(equation, grid)
         if not ratio > 0:
             raise ValueError(f"The ratio of jumps must be positive, not {ratio}.")
         self.ratio = ratio
+        self._smooth = WenoParabola(self._equation, grid, weights=weights)
 
     @property
     def settings(self) -> dict[str, Any]:
-        return {"ratio": self.ratio, **super().settings}
+        return {"ratio": self.ratio, **self._smooth.settings}
 
     def pair(
         self, u: Float[Tensor, "*batch x"], force: Float[Tensor, "*batch x"] | None
     ) -> tuple[Branch, Branch]:
-        smooth = self.parabola(u)
+        smooth = self._smooth.parabola(u)
         far, near, here, after, beyond = shifted(u, (-2, -1, 0, 1, 2))
         jump = near - after
         before_slope, after_slope = near - far, beyond - after
