@@ -68,12 +68,15 @@ def _array(value: Any) -> str:
     kind = str(value.dtype).removeprefix("torch.")
     shape = tuple(int(size) for size in value.shape)
     try:
-        low, high = float(value.min()), float(value.max())
+        missing = int((value != value).sum()) if shape else 0
+        present = value[value == value] if missing else value
+        low, high = float(present.min()), float(present.max())
     except (TypeError, ValueError, RuntimeError):
         return f"{kind} array {shape}"
     if not shape:
         return f"{low:.6g}"
-    return f"{kind} array {shape} from {low:.4g} to {high:.4g}"
+    rest = f", {missing} NaN" if missing else ""
+    return f"{kind} array {shape} from {low:.4g} to {high:.4g}{rest}"
 
 
 def _cut(text: str) -> str:

@@ -17,9 +17,11 @@ from matplotlib.figure import Figure
 from stencilnet.report import save, write_json, write_table
 from stencilnet.storage import (
     STOPS,
+    TABLE_MARK,
     Interrupted,
     atomic,
     claimed,
+    has_work,
     locks,
     mark_report,
     new_store,
@@ -29,6 +31,7 @@ from stencilnet.storage import (
     stop,
     sweep_below,
     uninterrupted,
+    workspace,
 )
 from stencilnet.storage.ownership import kind_of
 
@@ -369,3 +372,22 @@ def test_ctrl_c_during_imports_ends_without_a_word():
         [sys.executable, "-c", program], capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+def test_work_that_was_begun_through_a_link_is_found_through_either(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real", target_is_directory=True)
+    with (
+        pytest.raises(KeyboardInterrupt),
+        workspace(tmp_path / "link", identity="a") as work,
+    ):
+        (work / "half").touch()
+        raise KeyboardInterrupt
+    assert has_work(tmp_path / "link", "a")
+    assert has_work(tmp_path / "real", "a")
+    assert not has_work(tmp_path / "real", "b")
+
+
+def test_the_mark_of_a_table_has_a_line_of_its_own(tmp_path):
+    path = write_table("| error |", tmp_path / "a.md")
+    assert path.read_text() == f"| error |\n{TABLE_MARK}"

@@ -27,7 +27,14 @@ from stencilnet import (
     Weno,
     rollout,
 )
-from stencilnet.boundaries import Outflow, Prescribed, Wall, ZeroSlope
+from stencilnet.boundaries import (
+    Boundary,
+    Outflow,
+    Prescribed,
+    Wall,
+    ZeroSlope,
+    boundary_from_spec,
+)
 from stencilnet.discretizations import (
     Compact,
     Eno,
@@ -469,3 +476,14 @@ def test_boundaries_that_cannot_be_are_refused(unchecked_types):
         rollout(method, torch.zeros(8).double(), [0, 0.1])
     with pytest.raises(ValueError, match="continues the field from 7 cells"):
         FiniteDifference(Burgers(0.1), Grid.line(6, boundaries=Outflow()), order=6)
+
+
+def test_a_boundary_that_is_no_dataclass_is_not_described():
+    class Vacuum(Boundary):
+        def continuation(self, ghosts, degree, *, averages):
+            return torch.zeros(1, ghosts).double(), torch.zeros(ghosts).double()
+
+    with pytest.raises(TypeError, match=r"Vacuum is no dataclass.*dataclass\(frozen"):
+        Grid.line(8, boundaries=Vacuum()).spec()
+    with pytest.raises(ValueError, match="no boundary 'Vacuum'"):
+        boundary_from_spec("Vacuum", [Vacuum])

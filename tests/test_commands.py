@@ -23,6 +23,7 @@ from stencilnet.report import Rows
 from stencilnet.storage import read_operator, write_dataset
 from stencilnet.study import Config, config_keys, config_text, plan_sweep, tabulate
 from stencilnet.study.loading import validate_config
+from stencilnet.study.sweep_plans import _word
 
 SWEEP = (
     "training.seed=[0,1]",
@@ -189,6 +190,19 @@ def test_config_commands(monkeypatch, tmp_path):
     assert "default 64" in say(monkeypatch, "config", "explain", "training.batch")[1]
     schema = json.loads(say(monkeypatch, "config", "schema")[1])
     assert set(schema["required"]) == {"name", "problem", "data"}
+
+
+def test_runs_of_a_sweep_that_read_alike_have_folders_of_their_own():
+    settings = ["problem.boost=[-0.5,0.5]", "comparison.methods=[[weno_z]]"]
+    folders = [run.folder.name for run in plan_sweep("demo", settings).runs]
+    assert folders == ["boost--0.5", "boost-0.5"]
+    lists = [[1, 2], [-1, 2], "1/2", 3]
+    words = [_word(value, lists) for value in lists]
+    assert len(set(words)) == 4
+    assert all(word.startswith("1-2-") for word in words[:3])
+    assert words[3] == "3"
+    # The same, whatever the order of the values.
+    assert words[::-1] == [_word(value, lists[::-1]) for value in lists[::-1]]
 
 
 @pytest.mark.long(seconds=13)

@@ -9,6 +9,7 @@ from helpers import observed_order, smooth_field
 
 from stencilnet import RK4, Burgers, Grid, PseudoSpectral, RandomForcing, rollout
 from stencilnet.discretizations.pictures import (
+    HybridParabola,
     Linear,
     Parabola,
     SubCellShocks,
@@ -32,7 +33,7 @@ from stencilnet.solver.splittings import (
     Splitting,
 )
 
-PICTURES = [Linear, Parabola, WenoParabola, SubCellShocks]
+PICTURES = [Linear, Parabola, WenoParabola, HybridParabola, SubCellShocks]
 
 
 def forced(points, *, viscosity=0.05, length=2 * math.pi, samples=2, seed=1):

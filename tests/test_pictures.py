@@ -8,6 +8,7 @@ from helpers import randomize, smooth_field
 from torch import nn
 
 from stencilnet import MLP, Burgers, Grid, RandomForcing, rollout
+from stencilnet.discretizations.hybrid_parabola import HybridParabola
 from stencilnet.discretizations.learned_picture import LearnedPicture
 from stencilnet.discretizations.pictures import (
     Linear,
@@ -16,11 +17,12 @@ from stencilnet.discretizations.pictures import (
     SubCellShocks,
     WenoParabola,
 )
+from stencilnet.discretizations.weno import Weno
 from stencilnet.equations import Advection
 from stencilnet.solver.exact_evolution import ColeHopf
 from stencilnet.solver.heat_kernel import gauss_legendre
 
-CLASSICAL = [Linear, Parabola, WenoParabola, SubCellShocks]
+CLASSICAL = [Linear, Parabola, WenoParabola, HybridParabola, SubCellShocks]
 FACES = torch.tensor([0.0, 1.0], dtype=torch.float64)
 
 
@@ -85,12 +87,15 @@ def test_moments_hold_for_random_weights():
     assert single.moment_residual(u, force) < 1e-4
 
 
-def test_untrained_it_is_the_weno_parabola():
+@pytest.mark.parametrize(
+    ("base", "classical"), [("weno", WenoParabola), ("hybrid", HybridParabola)]
+)
+def test_untrained_it_is_its_classical_picture(base, classical):
     grid = Grid.line(16)
     u, force = fields(grid)
-    picture = LearnedPicture(Burgers(0.02), grid, network=MLP(8))
+    picture = LearnedPicture(Burgers(0.02), grid, network=MLP(8), base=base)
     nodes = gauss_legendre(5)[0]
-    expected = values(WenoParabola(Burgers(0.02), grid), u, nodes)
+    expected = values(classical(Burgers(0.02), grid), u, nodes)
     assert torch.allclose(values(picture, u, nodes, force), expected, rtol=1e-11)
 
 
@@ -100,7 +105,7 @@ def test_weights_change_the_picture():
     nodes = gauss_legendre(5)[0]
     phi = values(learned(grid), u, nodes, force)
     other = values(learned(grid), u, nodes, 2 * force)
-    classical = values(WenoParabola(Burgers(0.02), grid), u, nodes)
+    classical = values(HybridParabola(Burgers(0.02), grid), u, nodes)
     assert not torch.allclose(phi, classical, rtol=1e-3)
     assert not torch.allclose(phi, other, rtol=1e-3)
 
@@ -261,3 +266,65 @@ class TestRefusals:
     def test_pictures_are_abstract(self):
         with pytest.raises(TypeError, match="abstract"):
             Picture(Burgers(0.1), Grid.line(16))
+
+
+def test_the_hybrid_parabola_is_linear_where_viscosity_resolves_and_weno_elsewhere():
+    grid = Grid.line(64)
+    u = torch.sin(3 * grid.points()) + 0.2
+    # Faces by the published coefficients of order 9, Shu (1997), NASA CR-97-206253.
+    row = torch.tensor([4.0, -41, 199, -641, 1879, 1375, -305, 55, -5]).double() / 2520
+    cells = torch.stack([u.roll(-j) for j in range(-4, 5)], dim=-1)
+    right = cells @ row
+    left = cells.flip(-1) @ row
+    resolved = HybridParabola(Burgers(1e3), grid).parabola(u)
+    assert torch.allclose(resolved.slope, right - left, atol=1e-13, rtol=0)
+    curvature = 6 * (right + left - 2 * u)
+    assert torch.allclose(resolved.curvature, curvature, atol=1e-13, rtol=0)
+    weno = Weno(Burgers(1e-6), grid, order=7)
+    around = [u.roll(-j) for j in range(-3, 4)]
+    right, left = weno.reconstruct(around, around[::-1])
+    sharp = HybridParabola(Burgers(1e-6), grid).parabola(u)
+    assert torch.allclose(sharp.slope, right - left, atol=1e-8, rtol=0)
+
+
+def test_the_threshold_of_the_hybrid_parabola_is_where_both_weigh_the_same():
+    grid = Grid.line(16)
+    u = torch.where(grid.points() < 3, 1.0, 0.0).double()
+    dx = grid.spacing[-1]
+    peclet = 4.0
+    nu = dx / (2 * peclet)
+
+    def face(threshold):
+        return HybridParabola(Burgers(nu), grid, threshold=threshold).parabola(u).slope
+
+    middle = (face(1e6) + face(1e-6)) / 2
+    jump = int((u.diff() < 0).nonzero()[0, 0])
+    near = slice(jump - 2, jump + 4)
+    assert torch.allclose(face(peclet)[near], middle[near], atol=1e-12, rtol=0)
+    assert not torch.allclose(face(peclet)[near], face(1e6)[near], atol=1e-3)
+
+
+@pytest.mark.parametrize("threshold", [0, -1.0, math.nan, math.inf, "4", None])
+def test_a_threshold_that_is_no_peclet_number_is_refused(threshold):
+    with pytest.raises(ValueError, match="threshold"):
+        HybridParabola(Burgers(0.1), Grid.line(16), threshold=threshold)
+
+
+def test_the_hybrid_parabola_needs_nine_cells():
+    with pytest.raises(ValueError, match="at least 9 cells, not 8"):
+        HybridParabola(Burgers(0.1), Grid.line(8))
+
+
+def test_a_classical_picture_that_does_not_exist_is_refused():
+    with pytest.raises(ValueError, match="did you mean 'hybrid'"):
+        LearnedPicture(Burgers(0.1), Grid.line(16), base="hybird")
+
+
+def test_specs_from_before_the_choice_of_a_classical_picture_have_wenos():
+    picture = learned(base="weno")
+    spec = picture.spec()
+    del spec["base"]
+    old = LearnedPicture.from_spec(spec | {"weights": "Z"})
+    assert old.base == "weno"
+    with pytest.raises(ValueError, match="entries"):
+        LearnedPicture.from_spec(spec | {"weights": "JS"})

@@ -72,6 +72,16 @@ def test_a_summary_does_not_depend_on_how_the_samples_are_divided():
     assert one.extremes.tolist() == [u.min(), u.max()]
 
 
+@pytest.mark.parametrize(
+    ("rows", "starts", "length"),
+    [([0], [-1], 2), ([0], [TIMES - 1], 2), ([-1], [0], 2), ([0, 99], [0, 0], 2)],
+)
+def test_pieces_outside_of_what_is_stored_are_refused(tmp_path, rows, starts, length):
+    path = write_trajectories(data(), tmp_path / "a.zarr")
+    with open_pieces(path) as (_, pieces), pytest.raises(IndexError, match="outside"):
+        pieces("u").read(np.array(rows), np.array(starts), length)
+
+
 @pytest.mark.usefixtures("small_blocks")
 def test_a_part_of_the_chunks_is_kept(tmp_path, monkeypatch):
     path = write_trajectories(data(), tmp_path / "a.zarr")

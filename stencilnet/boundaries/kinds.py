@@ -76,11 +76,21 @@ class Boundary(abc.ABC):
         return None
 
     def spec(self) -> dict[str, Any]:
-        """Its name and its fields, as plain values, for `boundary_from_spec`."""
-        names = {cls: name for name, cls in BOUNDARIES.items()}
+        """Its name and its fields, as plain values, for `boundary_from_spec`.
+
+        Raises:
+            TypeError: if a class of your own is no dataclass.
+        """
+        kind = type(self)
+        if not hasattr(kind, "__dataclass_fields__"):
+            raise TypeError(
+                f"The boundary {kind.__name__} is no dataclass, so that its parameters "
+                f"are unknown: put @dataclass(frozen=True) above the class."
+            )
+        names = {known: name for name, known in BOUNDARIES.items()}
         values: Any = {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
         given = {name: value for name, value in values.items() if value is not None}
-        return {"name": names.get(type(self), type(self).__name__), **given}
+        return {"name": names.get(kind, kind.__name__), **given}
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Boundaries from their names and parameters."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 from stencilnet.boundaries.kinds import BOUNDARIES, Boundary
@@ -13,7 +13,7 @@ def boundary_from_spec(spec: Any, extensions: Iterable[type] = ()) -> Boundary:
 
     Args:
         spec: a name, or a mapping of it and of parameters.
-        extensions: classes of your own, which go by the names of the classes.
+        extensions: dataclasses of your own, which go by the names of the classes.
 
     Raises:
         ValueError: if the name is unknown or a parameter does not fit it.
@@ -27,7 +27,11 @@ def boundary_from_spec(spec: Any, extensions: Iterable[type] = ()) -> Boundary:
             ...
         ValueError: There is no boundary 'walls', did you mean 'wall'.
     """
-    own = {cls.__name__: cls for cls in extensions if issubclass(cls, Boundary)}
+    own = {
+        cls.__name__: cls
+        for cls in extensions
+        if issubclass(cls, Boundary) and is_dataclass(cls)
+    }
     known = {**BOUNDARIES, **own}
     entries = {"name": spec} if isinstance(spec, str) else spec
     if not isinstance(entries, Mapping) or "name" not in entries:
@@ -39,7 +43,7 @@ def boundary_from_spec(spec: Any, extensions: Iterable[type] = ()) -> Boundary:
     if not isinstance(name, str) or name not in known:
         raise unknown("boundary", str(name), known)
     parameters = {key: value for key, value in entries.items() if key != "name"}
-    names = [field.name for field in fields(known[name])]  # type: ignore[arg-type]
+    names = [field.name for field in fields(known[name])]
     for key in parameters:
         if key not in names:
             hint = nearest(str(key), names) if names else "it has none"

@@ -42,6 +42,17 @@ class Choice:
         curve: quantity that was minimized over them: the estimated mean squared error
             (SURE), the GCV score, the error on held-out samples (cross-validation), or
             the mean squared error against clean signals (a grid).
+
+    Example:
+        >>> import numpy as np
+        >>> from stencilnet.denoising import Choice, choose_weight
+        >>> noise = np.random.default_rng(0).normal(scale=0.1, size=200)
+        >>> x = np.repeat([0.0, 1.0], 100) + noise
+        >>> choice = choose_weight(x)
+        >>> isinstance(choice, Choice), int(choice.degrees_of_freedom)
+        (True, 4)
+        >>> bool(choice.weight == choice.weights[choice.curve.argmin()])
+        True
     """
 
     weight: Float[np.ndarray, "*signals"]
@@ -88,6 +99,14 @@ def choose_weight(
     Raises:
         TypeError, ValueError: as `denoise_signals`, or if a sigma is negative, or a
             weight is to be shared by no signals or by signals of different sigma.
+
+    Example:
+        >>> import numpy as np
+        >>> from stencilnet.denoising import choose_weight
+        >>> noise = np.random.default_rng(0).normal(size=(2, 200)) * [[0.1], [0.2]]
+        >>> choice = choose_weight(np.repeat([0.0, 1.0], 100) + noise)
+        >>> choice.sigma.round(1), choice.weight.round(2)
+        (array([0.1, 0.2]), array([0.72, 2.25]))
     """
     criterion = checked_criterion(criterion)
     penalty = checked_penalty(penalty)

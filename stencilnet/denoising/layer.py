@@ -33,6 +33,20 @@ class DenoisingLayer(nn.Module, abc.ABC):
 
     Raises:
         ValueError: if a weight is negative or not finite, or a learned one zero.
+
+    Example:
+        >>> import torch
+        >>> from stencilnet import TotalVariation
+        >>> from stencilnet.denoising import DenoisingLayer, L2Squared
+        >>> class Spectral(DenoisingLayer):  # L2Squared() on a circle
+        ...     def _solve(self, x, weights):
+        ...         waves = torch.fft.rfftfreq(x.shape[-1], dtype=x.dtype)
+        ...         damping = 1 + 8 * weights[..., None] * (torch.pi * waves).sin() ** 2
+        ...         return torch.fft.irfft(torch.fft.rfft(x) / damping, n=x.shape[-1])
+        >>> x = torch.tensor([0.0, 0.0, 1.0, 0.0]).double()
+        >>> solved = TotalVariation(0.5, penalty=L2Squared(), periodic=True)(x)
+        >>> bool((Spectral(0.5)(x) - solved).abs().max() < 1e-12)
+        True
     """
 
     def __init__(

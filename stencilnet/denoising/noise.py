@@ -29,6 +29,14 @@ def noise_level(signals: Any, *, axis: int = -1) -> np.ndarray:
 
     Raises:
         ValueError: if a signal has fewer than 2 samples, or one is not finite.
+
+    Example:
+        >>> import numpy as np
+        >>> from stencilnet.denoising import noise_level
+        >>> x = np.linspace(0, 1, 1000)
+        >>> noise = np.random.default_rng(0).normal(scale=0.1, size=1000)
+        >>> round(float(noise_level(np.sin(9 * x) + (x > 0.5) + noise)), 2)
+        0.1
     """
     x, holes = read_signals(signals)
     x = x.astype(np.float64)

@@ -32,6 +32,16 @@ def search_weight(
     Raises:
         ValueError: as `denoise_signals`, or if there are no weights or the shapes
             differ.
+
+    Example:
+        >>> import numpy as np
+        >>> from stencilnet.denoising import search_weight
+        >>> clean = np.repeat([0.0, 1.0], 100)
+        >>> noise = np.random.default_rng(0).normal(scale=0.1, size=200)
+        >>> weights = np.array([0.01, 0.1, 1.0, 10.0])
+        >>> choice = search_weight(clean + noise, clean, weights)
+        >>> float(choice.weight), choice.curve.round(4)
+        (1.0, array([0.0074, 0.0016, 0.0003, 0.0114]))
     """
     penalty = checked_penalty(penalty)
     candidates = np.sort(read_numbers(weights, "weights").reshape(-1))

@@ -31,6 +31,18 @@ class Denoised(Displayed):
             pieces meet for `l1`, all of them for the others and for the weight 0.
         iterations: of the solver, one per signal; 0 where none were needed.
         choice: of the weight, if a criterion chose it.
+
+    Example:
+        >>> import numpy as np
+        >>> from stencilnet.denoising import Denoised, denoise_signals
+        >>> x = np.array([0.0, 0.1, 0.0, 1.0, 0.9, 1.0])
+        >>> denoised = denoise_signals(x, 0.15)
+        >>> isinstance(denoised, Denoised), int(denoised.knots)
+        (True, 1)
+        >>> bool(denoised.gap < 1e-8)
+        True
+        >>> denoised.signal.round(3)
+        array([0.083, 0.083, 0.083, 0.917, 0.917, 0.917])
     """
 
     signal: Float[np.ndarray, "..."]
@@ -96,6 +108,15 @@ def denoise_signals(
         ValueError: if a signal is empty or has not more samples than the order, a
             sample that is not missing is not finite, a weight is negative, or an
             argument does not fit.
+
+    Example:
+        >>> import numpy as np
+        >>> from stencilnet.denoising import denoise_signals
+        >>> denoise_signals(np.repeat([0.0, 1.0], 3), 0.3).signal.round(3)
+        array([0.1, 0.1, 0.1, 0.9, 0.9, 0.9])
+        >>> ramp = np.array([1.0, 2.0, np.nan, 4.0, 5.0])
+        >>> denoise_signals(ramp, 0.3, order=2, missing=np.isnan(ramp)).signal.round(3)
+        array([1., 2., 3., 4., 5.])
     """
     penalty = checked_penalty(penalty)
     if not 0 < tolerance < math.inf:
@@ -140,6 +161,13 @@ def weight_max(
 
     Infinite for `L2Squared()`, which only approaches it. Arguments and errors as
     `denoise_signals`; one number per signal.
+
+    Example:
+        >>> import numpy as np
+        >>> from stencilnet.denoising import denoise_signals, weight_max
+        >>> x = np.array([0.0, 0.0, 1.0, 1.0])
+        >>> float(weight_max(x)), denoise_signals(x, weight_max(x)).signal.round(3)
+        (1.0, array([0.5, 0.5, 0.5, 0.5]))
     """
     rows = as_rows(signals, order, periodic, precision, missing, axis)
     largest = largest_weights(rows, checked_penalty(penalty))

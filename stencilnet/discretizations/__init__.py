@@ -33,6 +33,7 @@ from stencilnet.discretizations.muscl import (
 )
 from stencilnet.discretizations.networks import MLP, Perceptron, network_from_spec
 from stencilnet.discretizations.pictures import (
+    Branch,
     Linear,
     Parabola,
     SubCellShocks,
@@ -65,6 +66,7 @@ __all__ = [
     "SUPERBEE",
     "VAN_LEER",
     "BlendedWeno",
+    "Branch",
     "Classical",
     "Compact",
     "Constant",

@@ -43,12 +43,18 @@ class HybridParabola(SingleBranch):
             than 9 cells.
 
     Example:
-        >>> import torch
         >>> from stencilnet import Burgers, Grid, rollout
-        >>> from stencilnet.discretizations import HybridParabola
+        >>> from stencilnet.discretizations import HybridParabola, WenoParabola
+        >>> from stencilnet.equations import DecayingWave
         >>> from stencilnet.solver import ColeHopf
-        >>> grid = Grid.line(64)
-        >>> wave = -torch.cos(grid.face_positions()).double()
+        >>> wave, grid = DecayingWave(viscosity=0.1), Grid.line(16)
+        >>> u0, exact = wave.averages(grid, 0.0), wave.averages(grid, 1.0)
+        >>> for kind in (WenoParabola, HybridParabola):
+        ...     method = kind(Burgers(viscosity=0.1), grid)
+        ...     u = rollout(method, u0, [0.0, 1.0], integrator=ColeHopf())  # one step
+        ...     print(kind.__name__, f"{float((u[-1] - exact).abs().max()):.0e}")
+        WenoParabola 2e-04
+        HybridParabola 9e-05
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """A learned picture of Burgers' equation within cells."""
 
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -11,7 +11,12 @@ from torch import Tensor, nn
 from stencilnet.discretizations.constant import Constant
 from stencilnet.discretizations.hybrid_parabola import HybridParabola
 from stencilnet.discretizations.networks import MLP, check_outputs, network_from_spec
-from stencilnet.discretizations.pictures import Branch, TwoBranches, WenoParabola
+from stencilnet.discretizations.pictures import (
+    Branch,
+    SingleBranch,
+    TwoBranches,
+    WenoParabola,
+)
 from stencilnet.discretizations.windows import shifted
 from stencilnet.equations import Equation, equation_from_spec
 from stencilnet.errors import unknown
@@ -30,7 +35,10 @@ _SPEC = {
     "seed",
     "dtype",
 }
-_BASES = {"hybrid": HybridParabola, "weno": WenoParabola}
+_BASES: dict[str, Callable[..., SingleBranch]] = {
+    "hybrid": HybridParabola,
+    "weno": WenoParabola,
+}
 
 
 class LearnedPicture(TwoBranches):

@@ -50,6 +50,12 @@ class Perceptron(nn.Sequential):
         super().__init__(*modules, last)
         self.hidden = tuple(hidden)
 
+    def __getitem__(self, index: Any) -> Any:
+        """A layer, or a `Sequential` of some of them."""
+        if isinstance(index, slice):
+            return nn.Sequential(*list(self)[index])
+        return super().__getitem__(index)
+
     def planes(
         self, inputs: Float[Tensor, "input point"]
     ) -> Float[Tensor, "output point"]:

@@ -26,6 +26,17 @@ class Branch(NamedTuple):
 
     `s` runs from 0 at the left to 1 at the right face of a cell, so that slope and
     curvature carry powers of `dx`.
+
+    Attributes:
+        mean: over the cell, shape `(*batch, x)`.
+        slope: at the middle of the cell, times `dx`.
+        curvature: the second derivative, times `dx**2`.
+
+    Example:
+        >>> from stencilnet.discretizations import Branch
+        >>> fall = Branch(mean=0.5, slope=-1.0, curvature=0.0)  # from 1 to 0
+        >>> fall.mirrored()
+        Branch(mean=-0.5, slope=-1.0, curvature=-0.0)
     """
 
     mean: Tensor
@@ -143,13 +154,13 @@ class TwoBranches(Picture):
     Example:
         >>> import torch
         >>> from stencilnet import Burgers, Grid
-        >>> from stencilnet.discretizations import TwoBranches
+        >>> from stencilnet.discretizations import Branch, TwoBranches
         >>> class Jumps(TwoBranches):
         ...     def pair(self, u, force):
-        ...         flat = self.parabola(u)._replace(slope=0 * u, curvature=0 * u)
         ...         left = torch.maximum(u.roll(1, -1), u)
         ...         right = torch.minimum(u.roll(-1, -1), u)
-        ...         return flat._replace(mean=left), flat._replace(mean=right)
+        ...         return Branch(left, 0 * u, 0 * u), Branch(right, 0 * u, 0 * u)
+        ...
         >>> jumps = Jumps(Burgers(viscosity=0.01), Grid.line(16))
         >>> u = jumps.grid.points().sin()
         >>> left, right = jumps.branches(u, torch.ones(1).double())

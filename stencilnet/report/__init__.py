@@ -16,13 +16,13 @@ from stencilnet.report.columns import (
 from stencilnet.report.comparison import (
     comparison_figures,
     error_against_time,
-    snapshots,
-    space_time,
     spectra,
     write_report,
 )
 from stencilnet.report.denoising import denoising_figure, denoising_table
+from stencilnet.report.diagrams import snapshots, space_time
 from stencilnet.report.fields import with_fields
+from stencilnet.report.files import figure_paths, save
 from stencilnet.report.page import report_page
 from stencilnet.report.results import (
     json_text,
@@ -36,11 +36,9 @@ from stencilnet.report.style import (
     STYLE,
     WIDTH,
     diverging_colours,
-    figure_paths,
     labels,
     line_styles,
     package_style,
-    save,
 )
 from stencilnet.report.training import training_figure
 from stencilnet.report.trajectories import lineage_table, trajectories_table

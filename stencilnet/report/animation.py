@@ -12,7 +12,7 @@ from matplotlib.animation import AbstractMovieWriter, FFMpegWriter, PillowWriter
 from matplotlib.figure import Figure
 
 from stencilnet.errors import unknown, whole_number
-from stencilnet.report.comparison import leading_methods
+from stencilnet.report.methods import leading_methods
 from stencilnet.report.style import (
     LABELS,
     WIDTH,
@@ -25,7 +25,13 @@ from stencilnet.report.style import (
 from stencilnet.storage import CREATOR, local_path, new_store
 
 ANIMATIONS = MappingProxyType({"gif": ".gif", "mp4": ".mp4"})
-"""Suffixes of the formats of animations, by name."""
+"""Suffixes of the formats of animations, by name.
+
+Example:
+    >>> from stencilnet.report import ANIMATIONS
+    >>> dict(ANIMATIONS)
+    {'gif': '.gif', 'mp4': '.mp4'}
+"""
 
 # What trajectories hold, in the order in which it is drawn.
 _FIELDS = MappingProxyType(
@@ -83,6 +89,19 @@ def animate(
         FileExistsError: if the file exists and `overwrite` is false.
         ValueError: if the suffix is another one, there is no such sample or method, or
             an MP4 is asked for where there is no ffmpeg.
+
+    Example:
+        >>> import torch
+        >>> from PIL import Image
+        >>> from stencilnet import Grid
+        >>> from stencilnet.report import animate
+        >>> from stencilnet.storage import trajectories
+        >>> grid, times = Grid.line(16), torch.linspace(0, 1, 3)
+        >>> u = (grid.points() - times.unsqueeze(-1)).sin()
+        >>> wave = trajectories(u, times, grid)
+        >>> with Image.open(animate(wave, "wave.gif")) as animation:
+        ...     animation.n_frames, animation.format
+        (3, 'GIF')
     """
     target = local_path(path)
     writer = _writer(target, whole_number("The rate of an animation", rate))

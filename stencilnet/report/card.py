@@ -18,6 +18,25 @@ def card(dataset: xr.Dataset, name: str, *, licence: str, files: list[str]) -> s
         name: of the file that holds them.
         licence: under which they are given.
         files: others that belong to them, of which a figure is shown.
+
+    Example:
+        >>> import torch
+        >>> from stencilnet import Grid
+        >>> from stencilnet.report import card
+        >>> from stencilnet.storage import trajectories
+        >>> grid, times = Grid.line(16), torch.linspace(0, 1, 3)
+        >>> u = (grid.points() - times.unsqueeze(-1)).sin()
+        >>> wave = trajectories(u, times, grid, averages=True)
+        >>> print(card(wave, "wave.nc", licence="CC-BY-4.0", files=["wave.png"]))
+        # wave.nc
+        ...
+        | content | `u` (sample, time, x) = (1, 3, 16), cell averages, float64 |
+        ...
+        | times | 0 to 1, 3 states |
+        | forcing | none known |
+        ...
+        | licence | CC-BY-4.0 |
+        ![Trajectories](wave.png)
     """
     u, x, times = dataset["u"], dataset["x"], dataset["time"].values
     kind = "cell averages" if u.attrs["averages"] else "point values"
@@ -45,7 +64,20 @@ def card(dataset: xr.Dataset, name: str, *, licence: str, files: list[str]) -> s
 
 @package_style()
 def trajectories_figure(dataset: xr.Dataset) -> Figure:
-    """The first trajectory over space and time, and some of its states."""
+    """The first trajectory over space and time, and some of its states.
+
+    Example:
+        >>> import torch
+        >>> from stencilnet import Grid
+        >>> from stencilnet.report import trajectories_figure
+        >>> from stencilnet.storage import trajectories
+        >>> grid, times = Grid.line(16), torch.linspace(0, 1, 3)
+        >>> u = (grid.points() - times.unsqueeze(-1)).sin()
+        >>> wave = trajectories(u, times, grid)
+        >>> field, states, bar = trajectories_figure(wave).axes
+        >>> [line.get_label() for line in states.get_lines()]
+        ['t = 0', 't = 0.5', 't = 1']
+    """
     u, times, x = (dataset[key].values for key in ("u", "time", "x"))
     figure = Figure(figsize=(WIDTH, 2.6), layout="constrained")
     field, states = figure.subplots(1, 2)

@@ -93,6 +93,28 @@ def certificate_table(certificate: xr.Dataset) -> Group:
         certificate: of a method, with the attributes `points` and `period`, and `spec`,
             what was certified, as JSON: any mapping, of which `equation` and `form`
             come first.
+
+    Example:
+        >>> import torch
+        >>> from rich.console import Console
+        >>> from stencilnet import FiniteDifference, Grid, certify
+        >>> from stencilnet.equations import Advection
+        >>> from stencilnet.report import certificate_table
+        >>> from stencilnet.storage import trajectories
+        >>> grid, times = Grid.line(16), torch.linspace(0, 1, 3)
+        >>> u = (grid.points() - times.unsqueeze(-1)).sin()
+        >>> wave = trajectories(u, times, grid, averages=True)
+        >>> central = FiniteDifference(Advection(1.0), grid, order=2)
+        >>> certificate = certify(central, wave, states=1, refinements=3)
+        >>> Console(width=80, color_system=None).print(certificate_table(certificate))
+        Advection, velocity 1, on 16 points over 6.283
+        FiniteDifference, order 2
+                                            u     all
+        ─────────────────────────────────────────────
+        observed order on smooth fields  2.00    2.00
+        exact to 1 % up to k dx          none
+        ...
+        blow-ups                                  0/1
     """
     names = derivatives(certificate)
     table = Table(box=SIMPLE_HEAD, padding=0, show_edge=False)
@@ -151,6 +173,21 @@ def certificate_figure(certificate: xr.Dataset) -> Figure:
 
     Raises:
         ValueError: if it holds nothing of these.
+
+    Example:
+        >>> import torch
+        >>> from stencilnet import FiniteDifference, Grid, certify
+        >>> from stencilnet.equations import Advection
+        >>> from stencilnet.report import certificate_figure
+        >>> from stencilnet.storage import trajectories
+        >>> grid, times = Grid.line(16), torch.linspace(0, 1, 3)
+        >>> u = (grid.points() - times.unsqueeze(-1)).sin()
+        >>> wave = trajectories(u, times, grid, averages=True)
+        >>> central = FiniteDifference(Advection(1.0), grid, order=2)
+        >>> certificate = certify(central, wave, states=1, refinements=3)
+        >>> figure = certificate_figure(certificate)
+        >>> [axis.get_title(loc="left") for axis in figure.axes]
+        ['(a) real part', '(b) imaginary part', '(c) convergence', '(d) stability']
     """
     names = derivatives(certificate)
     waves = names if "modified_wavenumber" in certificate else []

@@ -148,6 +148,16 @@ def summarize(comparisons: Sequence[xr.Dataset]) -> list[dict[str, Any]]:
         Rows with the keys `method` (its name), `points`, those of the metrics' columns,
         and `samples`. Errors are infinite after a blow-up; a number that a method has
         not, NaN, is None.
+
+    Example:
+        >>> import xarray as xr
+        >>> from stencilnet.report import summarize
+        >>> declared = {"heading": "error", "format": "{:.2f}"}
+        >>> errors = (("scheme", "sample"), [[0.02, 0.04], [0.1, 0.3]], declared)
+        >>> schemes = {"scheme": ["learned", "weno_z"]}
+        >>> comparison = xr.Dataset({"error": errors}, schemes, {"points": 16})
+        >>> summarize([comparison])[0]
+        {'method': 'learned', 'points': 16, 'error': 0.03, 'samples': 2}
     """
     columns = metric_columns(comparisons)
     return [
@@ -171,6 +181,20 @@ def comparison_table(comparisons: Sequence[xr.Dataset]) -> Group:
 
     Metrics that do not fit beside the others follow in a table below. Spreads are in
     the files only.
+
+    Example:
+        >>> import xarray as xr
+        >>> from rich.console import Console
+        >>> from stencilnet.report import comparison_table
+        >>> declared = {"heading": "error", "format": "{:.2f}"}
+        >>> errors = (("scheme", "sample"), [[0.02, 0.04], [0.1, 0.3]], declared)
+        >>> schemes = {"scheme": ["learned", "weno_z"]}
+        >>> comparison = xr.Dataset({"error": errors}, schemes, {"points": 16})
+        >>> Console(width=80, color_system=None).print(comparison_table([comparison]))
+        method              points error
+        ────────────────────────────────
+        learned                 16  0.03
+        WENO-Z (exponent 2)     16  0.20
     """
     columns = [
         column for column in metric_columns(comparisons) if column.summary != "spread"
@@ -196,7 +220,21 @@ def comparison_table(comparisons: Sequence[xr.Dataset]) -> Group:
 
 
 def markdown_table(comparisons: Sequence[xr.Dataset]) -> str:
-    """Comparisons as a Markdown table."""
+    """Comparisons as a Markdown table.
+
+    Example:
+        >>> import xarray as xr
+        >>> from stencilnet.report import markdown_table
+        >>> declared = {"heading": "error", "format": "{:.2f}"}
+        >>> errors = (("scheme", "sample"), [[0.02, 0.04], [0.1, 0.3]], declared)
+        >>> schemes = {"scheme": ["learned", "weno_z"]}
+        >>> comparison = xr.Dataset({"error": errors}, schemes, {"points": 16})
+        >>> print(markdown_table([comparison]))
+        | method | points | error |
+        | --- | ---: | ---: |
+        | learned | 16 | 0.03 |
+        | WENO-Z (exponent 2) | 16 | 0.20 |
+    """
     headings, cells = _cells(comparisons, metric_columns(comparisons))
     lines = [
         "| " + " | ".join(headings) + " |",
@@ -207,7 +245,25 @@ def markdown_table(comparisons: Sequence[xr.Dataset]) -> str:
 
 
 def latex_table(comparisons: Sequence[xr.Dataset]) -> str:
-    """Comparisons as a LaTeX table, which takes the package booktabs."""
+    r"""Comparisons as a LaTeX table, which takes the package booktabs.
+
+    Example:
+        >>> import xarray as xr
+        >>> from stencilnet.report import latex_table
+        >>> declared = {"heading": "error", "format": "{:.2f}"}
+        >>> errors = (("scheme", "sample"), [[0.02, 0.04], [0.1, 0.3]], declared)
+        >>> schemes = {"scheme": ["learned", "weno_z"]}
+        >>> comparison = xr.Dataset({"error": errors}, schemes, {"points": 16})
+        >>> print(latex_table([comparison]))
+        \begin{tabular}{lrr}
+        \toprule
+        method & points & error \\
+        \midrule
+        learned & 16 & 0.03 \\
+        WENO-Z (exponent 2) & 16 & 0.20 \\
+        \bottomrule
+        \end{tabular}
+    """
     headings, cells = _cells(comparisons, metric_columns(comparisons))
     return latex(headings, cells, right=[False, *[True] * (len(headings) - 1)])
 

@@ -34,6 +34,26 @@ def denoising_table(compared: xr.Dataset) -> Table:
 
     Args:
         compared: filters, with a known clean field.
+
+    Example:
+        >>> import xarray as xr
+        >>> from rich.console import Console
+        >>> from stencilnet.report import denoising_table
+        >>> compared = xr.Dataset(
+        ...     {
+        ...         "error": (("filter", "quantity"), [[0.1, 0.9], [0.05, 0.2]]),
+        ...         "snr_gain": ("filter", [0.0, 6.0]),
+        ...         "setting": ("filter", ["", "order 2"]),
+        ...     },
+        ...     {"filter": ["none", "total_variation"], "quantity": ["u", "u_x"]},
+        ... )
+        >>> Console(width=80, color_system=None).print(denoising_table(compared))
+         filter               u   u_x   SNR gain   setting
+        ───────────────────────────────────────────────────
+         no filter          0.1   0.9     0.0 dB
+         total variation   0.05   0.2     6.0 dB   order 2
+        Least errors: u total variation (0.05), u_x total
+        variation (0.2).
     """
     table = Table(box=SIMPLE_HEAD, padding=(0, 1), show_edge=False)
     table.caption, table.caption_justify = winners(compared), "left"
@@ -72,6 +92,23 @@ def denoising_figure(compared: xr.Dataset) -> Figure:
 
     Args:
         compared: filters.
+
+    Example:
+        >>> import numpy as np
+        >>> import xarray as xr
+        >>> from stencilnet.denoising import denoise_signals
+        >>> from stencilnet.report import denoising_figure
+        >>> x = 2 * np.pi * np.arange(32) / 32
+        >>> noisy = np.sign(np.sin(x)) + 0.1 * np.cos(16 * x)
+        >>> smooth = denoise_signals(noisy, 0.5, periodic=True).signal
+        >>> fields = np.stack([noisy, smooth])[:, np.newaxis, np.newaxis]
+        >>> compared = xr.Dataset(
+        ...     {"field": (("filter", "sample", "time", "x"), fields)},
+        ...     {"filter": ["none", "total_variation"], "x": x},
+        ... )
+        >>> figure = denoising_figure(compared)
+        >>> [axis.get_title(loc="left") for axis in figure.axes]
+        ['(a) no filter', '(b) total variation', '(c)', '(d)']
     """
     names = labels(compared, "filter")
     styles = line_styles(names)

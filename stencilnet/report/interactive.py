@@ -16,8 +16,8 @@ from bokeh.plotting import figure
 from bokeh.resources import Resources
 
 from stencilnet.discretizations import FrozenStencils
-from stencilnet.report.comparison import leading_methods
 from stencilnet.report.fields import with_fields
+from stencilnet.report.methods import leading_methods
 from stencilnet.report.style import diverging_colours, labels, line_styles
 
 _TIMES, _CELLS = 151, 256  # kept of each axis of a field, at most

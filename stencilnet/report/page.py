@@ -42,6 +42,14 @@ def report_page(
 
     Raises:
         ValueError: if the plotting library is not installed.
+
+    Example:
+        >>> import numpy as np
+        >>> from stencilnet.report import report_page
+        >>> history = {"loss": 0.5 ** np.arange(8.0)}
+        >>> page = report_page("First run", {"viscosity": "0.02"}, [], history=history)
+        >>> "<title>First run</title>" in page, page.count("<figure")
+        (True, 1)
     """
     try:
         from stencilnet.report import interactive

@@ -25,6 +25,16 @@ def write_json(
     Raises:
         FileExistsError: if the file exists and `overwrite` is false, or if it is no
             such result.
+
+    Example:
+        >>> from stencilnet.report import write_json
+        >>> path = write_json({"order": 1.98, "error": float("inf")}, "results.json")
+        >>> print(path.read_text())
+        {
+          "order": 1.98,
+          "error": null,
+          "schema": "stencilnet.result/1"
+        }
     """
     path = local_path(path)
     with new_store(path, kind="result", overwrite=overwrite) as partial:
@@ -34,7 +44,16 @@ def write_json(
 
 
 def json_text(values: Any) -> str:
-    """Plain values as JSON; numbers that are not finite become null."""
+    """Plain values as JSON; numbers that are not finite become null.
+
+    Example:
+        >>> from stencilnet.report import json_text
+        >>> print(json_text({"order": 1.98, "error": float("nan")}))
+        {
+          "order": 1.98,
+          "error": null
+        }
+    """
     return json.dumps(_finite_only(values), indent=2, allow_nan=False) + "\n"
 
 
@@ -44,6 +63,13 @@ def write_page(text: str, path: Path | str, *, overwrite: bool = False) -> Path:
     Raises:
         FileExistsError: if the file exists and `overwrite` is false, or if it is no
             page of this package.
+
+    Example:
+        >>> from stencilnet.report import report_page, write_page
+        >>> page = report_page("First run", {"viscosity": "0.02"}, [])
+        >>> path = write_page(page, "run.html")
+        >>> path.name, path.read_text() == page
+        ('run.html', True)
     """
     path = local_path(path)
     with new_store(path, kind="page", overwrite=overwrite) as partial:
@@ -57,10 +83,21 @@ def write_table(text: str, path: Path | str, *, overwrite: bool = False) -> Path
     Raises:
         FileExistsError: if the file exists and `overwrite` is false, or if it is no
             table of this package.
+
+    Example:
+        >>> from stencilnet.report import Rows, write_table
+        >>> rows = Rows({"method": "", "order": "{:.1f}"}, [["central 2", 1.98]])
+        >>> print(write_table(rows.markdown(), "orders.md").read_text())
+        | method | order |
+        | --- | ---: |
+        | central 2 | 2.0 |
+        <!-- stencilnet.table/1 -->
     """
     path = local_path(path)
     marks = {".md": TABLE_MARK, ".tex": LATEX_MARK}
     mark = marks.get(path.suffix, "")
+    if mark and text and not text.endswith("\n"):
+        text += "\n"
     with new_store(path, kind="table", overwrite=overwrite) as partial:
         partial.write_text(text + mark, encoding="utf-8")
     return path

@@ -23,6 +23,15 @@ class Rows:
 
     Raises:
         ValueError: if a row is longer or shorter than the columns.
+
+    Example:
+        >>> from stencilnet.report import Rows
+        >>> columns = {"method": "", "error": "{:.1e}"}
+        >>> print(Rows(columns, [["mine", 0.00123], ["other", None]]).markdown())
+        | method | error |
+        | --- | ---: |
+        | mine | 1.2e-03 |
+        | other |  |
     """
 
     columns: Mapping[str, str]

@@ -1,9 +1,8 @@
-"""Style of figures: labels, colours, sizes, and writing them to files."""
+"""Style of figures: labels, colours, line styles, sizes."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from itertools import cycle
-from pathlib import Path
 from string import ascii_lowercase
 from types import MappingProxyType
 from typing import Any
@@ -11,13 +10,11 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from matplotlib import rc_context, rcParams, rcParamsDefault
-from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from rich.markup import escape
 
 from stencilnet.discretizations import CLASSICAL, PICTURES
 from stencilnet.errors import shown, unknown
-from stencilnet.storage import CREATOR, local_path, new_store
 
 LABELS = MappingProxyType(
     {
@@ -33,7 +30,13 @@ LABELS = MappingProxyType(
         "total_variation": "total variation",
     }
 )
-"""Names of methods and filters as figures and tables write them."""
+"""Names of methods and filters as figures and tables write them.
+
+Example:
+    >>> from stencilnet.report import LABELS
+    >>> LABELS["weno_z"], LABELS["savitzky_golay"]
+    ('WENO-Z (exponent 2)', 'Savitzky-Golay')
+"""
 
 COLOURS = MappingProxyType(
     {
@@ -68,14 +71,6 @@ PALETTE = ("#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#D55E00")
 _LINES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)))
 ACCENT = "#D55E00"
 GREY = "#999999"
-# Metadata that tell the package's figures from others. A fixed date keeps the same
-# figure the same file.
-_MARKS: Mapping[str, Mapping[str, str | None]] = MappingProxyType(
-    {
-        "png": {"Software": CREATOR},
-        "pdf": {"Creator": CREATOR, "CreationDate": None},
-    }
-)
 
 STYLE: Mapping[str, Any] = MappingProxyType(
     {
@@ -93,10 +88,26 @@ STYLE: Mapping[str, Any] = MappingProxyType(
         "pdf.fonttype": 42,
     }
 )
-"""The package's matplotlib parameters, see `package_style`."""
+"""The package's matplotlib parameters, see `package_style`.
+
+Example:
+    >>> from matplotlib import rc_context
+    >>> from matplotlib.figure import Figure
+    >>> from stencilnet.report import STYLE
+    >>> with rc_context(dict(STYLE)):
+    ...     Figure().subplots().spines["top"].get_visible()
+    False
+"""
 
 WIDTH = 6.9
-"""Width of a figure in inches, both columns of a journal's page."""
+"""Width of a figure in inches, both columns of a journal's page.
+
+Example:
+    >>> from matplotlib.figure import Figure
+    >>> from stencilnet.report import WIDTH
+    >>> Figure(figsize=(WIDTH, 2.4)).get_size_inches()
+    array([6.9, 2.4])
+"""
 
 
 @contextmanager
@@ -105,54 +116,17 @@ def package_style() -> Iterator[None]:
 
     A parameter that a `matplotlibrc`, `plt.style.use`, `rcParams` or an enclosing
     `rc_context` changed keeps the user's value. Serves as a decorator too.
+
+    Example:
+        >>> from matplotlib import rcParams
+        >>> from stencilnet.report import package_style
+        >>> with package_style():
+        ...     rcParams["font.size"], rcParams["legend.frameon"]
+        (8.0, False)
     """
     settings: Any = {key: STYLE[key] for key in STYLE if not _changed(key)}
     with rc_context(settings):
         yield
-
-
-def save(figure: Figure, path: Path | str) -> list[Path]:
-    """Writes a figure as PNG and PDF.
-
-    Args:
-        figure: to write.
-        path: without a suffix.
-
-    Returns:
-        The two files. Older ones that the package drew are replaced, both or none.
-
-    Raises:
-        FileExistsError: if one of them exists and the package did not draw it.
-    """
-    with package_style(), _laid_out(figure), ExitStack() as partials:
-        for file in figure_paths(path):
-            kind = file.suffix.removeprefix(".")
-            store = new_store(file, kind="figure", overwrite=True)
-            partial = partials.enter_context(store)
-            figure.savefig(partial, format=kind, metadata=_MARKS[kind])
-    return figure_paths(path)
-
-
-@contextmanager
-def _laid_out(figure: Figure) -> Iterator[None]:
-    """A figure whose layout is computed once, not for each file anew."""
-    engine = figure.get_layout_engine()
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")
-    try:
-        yield
-    finally:
-        figure.set_layout_engine(engine)
-
-
-def figure_paths(path: Path | str) -> list[Path]:
-    """The files that `save` writes.
-
-    Raises:
-        TypeError, ValueError: if `path` is not a local path.
-    """
-    path = local_path(path)
-    return [path.with_name(f"{path.name}.{kind}") for kind in ("png", "pdf")]
 
 
 def cell(text: object) -> str:
@@ -165,6 +139,12 @@ def labels(dataset: xr.Dataset, dimension: str) -> dict[str, str]:
 
     Taken from the coordinate `label` where it has one, otherwise from `LABELS`, and
     otherwise the name itself.
+
+    Example:
+        >>> import xarray as xr
+        >>> from stencilnet.report import labels
+        >>> labels(xr.Dataset(coords={"scheme": ["weno_z", "mine"]}), "scheme")
+        {'weno_z': 'WENO-Z (exponent 2)', 'mine': 'mine'}
     """
     names = [str(name) for name in dataset[dimension].values]
     own = dataset["label"].values if "label" in dataset.coords else [""] * len(names)
@@ -186,6 +166,12 @@ def line_styles(
     Args:
         names: in order; a name keeps its style only among the same names.
         fixed: colours of some names.
+
+    Example:
+        >>> from stencilnet.report import line_styles
+        >>> line_styles(["learned", "mine"])
+        {'learned': {'color': '#D55E00', 'linestyle': '-'},
+         'mine': {'color': '#0072B2', 'linestyle': '-'}}
     """
     names = list(dict.fromkeys(names))
     if _changed("axes.prop_cycle"):
@@ -286,7 +272,14 @@ def _of_user(index: int, cycle_by_key: Mapping[str, Sequence[Any]]) -> dict[str,
 
 
 def diverging_colours() -> list[str]:
-    """Blue through white to red, for maps of colours elsewhere than in matplotlib."""
+    """Blue through white to red, for maps of colours elsewhere than in matplotlib.
+
+    Example:
+        >>> from stencilnet.report import diverging_colours
+        >>> colours = diverging_colours()
+        >>> colours[0], colours[50], colours[-1]
+        ('#2166ac', '#ffffff', '#b2182b')
+    """
     share = np.linspace(-1, 1, 101)[:, None]
     low, high = np.array([33, 102, 172]), np.array([178, 24, 43])
     colours = 255 - np.abs(share) * (255 - np.where(share < 0, low, high))

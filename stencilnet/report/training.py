@@ -23,6 +23,15 @@ def training_figure(history: Mapping[str, np.ndarray]) -> Figure:
         history: of an operator store: `loss` and, if windows may grow, `horizon` per
             update; `validation_iteration` and `validation_relative_l2` per validation,
             of which there may be none.
+
+    Example:
+        >>> import numpy as np
+        >>> from stencilnet.report import training_figure
+        >>> history = {"loss": 0.5 ** np.arange(8.0), "horizon": np.repeat([1, 4], 4)}
+        >>> training, validation = training_figure(history).axes
+        >>> loss, longer = training.get_lines()
+        >>> longer.get_label(), float(longer.get_xdata()[0])
+        ('longer windows', 4.0)
     """
     figure = Figure(figsize=(WIDTH, 2.4), layout="constrained")
     left, right = figure.subplots(1, 2)

@@ -11,7 +11,22 @@ from stencilnet.report.style import cell
 
 
 def lineage_table(dataset: xr.Dataset) -> Table:
-    """Variables and attributes of any store, for a terminal of 80 columns."""
+    """Variables and attributes of any store, for a terminal of 80 columns.
+
+    Example:
+        >>> import torch
+        >>> from rich.console import Console
+        >>> from stencilnet import Grid
+        >>> from stencilnet.report import lineage_table
+        >>> from stencilnet.storage import trajectories
+        >>> grid, times = Grid.line(16), torch.linspace(0, 1, 3)
+        >>> u = (grid.points() - times.unsqueeze(-1)).sin()
+        >>> wave = trajectories(u, times, grid, averages=True)
+        >>> Console(width=80, color_system=None).print(lineage_table(wave))
+        variables u
+        sizes     1 sample, 3 time, 16 x
+        schema    stencilnet.trajectories/...
+    """
     sizes = ", ".join(f"{size} {name}" for name, size in dataset.sizes.items())
     variables = ", ".join(map(str, dataset.data_vars))
     return _table({"variables": variables, "sizes": sizes, **_attributes(dataset)})
@@ -23,6 +38,22 @@ def trajectories_table(dataset: xr.Dataset) -> Table:
     Args:
         dataset: with `u`, whose attribute `averages` tells cell averages from point
             values, `time`, and `x` with the attribute `period`.
+
+    Example:
+        >>> import torch
+        >>> from rich.console import Console
+        >>> from stencilnet import Grid
+        >>> from stencilnet.report import trajectories_table
+        >>> from stencilnet.storage import trajectories
+        >>> grid, times = Grid.line(16), torch.linspace(0, 1, 3)
+        >>> u = (grid.points() - times.unsqueeze(-1)).sin()
+        >>> wave = trajectories(u, times, grid, averages=True)
+        >>> Console(width=80, color_system=None).print(trajectories_table(wave))
+        u      cell averages: 1 sample, 3 time, 16 x; from -1 to 1
+        finite all values
+        time   0 to 1
+        period 6.28319
+        schema stencilnet.trajectories/...
     """
     u = dataset["u"]
     bad = int((~np.isfinite(u.values)).sum())

@@ -41,6 +41,27 @@ def modified_wavenumbers(certificates: Mapping[str, xr.Dataset]) -> Figure:
 
     Raises:
         ValueError: if there is no such derivative.
+
+    Example:
+        >>> import torch
+        >>> from stencilnet import FiniteDifference, Grid, certify
+        >>> from stencilnet.equations import Advection
+        >>> from stencilnet.report import modified_wavenumbers
+        >>> from stencilnet.storage import trajectories
+        >>> grid, times = Grid.line(16), torch.linspace(0, 1, 3)
+        >>> u = (grid.points() - times.unsqueeze(-1)).sin()
+        >>> wave = trajectories(u, times, grid, averages=True)
+        >>> methods = {
+        ...     f"central_{order}": FiniteDifference(Advection(1.0), grid, order=order)
+        ...     for order in (2, 4)
+        ... }
+        >>> certificates = {
+        ...     name: certify(method, wave, states=1, refinements=1)
+        ...     for name, method in methods.items()
+        ... }
+        >>> real, imaginary = modified_wavenumbers(certificates).axes
+        >>> [line.get_label() for line in real.get_lines()]
+        ['exact', 'central 2', 'central 4']
     """
     styles = line_styles(certificates)
     shared = _shared_derivatives(certificates)

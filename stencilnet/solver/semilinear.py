@@ -72,7 +72,7 @@ class SemilinearIntegrator(Integrator):
     compilable: ClassVar[bool] = False
     description: ClassVar[str]
 
-    symbol: Tensor | None
+    symbol: Tensor | None = None
 
     @abc.abstractmethod
     def scheme(

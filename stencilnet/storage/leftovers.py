@@ -30,8 +30,9 @@ def has_work(path: Path, identity: str) -> bool:
         >>> has_work(Path("u"), "seed 0"), has_work(Path("u"), "seed 1")
         (True, False)
     """
-    left = hidden_folders(Path(os.path.realpath(path)).parent)
-    return any(identity_of(folder, path.name) == identity for folder in left)
+    place = Path(os.path.realpath(path))
+    left = hidden_folders(place.parent)
+    return any(identity_of(folder, place.name) == identity for folder in left)
 
 
 def recover(path: Path) -> None:

@@ -82,9 +82,22 @@ class Pieces:
         """Pieces of `length` states each, of some samples from some states on.
 
         Raises:
+            IndexError: if a piece lies outside of what is stored.
             OSError: if the system refuses to read them.
             ValueError: if what is read is damaged, naming the store.
         """
+        samples, states = self.shape[:2]
+        if len(rows) and not (
+            min(rows) >= 0
+            and max(rows) < samples
+            and min(starts) >= 0
+            and max(starts) + length <= states
+        ):
+            raise IndexError(
+                f"Pieces of {length} states from samples {min(rows)} to {max(rows)} "
+                f"and states {min(starts)} to {max(starts)} on lie outside of "
+                f"{self._store.root}, which holds {samples} samples of {states} states."
+            )
         found = np.empty((len(rows), length, *self.shape[2:]), self._dtype)
         size = self._layout.chunk[0]
         # Each chunk is decoded once, and those of a file one after another.

@@ -150,7 +150,8 @@ def boundary_classes(*grids: Grid) -> tuple[type, ...]:
         >>> boundary_classes(walled, periodic) == (Wall,)
         True
     """
-    return tuple({type(end) for grid in grids for end in grid.boundaries or ()})
+    ends = (type(end) for grid in grids for end in grid.boundaries or ())
+    return tuple(dict.fromkeys(ends))
 
 
 def grid_of(dataset: xr.Dataset, extensions: Sequence[type] = ()) -> Grid:

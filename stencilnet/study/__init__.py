@@ -32,7 +32,8 @@ from stencilnet.study.problem import equation_of, forcing_of, problem_of, states
 from stencilnet.study.reference import InitialValueProblem, onto, reference_solution
 from stencilnet.study.script import Script
 from stencilnet.study.simulation import simulate
-from stencilnet.study.sweep import Sweep, plan_sweep, run_sweep
+from stencilnet.study.sweep import run_sweep
+from stencilnet.study.sweep_plans import Sweep, plan_sweep
 from stencilnet.study.tables import tabulate
 from stencilnet.study.tensorboard import TensorBoard
 from stencilnet.study.training import train

@@ -158,6 +158,21 @@ def compare_study(
         FileNotFoundError: if the run lacks test trajectories or the operator.
         ValueError: if a method does not exist, or if the operator's own grid is not
             among those of the comparison.
+
+    Example:
+        >>> from stencilnet import Burgers, Grid, LearnedStencil, generate, load_config
+        >>> from stencilnet import save_operator
+        >>> from stencilnet.study import compare_study
+        >>> small = "data.training=1 data.validation=1 data.test=1 data.values=[]"
+        >>> small += " problem.equation.viscosity=0.1 problem.duration=1 forcing=null"
+        >>> small += " reference.points=64 comparison.methods=[weno_z]"
+        >>> config = load_config("demo", small.split())
+        >>> paths = generate(config, "small")
+        >>> untrained = LearnedStencil(Burgers(viscosity=0.1), Grid.line(32))
+        >>> operator = save_operator(untrained, "small/operator.zarr")
+        >>> (result,) = compare_study(config, "small")
+        >>> result["scheme"].values.tolist(), bool((result["relative_l2"] < 1e-3).all())
+        (['learned', 'weno_z'], True)
     """
     run = local_path(run)
     source = run if data is None else local_path(data)

@@ -40,6 +40,15 @@ class Costs:
             generated; half of them stay.
         training: seconds of the updates, without validations.
         training_memory: bytes that gradients take in the longest phase.
+
+    Example:
+        >>> from stencilnet.study import Costs
+        >>> estimate = Costs(90.0, 2**27, 2**31, training=600.0, training_memory=2**26)
+        >>> print(estimate.text())
+        Data: about 1 min 30 s on one core and 128 MiB of memory for each process,
+        2.0 GiB of disk before compression, half of which stays.
+        Training: about 10 min 0 s and 64 MiB of memory for gradients, beside some
+        0.5 GiB of the libraries.
     """
 
     generating: float | None
@@ -76,7 +85,16 @@ class Costs:
 
 
 def costs(config: Config) -> Costs:
-    """Estimates memory and time of a study from a few steps of it."""
+    """Estimates memory and time of a study from a few steps of it.
+
+    Example:
+        >>> from stencilnet import load_config
+        >>> from stencilnet.study import costs
+        >>> small = ["reference.points=64", "training.batch=2", "training.horizon=[1]"]
+        >>> estimate = costs(load_config("demo", small))
+        >>> estimate.generating_disk, min(estimate.generating, estimate.training) > 0
+        (33876480, True)
+    """
     seconds, memory = _training(config)
     if CONSTANT in config.comparison.methods:
         seconds += _training(constant_training(config))[0]

@@ -26,6 +26,22 @@ class DemoResult:
         comparisons: one dataset per grid.
         result: path of `result.json`.
         paths: of everything else that was written.
+
+    Example:
+        >>> import torch
+        >>> from stencilnet import Grid, Muscl, compare
+        >>> from stencilnet.equations import Advection
+        >>> from stencilnet.report import summarize, write_json
+        >>> from stencilnet.storage import trajectories
+        >>> from stencilnet.study import DemoResult
+        >>> grid, times = Grid.line(16), torch.linspace(0, 1, 5).double()
+        >>> wave = (grid.points() - times[:, None]).sin()
+        >>> data = trajectories(wave, times, grid, averages=True)
+        >>> comparison = compare({"muscl": Muscl(Advection(1.0), grid)}, data)
+        >>> path = write_json({"samples": 1}, "result.json")
+        >>> result = DemoResult([comparison], result=path, paths=[])
+        >>> [(row["method"], row["points"]) for row in summarize(result.comparisons)]
+        [('muscl', 16)]
     """
 
     comparisons: list[xr.Dataset]
@@ -54,6 +70,18 @@ def demo(
     Raises:
         ValueError: if the comparison lacks WENO-Z, or a name in the config is unknown.
         Otherwise as `generate`, `train`, `compare_study` and `write_report`.
+
+    Example:
+        >>> import json
+        >>> from stencilnet import load_config
+        >>> from stencilnet.study import demo
+        >>> small = "data.training=1 data.validation=1 data.test=1 data.values=[]"
+        >>> small += " problem.equation.viscosity=0.1 problem.duration=1 forcing=null"
+        >>> small += " reference.points=64 comparison.methods=[weno_z]"
+        >>> small += " training.iterations=1 training.horizon=[1]"
+        >>> result = demo(load_config("demo", small.split()), "small")
+        >>> json.loads(result.result.read_text())["blow_ups"]
+        {'learned': 0, 'weno_z': 0}
     """
     run = local_path(run)
     if "weno_z" not in config.comparison.methods:

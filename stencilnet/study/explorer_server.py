@@ -43,6 +43,19 @@ def explore(
         FileNotFoundError: if there is nothing at `store`.
         OSError: if the port is taken.
         ValueError: if the server is not installed, or the store cannot be shown.
+
+    Example:
+        >>> from contextlib import suppress
+        >>> from stencilnet import load_config, simulate
+        >>> from stencilnet.study import explore
+        >>> p2 = load_config("p2")
+        >>> path = simulate("weno_z", "p2.zarr", config=p2, duration=1.0, points=16)
+        >>> def stop(address):
+        ...     print(address)
+        ...     raise KeyboardInterrupt  # as Ctrl-C does
+        >>> with suppress(KeyboardInterrupt):
+        ...     explore(path, served=stop)
+        http://127.0.0.1:.../
     """
     with opened(store, operator=operator, extensions=extensions) as explorer:
         server = serve(explorer, host=host, port=port, allow_origins=allow_origins)
@@ -61,7 +74,20 @@ def serve(
     port: int = 0,
     allow_origins: Sequence[str] = (),
 ) -> Any:
-    """A server of an explorer's page, which answers while its `io_loop` runs."""
+    """A server of an explorer's page, which answers while its `io_loop` runs.
+
+    Example:
+        >>> from stencilnet import load_config, simulate
+        >>> from stencilnet.study import opened, serve
+        >>> p2 = load_config("p2")
+        >>> path = simulate("weno_z", "p2.zarr", config=p2, duration=1.0, points=16)
+        >>> with opened(path) as explorer:
+        ...     server = serve(explorer)
+        ...     server.address, server.port > 0
+        ...     server.stop()
+        ...     server.io_loop.close()
+        ('127.0.0.1', True)
+    """
     try:
         from bokeh.application import Application
         from bokeh.application.handlers.function import FunctionHandler

@@ -51,6 +51,23 @@ class Explorer:
     Raises:
         ValueError: if the dataset has no samples to show, or if the operator that was
             asked for does not fit its equation and grid.
+
+    Example:
+        >>> from pathlib import Path
+        >>> import torch
+        >>> from stencilnet import Burgers, Grid, LearnedStencil, save_operator
+        >>> from stencilnet.storage import trajectories
+        >>> from stencilnet.study import Explorer
+        >>> burgers, grid = Burgers(viscosity=0.1), Grid.line(16)
+        >>> times = torch.arange(2.0)
+        >>> wave = grid.points().sin().expand(2, -1)
+        >>> data = trajectories(wave, times, grid, equation=burgers, averages=True)
+        >>> operator = save_operator(LearnedStencil(burgers, grid), "mine.zarr")
+        >>> explorer = Explorer(data, Path("waves.zarr"), operator=operator)
+        >>> u = explorer.fields(sample=0)["u"]
+        >>> offsets, coefficients = explorer.coefficients(u[-1])["u_x"]
+        >>> offsets.tolist(), coefficients.shape  # (x, offset)
+        ([-2.5, -1.5, -0.5, 0.5, 1.5, 2.5], (16, 6))
     """
 
     def __init__(
@@ -255,6 +272,15 @@ def opened(
     Raises:
         FileNotFoundError: if there is nothing at `store`.
         ValueError: as `Explorer`, or if it is another kind of store.
+
+    Example:
+        >>> from stencilnet import load_config, simulate
+        >>> from stencilnet.study import opened
+        >>> p2 = load_config("p2")
+        >>> path = simulate("weno_z", "p2.zarr", config=p2, duration=1.0, points=16)
+        >>> with opened(path) as explorer:
+        ...     explorer.equation, explorer.fields(sample=0)["u"].shape
+        (Burgers(viscosity=0.02), (11, 16))
     """
     path = local_path(store)
     reader: Any = open_trajectories

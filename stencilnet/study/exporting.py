@@ -84,6 +84,14 @@ def export(
         FileNotFoundError: if there is no store.
         ValueError: if the format is unknown, needs a package that is missing, or the
             operator has no such form.
+
+    Example:
+        >>> from stencilnet import Burgers, Grid, LearnedStencil, save_operator
+        >>> from stencilnet.study import export
+        >>> learned = LearnedStencil(Burgers(viscosity=0.02), Grid.line(16))
+        >>> (header,) = export(save_operator(learned, "mine.zarr"), format="c")
+        >>> header.name, "mine_time_derivative" in header.read_text()
+        ('mine.h', True)
     """
     source = operator_path(store)
     schema = schema_of(source)
@@ -129,7 +137,21 @@ def export_operator(
     format: str,  # noqa: A002
     overwrite: bool = False,
 ) -> Path:
-    """Writes an operator for other programs, see `export`."""
+    """Writes an operator for other programs, see `export`.
+
+    Example:
+        >>> import runpy
+        >>> import torch
+        >>> from stencilnet import Burgers, Grid, LearnedStencil
+        >>> from stencilnet.study import export_operator
+        >>> burgers, grid = Burgers(viscosity=0.02), Grid.line(16)
+        >>> learned = LearnedStencil(burgers, grid, dtype=torch.float64)
+        >>> path = export_operator(learned, "mine.py", format="numpy")
+        >>> u, mine = grid.points().sin(), runpy.run_path(str(path))
+        >>> u_t = torch.from_numpy(mine["time_derivative"](u.numpy()))
+        >>> torch.allclose(u_t, learned(u))
+        True
+    """
     target = local_path(out)
     if not isinstance(operator, LearnedStencil):
         raise ValueError(

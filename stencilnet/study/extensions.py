@@ -9,13 +9,21 @@ from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
 
 def imported(name: object) -> type:
-    """The class that `module:Class` names; modules of the current folder are found.
+    r"""The class that `module:Class` names; modules of the current folder are found.
 
     Args:
         name: as the user writes it, or a class, which is returned.
 
     Raises:
         ValueError: if the name is not of this shape, or there is no such class.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from stencilnet.study import imported
+        >>> code = "from stencilnet import Burgers\n\nclass Thick(Burgers):\n    pass\n"
+        >>> _ = Path("thick_fluids.py").write_text(code)
+        >>> imported("thick_fluids:Thick")(viscosity=1.0)
+        Thick(viscosity=1.0)
     """
     if isinstance(name, type):
         return name

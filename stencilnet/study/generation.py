@@ -65,7 +65,13 @@ class _Target:
 
 
 def store_path(run: Path | str, split: str, points: int, *, averages: bool) -> Path:
-    """Path of a split on a grid within a run's folder."""
+    """Path of a split on a grid within a run's folder.
+
+    Example:
+        >>> from stencilnet.study import store_path
+        >>> store_path("runs/p2", "test", 32, averages=True).as_posix()
+        'runs/p2/data/test/averages-32.zarr'
+    """
     kind = "averages" if averages else "values"
     return local_path(run) / "data" / split / f"{kind}-{points}.zarr"
 
@@ -273,6 +279,17 @@ def read_split(
         FileNotFoundError: if there are none on this grid.
         ValueError: if they were generated from other settings, or as
             `read_trajectories`.
+
+    Example:
+        >>> from stencilnet import generate, load_config
+        >>> from stencilnet.study import read_split
+        >>> small = "data.training=1 data.validation=1 data.test=2 data.values=[]"
+        >>> small += " problem.equation.viscosity=0.1 problem.duration=1 forcing=null"
+        >>> small += " reference.points=64"
+        >>> config = load_config("demo", small.split())
+        >>> paths = generate(config, "small")
+        >>> dict(read_split(config, "small", "test", 32, averages=True)["u"].sizes)
+        {'sample': 2, 'time': 11, 'x': 32}
     """
     path = store_path(run, split, points, averages=averages)
     dataset = read_trajectories(path)

@@ -28,6 +28,25 @@ class InitialState(abc.ABC):
 
     A subclass is a frozen dataclass of plain numbers and tuples, which configs write
     with its name, as in `{name: Bump, height: 0.5}`.
+
+    Example:
+        >>> from dataclasses import dataclass
+        >>> import torch
+        >>> from stencilnet import Grid
+        >>> from stencilnet.study import InitialState
+        >>> @dataclass(frozen=True)
+        ... class RandomStep(InitialState):
+        ...     height: float = 1.0
+        ...
+        ...     def draw(self, stream):
+        ...         start = stream.uniform()
+        ...         return lambda x, period: self.height * (x > start * period)
+        >>> steps, grid = RandomStep(height=2.0), Grid.line(32)
+        >>> u = steps.sample(3, seed=0)(grid)
+        >>> tuple(u.shape), u.max().item()
+        ((3, 32), 2.0)
+        >>> torch.equal(u[:2], steps.sample(2, seed=0)(grid))
+        True
     """
 
     @abc.abstractmethod

@@ -33,7 +33,16 @@ INITIAL_STATES: Mapping[str, type[InitialState]] = MappingProxyType(
         )
     }
 )
-"""The initial states by the names that configs use."""
+"""The initial states by the names that configs use.
+
+Example:
+    >>> from stencilnet import Grid
+    >>> from stencilnet.study import INITIAL_STATES
+    >>> bump = INITIAL_STATES["Bump"](position=3.0, height=2.0)
+    >>> u = bump.sample(2)(Grid.line(8, 8.0))
+    >>> tuple(u.shape), u.argmax(-1).tolist(), u.amax(-1).tolist()
+    ((2, 8), [3, 3], [2.0, 2.0])
+"""
 
 
 def initial_state_from_spec(

@@ -24,6 +24,15 @@ class Key:
         type: in words of Python, with its bounds.
         default: as YAML; "required" if there is none.
         meaning: what it decides.
+
+    Example:
+        >>> from stencilnet.study import Key, config_keys
+        >>> key = Key("training.batch", "int >= 1", "64", "windows per update.")
+        >>> print(key.text())
+        training.batch: int >= 1, default 64
+            windows per update.
+        >>> key in config_keys("training")
+        True
     """
 
     name: str
@@ -48,6 +57,15 @@ def config_keys(part: str | None = None) -> list[Key]:
 
     Raises:
         ValueError: if there is no such key, naming the nearest one.
+
+    Example:
+        >>> from stencilnet.study import config_keys
+        >>> [(key.name, key.default) for key in config_keys("reference")[:2]]
+        [('reference.points', 'auto'), ('reference.courant', '0.8')]
+        >>> config_keys("reference.point")
+        Traceback (most recent call last):
+        ...
+        ValueError: There is no key of configs 'reference.point', did you mean ...
     """
     keys = list(_keys(Config, ""))
     if part is None:
@@ -64,6 +82,18 @@ def config_text(config: Config, *, comments: bool = False) -> str:
     Args:
         config: the config.
         comments: whether to say above each key what it means.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from stencilnet import load_config
+        >>> from stencilnet.study import config_text
+        >>> config = load_config("p2", ["problem.duration=10"])
+        >>> text = config_text(config, comments=True)
+        >>> [line.strip() for line in text.splitlines() if "duration" in line]
+        ['duration: 10.0']
+        >>> _ = Path("shorter.yaml").write_text(text)
+        >>> load_config("shorter.yaml") == config
+        True
     """
     values = config.model_dump(mode="json")
     meanings = {key.name: key.meaning for key in config_keys()}
@@ -108,7 +138,7 @@ def _section(annotation: Any) -> type[Section] | None:
 def _meanings(model: type[Section]) -> dict[str, str]:
     """Meanings from the section `Attributes` of a docstring."""
     text = inspect.getdoc(model) or ""
-    entries = text.partition("Attributes:\n")[2]
+    entries = text.partition("Attributes:\n")[2].partition("\n\n")[0]
     meanings = {}
     for entry in re.split(r"\n(?=    \S)", "\n" + entries)[1:]:
         names, _, meaning = entry.strip().partition(": ")

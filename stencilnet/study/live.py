@@ -38,6 +38,17 @@ class Live:
         viscosity: another one than the store's.
         seed: of a forcing drawn anew.
         duration: from the initial state on.
+
+    Example:
+        >>> from stencilnet import load_config, simulate
+        >>> from stencilnet.study import Live, opened
+        >>> p2 = load_config("p2")
+        >>> path = simulate("weno_z", "p2.zarr", config=p2, duration=1.0, points=16)
+        >>> viscous = Live(sample=0, classical="muscl", viscosity=0.1, duration=1.0)
+        >>> with opened(path) as explorer:
+        ...     solved = explorer.solve(viscous)
+        >>> sorted(solved.fields), solved.errors  # the store solves another problem
+        (['learned', 'muscl'], {})
     """
 
     sample: int
@@ -58,6 +69,16 @@ class Solution:
             state to compare with; empty if it solves another problem.
         seconds: that each method took.
         steps: that each method made, in units of time.
+
+    Example:
+        >>> from stencilnet import load_config, simulate
+        >>> from stencilnet.study import Live, Solution, opened
+        >>> p2 = load_config("p2")
+        >>> path = simulate("weno_z", "p2.zarr", config=p2, duration=1.0, points=16)
+        >>> with opened(path) as explorer:
+        ...     again: Solution = explorer.solve(Live(sample=0, duration=1.0))
+        >>> again.fields["weno_z"].shape, bool(again.errors["weno_z"].max() < 1e-12)
+        ((11, 16), True)
     """
 
     times: np.ndarray

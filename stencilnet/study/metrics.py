@@ -62,6 +62,17 @@ class Metric:
         dims: of the array, among `sample`, `time`, `x` and wavenumber `k`.
         measure: computes it.
         column: makes it a column of the tables, see `report.columns`; empty for none.
+
+    Example:
+        >>> import torch
+        >>> from stencilnet import RandomForcing
+        >>> from stencilnet.study import Metric
+        >>> from stencilnet.study.metrics import Rollout
+        >>> largest = Metric(("sample",), lambda run: run.difference.abs().amax((1, 2)))
+        >>> u, times = torch.tensor([[[0.0, 1.0], [0.5, 0.25]]]), torch.arange(2.0)
+        >>> rollout = Rollout(u, u.round(), times, RandomForcing.none(1), threshold=0.2)
+        >>> largest.measure(rollout).tolist()
+        [0.5]
     """
 
     dims: tuple[str, ...]
@@ -76,6 +87,14 @@ def relative_l2(
 
     Zero where the two are equal, at rest too; infinite after a blow-up, and where only
     the reference is at rest.
+
+    Example:
+        >>> import torch
+        >>> from stencilnet.study import relative_l2
+        >>> reference = torch.tensor([[[3.0, 4.0]], [[0.0, 0.0]], [[1.0, 1.0]]])
+        >>> u = torch.tensor([[[3.0, 6.5]], [[0.0, 0.0]], [[float("nan"), 1.0]]])
+        >>> relative_l2(u, reference).tolist()
+        [0.5, 0.0, inf]
     """
     return _ratio(
         (u - reference).square().sum((-2, -1)).sqrt(),
@@ -117,6 +136,14 @@ def mean_drift(
 
     Returns:
         A number per sample, in units of `u`; infinite after a blow-up.
+
+    Example:
+        >>> import torch
+        >>> from stencilnet import RandomForcing
+        >>> from stencilnet.study import mean_drift
+        >>> u = torch.tensor([[[0.0, 1.0], [0.5, 0.5]], [[0.0, 1.0], [1.0, 0.5]]])
+        >>> mean_drift(u, torch.arange(2.0), RandomForcing.none(2)).tolist()
+        [0.0, 0.25]
     """
     mean, impulse = u.mean(-1), forcing.mean_impulse(times)
     drift = mean - mean[:, :1] - (impulse - impulse[:, :1])
@@ -201,7 +228,15 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
         ),
     }
 )
-"""Metrics of `compare` by the names of its variables, columns in this order."""
+"""Metrics of `compare` by the names of its variables, columns in this order.
+
+Example:
+    >>> from stencilnet.study import METRICS
+    >>> [name for name, metric in METRICS.items() if metric.column]
+    ['relative_l2', 'mean_absolute_error', 'valid_time', 'mean_drift', 'blow_up']
+    >>> METRICS["error"].dims, METRICS["spectrum"].dims
+    (('sample', 'time'), ('k',))
+"""
 
 
 def measured(rollout: Rollout) -> xr.Dataset:

@@ -14,6 +14,15 @@ def check_study(config: Config) -> None:
 
     Raises:
         ValueError: naming the setting.
+
+    Example:
+        >>> from stencilnet import load_config
+        >>> from stencilnet.study import check_study
+        >>> check_study(load_config("demo"))
+        >>> check_study(load_config("demo", ["problem.initial=Bumb"]))
+        Traceback (most recent call last):
+        ...
+        ValueError: There is no initial state 'Bumb', did you mean 'Bump'; list one ...
     """
     equation_of(config)
     states_of(config, 1, 0)
@@ -25,6 +34,18 @@ def outline(config: Config, folder: Path) -> str:
 
     Raises:
         ValueError: if a setting does not exist or does not fit, naming it.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from stencilnet import load_config
+        >>> from stencilnet.study import outline
+        >>> config = load_config("demo", ["comparison.methods=[weno_z]"])
+        >>> print(outline(config, Path("runs/demo")))
+        demo: 80 trajectories of 401 states of Burgers from a reference of 512 points;
+        kept on [32] (averages) and [32] (values), 16 MiB before compression.
+        Training: 800 updates of 64 windows over [2, 4, 8, 16] intervals on 32 points.
+        Comparison: weno_z on [32] points.
+        Everything goes to runs/demo.
     """
     check_study(config)
     check_training(config)

@@ -36,6 +36,15 @@ def run_page(
         FileExistsError: if the file exists and `overwrite` is false.
         FileNotFoundError: if there is neither a comparison nor an operator.
         ValueError: if the plotting library is not installed, see `report_page`.
+
+    Example:
+        >>> from stencilnet import Burgers, Grid, LearnedStencil, save_operator
+        >>> from stencilnet.study import run_page
+        >>> learned = LearnedStencil(Burgers(viscosity=0.02), Grid.line(16))
+        >>> operator = save_operator(learned, "mine/operator.zarr")
+        >>> page = run_page("mine")
+        >>> page.as_posix(), "<title>stencilnet: mine</title>" in page.read_text()
+        ('mine/report.html', True)
     """
     run = local_path(run)
     folder = run if any(run.glob("comparison-*.zarr")) else run / "comparison"

@@ -40,6 +40,12 @@ def equation_of(config: Config) -> Equation:
 
     Raises:
         ValueError: if its name is unknown or its parameters do not fit it.
+
+    Example:
+        >>> from stencilnet import load_config
+        >>> from stencilnet.study import equation_of
+        >>> equation_of(load_config("p2", ["problem.equation.viscosity=0.1"]))
+        Burgers(viscosity=0.1)
     """
     return equation_from_spec(config.problem.equation, config.extensions)
 
@@ -74,6 +80,17 @@ def states_of(
     Raises:
         ValueError: if the name of the state is unknown, its parameters do not fit, or
             the equation has not the symmetry that is asked for.
+
+    Example:
+        >>> import torch
+        >>> from stencilnet import Grid, load_config
+        >>> from stencilnet.study import states_of
+        >>> p2 = load_config("p2")
+        >>> u, third = states_of(p2, 3, seed=0), states_of(p2, 1, seed=0, first=2)
+        >>> tuple(u(Grid.line(32)).shape), tuple(u(Grid.line(64)).shape)
+        ((3, 32), (3, 64))
+        >>> torch.equal(u(Grid.line(32))[2:], third(Grid.line(32)))
+        True
     """
     problem = config.problem
     check_symmetries(
@@ -97,6 +114,14 @@ def forcing_of(
 
     Mirrored and boosted as the config says. The first of them is that of the number
     `first` in a draw of more.
+
+    Example:
+        >>> from stencilnet import Grid, load_config
+        >>> from stencilnet.study import forcing_of
+        >>> forcing = forcing_of(load_config("p2"), 3, seed=0)
+        >>> f = forcing.on(Grid.line(32))(0.5)
+        >>> tuple(f.shape), bool(f.mean(-1).abs().max() < 1e-12)
+        ((3, 32), True)
     """
     draw = config.forcing
     if draw is None:
@@ -135,7 +160,15 @@ def times_of(intervals: int, interval: float) -> Float[Tensor, " time"]:
 
 
 def problem_of(config: Config, *splits: str) -> InitialValueProblem:
-    """Initial value problem of some splits, warm-up included."""
+    """Initial value problem of some splits, warm-up included.
+
+    Example:
+        >>> from stencilnet import load_config
+        >>> from stencilnet.study import problem_of
+        >>> problem = problem_of(load_config("p2"), "validation", "test")
+        >>> problem.equation, len(problem.forcing), len(problem.times)
+        (Burgers(viscosity=0.02), 32, 401)
+    """
     return _problem(config, [(split, slice(None)) for split in splits])
 
 

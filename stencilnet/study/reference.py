@@ -39,6 +39,19 @@ class InitialValueProblem:
         forcing: one row per sample, on the clock of `times`.
         times: increasing; states are kept at each.
         start: index of the first time that counts; what precedes it is the warm-up.
+
+    Example:
+        >>> import torch
+        >>> from stencilnet import Grid, RandomForcing
+        >>> from stencilnet.equations import Advection
+        >>> from stencilnet.study import InitialValueProblem
+        >>> phases = torch.arange(3.0)[:, None]
+        >>> waves = lambda grid: (grid.points() + phases).sin()
+        >>> times = torch.linspace(0, 1, 11).double()
+        >>> none = RandomForcing.none(3)
+        >>> problem = InitialValueProblem(Advection(1.0), waves, none, times)
+        >>> tuple(problem.select(slice(2)).states(Grid.line(16)).shape)
+        (2, 16)
     """
 
     equation: Equation
@@ -90,6 +103,21 @@ def reference_solution(
 
     Raises:
         UnresolvedError: if the solution is not finite, with the time and the sample.
+
+    Example:
+        >>> import math
+        >>> import torch
+        >>> from stencilnet import Grid, RandomForcing
+        >>> from stencilnet.equations import AdvectionDiffusion
+        >>> from stencilnet.study import InitialValueProblem, onto, reference_solution
+        >>> heat, grid = AdvectionDiffusion(0.0, diffusivity=0.5), Grid.line(16)
+        >>> wave = lambda grid: grid.points().sin()[None]
+        >>> none, times = RandomForcing.none(1), torch.tensor([0.0, 2.0]).double()
+        >>> problem = InitialValueProblem(heat, wave, none, times)
+        >>> *_, (modes, steps) = reference_solution(problem, grid)
+        >>> u = onto(modes, grid, grid, averages=False)
+        >>> torch.allclose(u, math.exp(-1) * wave(grid)), steps  # exact in 1 step
+        (True, 1)
     """
     equation, times = problem.equation, problem.times.tolist()
     method = PseudoSpectral(equation, grid).to(device)
@@ -196,6 +224,17 @@ def onto(
         fine: grid that resolves them.
         coarse: grid whose points are among those of `fine`.
         averages: whether to average over the cells of `coarse`.
+
+    Example:
+        >>> import torch
+        >>> from stencilnet import Grid
+        >>> from stencilnet.study import onto
+        >>> fine, coarse = Grid.line(64), Grid.line(2)
+        >>> modes = torch.fft.rfft(fine.points().cos(), norm="forward")
+        >>> onto(modes, fine, coarse, averages=False).numpy().round(4).tolist()
+        [1.0, -1.0]
+        >>> onto(modes, fine, coarse, averages=True).numpy().round(4).tolist()  # 2 / pi
+        [0.6366, -0.6366]
     """
     if averages:
         k = fine.wavenumbers()[: u_hat.shape[-1]]

@@ -25,6 +25,22 @@ class Script:
         folder: where it writes, `runs/NAME` unless `--run` names another folder.
         quick: whether `--quick` asks for a small case.
         options: values of the study's own arguments and options, by name.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from stencilnet.report import Rows
+        >>> from stencilnet.study import Script
+        >>> study = Script(Path("runs/orders"), quick=True, options={})
+        >>> rows = Rows({"method": "", "order": "{:d}"}, [("muscl", 2), ("weno_z", 5)])
+        >>> paths = study.write({"highest": 5}, tables={"orders": rows})
+        | method | order |
+        | --- | ---: |
+        | muscl | 2 |
+        | weno_z | 5 |
+        <BLANKLINE>
+        wrote runs/orders/orders.md
+        wrote runs/orders/orders.csv
+        wrote runs/orders/result.json
     """
 
     folder: Path

@@ -57,6 +57,24 @@ def tabulate(runs: Iterable[Path | str], *, metric: str = "relative_l2") -> Rows
     Raises:
         FileNotFoundError: if a folder holds no comparison.
         ValueError: if there is no such column.
+
+    Example:
+        >>> import torch
+        >>> from stencilnet import Grid, Muscl, compare, load_config
+        >>> from stencilnet.equations import Advection
+        >>> from stencilnet.storage import save_dataset, trajectories
+        >>> from stencilnet.study import tabulate
+        >>> grid, times = Grid.line(16), torch.linspace(0, 1, 5).double()
+        >>> wave = (grid.points() - times[:, None]).sin()
+        >>> data = trajectories(wave, times, grid, averages=True)
+        >>> result = compare({"muscl": Muscl(Advection(1.0), grid)}, data)
+        >>> result.attrs["config"] = load_config("p2").model_dump_json()
+        >>> path = save_dataset(result, "runs/p2/comparison/comparison-16.zarr")
+        >>> print(tabulate(["runs"]).markdown())
+        | method | points | runs | mean | spread | worst |
+        | --- | ---: | ---: | ---: | ---: | ---: |
+        | MUSCL | 16 | 1 | 0.0198 |  | 0.0198 |
+        <BLANKLINE>
     """
     folders = [folder for run in runs for folder in _compared(local_path(run))]
     folders = list(dict.fromkeys(folders))

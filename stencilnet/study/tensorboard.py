@@ -27,6 +27,22 @@ class TensorBoard:
     Raises:
         TypeError, ValueError: if `folder` is not a local path, or the writer is not
             installed.
+
+    Example:
+        >>> from pathlib import Path
+        >>> import torch
+        >>> from stencilnet import Burgers, Grid, LearnedStencil, fit
+        >>> from stencilnet.storage import trajectories
+        >>> from stencilnet.study import TensorBoard
+        >>> grid, times = Grid.line(16), torch.linspace(0, 1, 11).double()
+        >>> wave = (grid.points() - times[:, None]).sin()
+        >>> data = trajectories(wave, times, grid, averages=True)
+        >>> learned = LearnedStencil(Burgers(viscosity=0.1), grid)
+        >>> with TensorBoard("board") as board:
+        ...     history = fit(learned, data, iterations=2, batch=2, callbacks=[board])
+        >>> (events,) = Path("board").iterdir()
+        >>> b"training/loss" in events.read_bytes()
+        True
     """
 
     def __init__(self, folder: Path | str) -> None:

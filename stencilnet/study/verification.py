@@ -110,6 +110,24 @@ def sign(
         FileExistsError: if `out` exists and is not to be replaced.
         FileNotFoundError, ValueError: if the store is damaged, or the key cannot be
             used.
+
+    Example:
+        >>> from pathlib import Path
+        >>> import xarray as xr
+        >>> from cryptography.hazmat.primitives import serialization as form
+        >>> from cryptography.hazmat.primitives.asymmetric import ed25519
+        >>> from stencilnet import verify
+        >>> from stencilnet.storage import save_dataset
+        >>> from stencilnet.study import sign
+        >>> key, pem = ed25519.Ed25519PrivateKey.generate(), form.Encoding.PEM
+        >>> secret = pem, form.PrivateFormat.PKCS8, form.NoEncryption()
+        >>> public = pem, form.PublicFormat.SubjectPublicKeyInfo
+        >>> _ = Path("key.pem").write_bytes(key.private_bytes(*secret))
+        >>> _ = Path("public.pem").write_bytes(key.public_key().public_bytes(*public))
+        >>> store = save_dataset(xr.Dataset({"error": 0.25}), "error.zarr")
+        >>> path = sign(store, "key.pem")
+        >>> path.name, float(verify(store, signature=path, key="public.pem")["error"])
+        ('error.zarr.sig', 0.25)
     """
     store = operator_path(store)
     out = store.with_name(f"{store.name}.sig") if out is None else local_path(out)
@@ -187,6 +205,20 @@ def certify_beside(
     Raises:
         ValueError: if there is no such method, it holds point values where the data
             are averages, or the reverse, or as `certify`.
+
+    Example:
+        >>> import torch
+        >>> from stencilnet import Burgers, Grid, write_trajectories
+        >>> from stencilnet.storage import trajectories
+        >>> from stencilnet.study import certify_beside
+        >>> burgers, grid = Burgers(viscosity=0.1), Grid.line(16)
+        >>> times = torch.arange(2.0)
+        >>> wave = grid.points().sin().expand(2, -1)
+        >>> data = trajectories(wave, times, grid, equation=burgers, averages=True)
+        >>> beside = certify_beside(["weno_z"], write_trajectories(data, "waves.zarr"))
+        >>> order = beside["weno_z"]["observed_order"].round(1)
+        >>> dict(zip(order["derivative"].values.tolist(), order.values.tolist()))
+        {'u_left': 5.0, 'u_right': 5.0, 'u_x': 4.0}
     """
     dataset, equation = _known_trajectories(local_path(data), extensions)
     for name in names:
