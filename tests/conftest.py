@@ -12,8 +12,9 @@ import pytest
 import torch
 from jaxtyping import install_import_hook
 
-with install_import_hook("stencilnet", "typecheck.checked"):
-    import stencilnet
+# For good, as the wings are imported when they are first asked for.
+install_import_hook("stencilnet", "typecheck.checked")
+import stencilnet  # noqa: E402
 
 # Half of the time of small studies goes into files, on many a disk: memory is quicker,
 # where there is enough of it that may hold programs too.
