@@ -17,6 +17,7 @@ import torch
 from rich.progress import track
 
 from stencilnet.discretizations import (
+    HybridParabola,
     Linear,
     Parabola,
     Picture,
@@ -92,6 +93,7 @@ pictures = {
     "linear": Linear,
     "parabola": Parabola,
     "weno": WenoParabola,
+    "hybrid": HybridParabola,
     "sub_cell": SubCellShocks,
 }
 

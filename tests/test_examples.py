@@ -13,7 +13,18 @@ ROOT = Path(__file__).parents[1]
 GENERATE = runpy.run_path(str(ROOT / "docs/generate.py"))
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 # What solves, trains, compares or draws for seconds.
-SLOW = {"certify", "compare", "denoise", "fit", "generate", "simulate", "train"}
+SLOW = {
+    "certify",
+    "compare",
+    "compare_study",
+    "demo",
+    "denoise",
+    "fit",
+    "generate",
+    "simulate",
+    "train",
+    "write_report",
+}
 
 
 def _public_names():

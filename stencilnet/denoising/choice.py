@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -63,7 +64,7 @@ class Choice:
 
 
 def choose_weight(
-    signals: np.ndarray,
+    signals: Any,
     criterion: Criterion | None = None,
     *,
     order: int = 1,

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -53,7 +54,7 @@ class Denoised(Displayed):
 
 
 def denoise_signals(
-    signals: np.ndarray,
+    signals: Any,
     weight: float | np.ndarray | Criterion,
     *,
     order: int = 1,
@@ -148,7 +149,7 @@ def denoise_signals(
 
 
 def weight_max(
-    signals: np.ndarray,
+    signals: Any,
     *,
     order: int = 1,
     penalty: Penalty | None = None,

@@ -29,8 +29,9 @@ class Value:
 
     @classmethod
     def kinds(cls: type[AnyValue]) -> Mapping[str, type[AnyValue]]:
-        """The subclasses by kind, read-only."""
-        return MappingProxyType({value.kind: value for value in cls.__subclasses__()})
+        """The subclasses that have a kind, by it, read-only."""
+        named = (value for value in cls.__subclasses__() if hasattr(value, "kind"))
+        return MappingProxyType({value.kind: value for value in named})
 
     @classmethod
     def from_spec(cls: type[AnyValue], spec: str | Mapping[str, Any]) -> AnyValue:

@@ -58,7 +58,9 @@ def json_text(values: Any) -> str:
 
 
 def write_page(text: str, path: Path | str, *, overwrite: bool = False) -> Path:
-    """Writes a page of HTML, which names the package as its generator.
+    """Writes a page from `report_page`, whose head names the package.
+
+    By that name a page is known as one of this package, which may be overwritten.
 
     Raises:
         FileExistsError: if the file exists and `overwrite` is false, or if it is no
