@@ -8,8 +8,8 @@ import torch
 from helpers import observed_order, smooth_field
 
 from stencilnet import RK4, Burgers, Grid, PseudoSpectral, RandomForcing, rollout
+from stencilnet.discretizations.hybrid_parabola import HybridParabola
 from stencilnet.discretizations.pictures import (
-    HybridParabola,
     Linear,
     Parabola,
     SubCellShocks,

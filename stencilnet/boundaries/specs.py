@@ -1,7 +1,7 @@
 """Boundaries from their names and parameters."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from typing import Any
 
 from stencilnet.boundaries.kinds import BOUNDARIES, Boundary
@@ -48,9 +48,8 @@ def boundary_from_spec(spec: Any, extensions: Iterable[type] = ()) -> Boundary:
         if key not in names:
             hint = nearest(str(key), names) if names else "it has none"
             raise ValueError(f"The boundary {name} has no parameter {key!r}, {hint}.")
-    try:
-        return known[name](**parameters)
-    except TypeError as error:
-        raise ValueError(
-            f"The boundary {name} lacks a parameter: {str(error).partition(': ')[2]}."
-        ) from None
+    for field in fields(known[name]):
+        given = field.name in parameters or not field.init
+        if not given and field.default is MISSING and field.default_factory is MISSING:
+            raise ValueError(f"The boundary {name} lacks a parameter: {field.name!r}.")
+    return known[name](**parameters)

@@ -101,7 +101,7 @@ def options(
             "--version",
             help="Print the version, and stop.",
             is_eager=True,
-            callback=lambda given: _print_version() if given else None,
+            callback=lambda given: given and _print_version(),
         ),
     ] = False,
 ) -> None:

@@ -23,12 +23,14 @@ def _config_names(incomplete: str) -> list[str]:
     return sorted(name for name in set(names) if name.startswith(incomplete))
 
 
-def _be_quiet(given: bool) -> None:
+def _be_quiet(given: bool) -> bool:
     answer.quiet = given
+    return given
 
 
-def _answer_in_json(given: bool) -> None:
+def _answer_in_json(given: bool) -> bool:
     answer.as_json = given
+    return given
 
 
 ConfigArgument = Annotated[

@@ -80,7 +80,7 @@ class Picture(Discretization):
         self,
         u: Float[Tensor, "*batch x"],
         positions: Float[Tensor, " node"],
-        force: Float[Tensor, "*batch x"] | None = None,
+        force: Float[Tensor, "*#batch x"] | None = None,
     ) -> tuple[Float[Tensor, "*batch node x"], ...]:
         """See `CellPicture.branches`."""
 

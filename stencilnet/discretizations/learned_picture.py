@@ -160,7 +160,7 @@ class LearnedPicture(TwoBranches):
         return next(self.network.parameters()).dtype
 
     def pair(
-        self, u: Float[Tensor, "*batch x"], force: Float[Tensor, "*batch x"] | None
+        self, u: Float[Tensor, "*batch x"], force: Float[Tensor, "*#batch x"] | None
     ) -> tuple[Branch, Branch]:
         base = self._base.parabola(u)
         inputs, cells = self._windows(u, force)
@@ -227,7 +227,7 @@ class LearnedPicture(TwoBranches):
     def moment_residual(
         self,
         u: Float[Tensor, "*batch x"],
-        force: Float[Tensor, "*batch x"] | None = None,
+        force: Float[Tensor, "*#batch x"] | None = None,
     ) -> float:
         """Largest violation of a moment condition by any stencil over a field."""
         with torch.no_grad():

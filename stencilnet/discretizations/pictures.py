@@ -59,7 +59,7 @@ class SingleBranch(Picture):
         self,
         u: Float[Tensor, "*batch x"],
         positions: Float[Tensor, " node"],
-        force: Float[Tensor, "*batch x"] | None = None,
+        force: Float[Tensor, "*#batch x"] | None = None,
     ) -> tuple[Float[Tensor, "*batch node x"], ...]:
         self.check_field(u)
         scale = self.scale(u)
@@ -171,7 +171,7 @@ class TwoBranches(Picture):
 
     @abc.abstractmethod
     def pair(
-        self, u: Float[Tensor, "*batch x"], force: Float[Tensor, "*batch x"] | None
+        self, u: Float[Tensor, "*batch x"], force: Float[Tensor, "*#batch x"] | None
     ) -> tuple[Branch, Branch]:
         """The left and the right branch of each cell."""
 
@@ -179,7 +179,7 @@ class TwoBranches(Picture):
         self,
         u: Float[Tensor, "*batch x"],
         positions: Float[Tensor, " node"],
-        force: Float[Tensor, "*batch x"] | None = None,
+        force: Float[Tensor, "*#batch x"] | None = None,
     ) -> tuple[Float[Tensor, "*batch node x"], ...]:
         self.check_field(u)
         scale = self.scale(u)
@@ -245,7 +245,7 @@ class SubCellShocks(TwoBranches):
         return {"ratio": self.ratio, **self._smooth.settings}
 
     def pair(
-        self, u: Float[Tensor, "*batch x"], force: Float[Tensor, "*batch x"] | None
+        self, u: Float[Tensor, "*batch x"], force: Float[Tensor, "*#batch x"] | None
     ) -> tuple[Branch, Branch]:
         smooth = self._smooth.parabola(u)
         far, near, here, after, beyond = shifted(u, (-2, -1, 0, 1, 2))

@@ -42,7 +42,7 @@ class CellPicture(Protocol):
         self,
         u: Float[Tensor, "*batch x"],
         positions: Float[Tensor, " node"],
-        force: Float[Tensor, "*batch x"] | None = None,
+        force: Float[Tensor, "*#batch x"] | None = None,
     ) -> tuple[Float[Tensor, "*batch node x"], ...]:
         """`log(phi)` relative to the left face of each cell, for smooth branches.
 

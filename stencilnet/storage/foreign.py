@@ -1,6 +1,6 @@
 """Trajectories from files of other programs, and the traps in them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,8 @@ from stencilnet.storage.paths import local_path
 from stencilnet.storage.units import warn_of_units
 
 _NU = ("visc", "viscosity", "nu", "Nu")
+# A boundary, its name, or its name with parameters.
+_Ends = Boundary | str | Mapping[str, Any]
 # Imaginary part that counts as rounding, relative to the largest value.
 _IMAGINARY = 1e-5
 
@@ -37,7 +39,7 @@ def read_foreign(
     time: str | None = None,
     axes: Sequence[str] | None = None,
     period: float | None = None,
-    boundaries: Boundary | str | Sequence[Boundary | str] | None = None,
+    boundaries: _Ends | Sequence[_Ends] | None = None,
     length: float | None = None,
     interval: float | None = None,
     equation: Equation | None = None,

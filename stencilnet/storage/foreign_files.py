@@ -223,9 +223,10 @@ def _hdf5(path: Path) -> Contents:
         if node.dtype.names in (("real", "imag"), ("r", "i")):
             parts = node[()]
             real, imaginary = node.dtype.names
-            arrays[name] = parts[real] + 1j * parts[imaginary]
+            arrays[name] = np.asarray(parts[real] + 1j * parts[imaginary])
         elif node.dtype.kind in "fciu":
-            arrays[name] = node[()].astype(node.dtype.newbyteorder("="))
+            values = np.asarray(node[()])
+            arrays[name] = values.astype(node.dtype.newbyteorder("="))
         scales = [list(axis.values()) for axis in node.dims]
         if scales and all(scales):
             dims[name] = tuple(axis[0].name.strip("/") for axis in scales)
