@@ -3,7 +3,7 @@
 Generates the trajectories of P1 and P2 where they are missing, trains one operator by
 its name, and writes `runs/train_pictures/NAME.zarr` with its recipe and history.
 `burgers` serves all regimes; it continues `burgers-polished`, which continues
-`burgers-middle`, which continues `burgers-start`. The
+`burgers-late`, which continues `burgers-middle`, which continues `burgers-start`. The
 specialists continue `burgers-middle`, too, and on P1's coarse grids what comes out of
 that, `NAME-start`. What a plan starts from is trained first.
 
@@ -95,6 +95,11 @@ general = Plan(
     start="burgers-start",
     home=1,
 )
+late = replace(
+    general,
+    recipe=PictureRecipe(updates=20_000, learning_rate=3e-3, horizons=(1, 2, 2, 3)),
+    start="burgers-middle",
+)
 tuned = PictureRecipe(updates=8_000, learning_rate=3e-3)
 longer = replace(tuned, horizons=(1, 1, 2, 2, 3))
 
@@ -109,11 +114,12 @@ def specialist(
 plans = {
     "burgers-start": start,
     "burgers-middle": general,
+    "burgers-late": late,
     "burgers-polished": replace(
-        general, recipe=Polish(200, horizons=(2,), cells=8192), start="burgers-middle"
+        late, recipe=Polish(200, horizons=(2,), cells=8192), start="burgers-late"
     ),
     "burgers": replace(
-        general,
+        late,
         recipe=PictureRecipe(
             updates=2_400, learning_rate=1.5e-3, horizons=(1, 2), validate_every=400
         ),
