@@ -5,7 +5,9 @@ its name, and writes `runs/train_pictures/NAME.zarr` with its recipe and history
 `burgers` serves all regimes; it continues `burgers-polished`, which continues
 `burgers-late`, which continues `burgers-middle`, which continues `burgers-start`. The
 specialists continue `burgers-middle`, too, and on P1's coarse grids what comes out of
-that, `NAME-start`. What a plan starts from is trained first.
+that, `NAME-start`. What a plan starts from is trained first. The operators of the
+package begin as WENO's parabola; `--base hybrid` begins as `HybridParabola`, in stores
+of their own.
 
     python simulations/train_pictures.py NAME [--quick] [--updates 20000]
 
@@ -158,10 +160,13 @@ study = Script.parse(
     options={
         "updates": {"type": int, "help": "fewer or more than the plan's"},
         "seed": {"type": int, "default": 0},
+        "base": {"choices": ["weno", "hybrid"], "default": "weno"},
     },
 )
 name, seed = study.options["name"], study.options["seed"]
-plan, suffix = plans[name], f"-seed{seed}" if seed else ""
+base = study.options["base"]
+begun_as = "" if base == "weno" else f"-{base}"
+plan, suffix = plans[name], begun_as + (f"-seed{seed}" if seed else "")
 count = study.options["updates"]
 recipe: PictureRecipe | Polish
 if isinstance(plan.recipe, Polish):
@@ -197,12 +202,14 @@ if plan.start is None:
         home.equation,
         home.learning.grid,
         network=MLP(*plan.hidden),
+        base=base,
         seed=seed,
         dtype=torch.float32,
     )
 else:
     from_seed = study.folder / f"{plan.start}{suffix}.zarr"
-    origin = from_seed if from_seed.exists() else study.folder / f"{plan.start}.zarr"
+    first = study.folder / f"{plan.start}{begun_as}.zarr"
+    origin = from_seed if from_seed.exists() else first
     picture, _ = load_operator(origin)
     picture = picture.on(home.learning.grid, home.equation)
     before = read_operator(origin)
@@ -241,7 +248,8 @@ save_picture(
         "data_hash": learning.attrs["content_hash"],
         "start": plan.start,
         "seconds": seconds,
-        "command": f"python simulations/train_pictures.py {name} --seed {seed}",
+        "command": f"python simulations/train_pictures.py {name} --seed {seed}"
+        + (f" --base {base}" if begun_as else ""),
     },
     certificate=certify(
         picture, validation, integrator=home.integrator, step=home.step
