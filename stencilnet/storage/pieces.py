@@ -87,16 +87,14 @@ class Pieces:
             ValueError: if what is read is damaged, naming the store.
         """
         samples, states = self.shape[:2]
-        if len(rows) and not (
-            min(rows) >= 0
-            and max(rows) < samples
-            and min(starts) >= 0
-            and max(starts) + length <= states
-        ):
+        outside = (rows < 0) | (rows >= samples)
+        outside |= (starts < 0) | (starts + length > states)
+        if outside.any():
+            place = int(outside.argmax())
             raise IndexError(
-                f"Pieces of {length} states from samples {min(rows)} to {max(rows)} "
-                f"and states {min(starts)} to {max(starts)} on lie outside of "
-                f"{self._store.root}, which holds {samples} samples of {states} states."
+                f"{length} states of sample {rows[place]} from state {starts[place]} "
+                f"on lie outside of {self._store.root}, which holds {samples} samples of "
+                f"{states} states."
             )
         found = np.empty((len(rows), length, *self.shape[2:]), self._dtype)
         size = self._layout.chunk[0]
