@@ -93,8 +93,8 @@ class Pieces:
             place = int(outside.argmax())
             raise IndexError(
                 f"{length} states of sample {rows[place]} from state {starts[place]} "
-                f"on lie outside of {self._store.root}, which holds {samples} samples of "
-                f"{states} states."
+                f"on lie outside of {self._store.root}, which holds {samples} samples "
+                f"of {states} states."
             )
         found = np.empty((len(rows), length, *self.shape[2:]), self._dtype)
         size = self._layout.chunk[0]
