@@ -2,6 +2,7 @@
 
 import dataclasses
 import html
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -69,6 +70,8 @@ def _array(value: Any) -> str:
     shape = tuple(int(size) for size in value.shape)
     try:
         missing = int((value != value).sum()) if shape else 0
+        if missing and missing == math.prod(shape):
+            return f"{kind} array {shape}, all NaN"
         present = value[value == value] if missing else value
         low, high = float(present.min()), float(present.max())
     except (TypeError, ValueError, RuntimeError):

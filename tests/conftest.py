@@ -12,8 +12,13 @@ import pytest
 import torch
 from jaxtyping import install_import_hook
 
-# For good, as the wings are imported when they are first asked for.
-install_import_hook("stencilnet", "typecheck.checked")
+# For good, as the wings are imported when they are first asked for. Checks of all calls
+# in inner loops triple the time of a test run: `test_typecheck.py` has them.
+OUTER = ("boundaries", "cli", "denoising", "report", "storage", "study")
+CHECKED = [f"stencilnet.{wing}" for wing in OUTER]
+if os.environ.get("STENCILNET_TYPECHECK") == "all":
+    CHECKED = ["stencilnet"]
+install_import_hook(CHECKED, "typecheck.checked")
 import stencilnet  # noqa: E402
 
 # Half of the time of small studies goes into files, on many a disk: memory is quicker,

@@ -64,7 +64,7 @@ def test_arrays_are_told_by_shape_and_range():
     blown_up = torch.tensor([[0.5, torch.nan], [torch.nan, 2.0]])
     assert brief(blown_up) == "float32 array (2, 2) from 0.5 to 2, 2 NaN"
     assert brief(blown_up[:, 1:].isnan()) == "bool array (2, 1) from 0 to 1"
-    assert brief(np.full(3, np.nan)) == "float64 array (3,)"
+    assert brief(np.full(3, np.nan)) == "float64 array (3,), all NaN"
     assert brief(torch.zeros(0)) == "float32 array (0,)"
     assert brief(torch.tensor(0.1)) == "0.1"
     assert brief("x" * 500).endswith("...")

@@ -88,7 +88,8 @@ class Boundary(abc.ABC):
                 f"are unknown: put @dataclass(frozen=True) above the class."
             )
         names = {known: name for name, known in BOUNDARIES.items()}
-        values: Any = {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
+        shown = [field.name for field in fields(self) if field.init]  # type: ignore[arg-type]
+        values: Any = {name: getattr(self, name) for name in shown}
         given = {name: value for name, value in values.items() if value is not None}
         return {"name": names.get(kind, kind.__name__), **given}
 

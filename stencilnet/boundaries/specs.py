@@ -43,7 +43,7 @@ def boundary_from_spec(spec: Any, extensions: Iterable[type] = ()) -> Boundary:
     if not isinstance(name, str) or name not in known:
         raise unknown("boundary", str(name), known)
     parameters = {key: value for key, value in entries.items() if key != "name"}
-    names = [field.name for field in fields(known[name])]
+    names = [field.name for field in fields(known[name]) if field.init]
     for key in parameters:
         if key not in names:
             hint = nearest(str(key), names) if names else "it has none"
@@ -52,4 +52,7 @@ def boundary_from_spec(spec: Any, extensions: Iterable[type] = ()) -> Boundary:
         given = field.name in parameters or not field.init
         if not given and field.default is MISSING and field.default_factory is MISSING:
             raise ValueError(f"The boundary {name} lacks a parameter: {field.name!r}.")
-    return known[name](**parameters)
+    try:
+        return known[name](**parameters)
+    except TypeError as error:
+        raise ValueError(f"The boundary {name} cannot be made: {error}.") from None

@@ -128,7 +128,7 @@ class Ends(ConstantModule):
 
     def continued(
         self, u: Float[Tensor, "*batch x"], values: EndValues
-    ) -> Float[Tensor, "*batch longer"]:
+    ) -> Float[Tensor, "*samples longer"]:
         """The field between its ghost cells."""
         if values.level is not None:
             departure = self.continued(u - values.level, EndValues(None, None))

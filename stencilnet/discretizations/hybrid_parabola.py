@@ -28,8 +28,8 @@ class HybridParabola(SingleBranch):
 
         v = theta v_9 + (1 - theta) v_weno,   theta = 1 / (1 + (P / threshold)**4),
 
-    by the largest Peclet number `P = |u_(j+1) - u_j| dx / 2 nu` of the six differences
-    around the cell. A shock spreads over about `4 / P` cells.
+    by the largest Peclet number `P = |u_(j+1) - u_j| dx / 2 nu` of the eight
+    differences that the linear values read.
 
     Source: hybrid schemes that keep WENO for shocks, Pirozzoli (2002),
     doi:10.1006/jcph.2002.7021; the switch by a Peclet number is this package's.
@@ -88,7 +88,7 @@ class HybridParabola(SingleBranch):
         linear = [u + weighted_sum(self._row, part) for part in (cells, cells[::-1])]
         inner = around[1:-1]
         limited = self._weno.reconstruct(inner, inner[::-1])
-        theta = self._resolved(inner)
+        theta = self._resolved(around)
         right, left = (
             b + theta * (a - b) for a, b in zip(linear, limited, strict=True)
         )

@@ -54,13 +54,10 @@ class LearnedPicture(TwoBranches):
     of degree below `order`. The right branch is that of the mirror image. Whatever the
     branches are, the mean of the cell is kept. Untrained it is the classical picture.
 
-    The network sees, without dimension,
-
-        asinh((u_(i+j) - u_i) dx / 2 nu),   asinh(f_(i+j) dx (dx / 2 nu)**2)
-
-    for the cells of a window of the solution and of one of the forcing. So the picture
+    The network sees `asinh((u_(i+j) - u_i) dx / 2 nu)` in a window of cells, and
+    `asinh(f_(i+j) dx (dx / 2 nu)**2)` in one of the forcing. So the picture
     commutes with the mirror `(x, u, f) -> (-x, -u, -f)`, with Galilean boosts and with
-    the scaling of Burgers' equation, and serves any viscosity, spacing and step.
+    Burgers' scaling, and serves any viscosity, spacing and step.
 
     Args:
         equation, grid: as `Picture`.
@@ -76,7 +73,8 @@ class LearnedPicture(TwoBranches):
 
     Raises:
         ValueError: if a window is not odd or does not fit the grid, the window has too
-            few cells for the order, or the network returns another number of values.
+            few cells for the order, the network returns another number of values, or
+            the classical picture is unknown or needs more cells, "hybrid" 9.
 
     Example:
         >>> import torch
@@ -108,7 +106,7 @@ class LearnedPicture(TwoBranches):
         if base not in _BASES:
             raise unknown("classical picture", base, _BASES)
         self.base = base
-        self._base = _BASES[base](self._equation, grid)
+        self._base: SingleBranch = _BASES[base](self._equation, grid)
         for name, size, least in (
             ("window", window, 3),
             ("forcing_window", forcing_window, 0),
@@ -143,6 +141,11 @@ class LearnedPicture(TwoBranches):
 
     def _coefficient_layers(self) -> list[CoefficientLayer]:
         return list(self.layers)  # type: ignore[arg-type]
+
+    @property
+    def classical(self) -> SingleBranch:
+        """The classical picture that it is before training."""
+        return self._base
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -292,9 +295,10 @@ class LearnedPicture(TwoBranches):
             ValueError: if the spec lacks an entry or has an unknown one.
         """
         spec = dict(spec)
-        if spec.pop("weights", None) == "Z":
+        if "base" not in spec and spec.get("weights") == "Z":
             # Stores from before there was a choice.
-            spec.setdefault("base", "weno")
+            spec.pop("weights")
+            spec["base"] = "weno"
         if set(spec) != _SPEC or spec["kind"] != "picture":
             raise ValueError(
                 f"The spec of a learned picture has the entries "

@@ -48,7 +48,7 @@ def report_page(
         >>> from stencilnet.report import report_page
         >>> history = {"loss": 0.5 ** np.arange(8.0)}
         >>> page = report_page("First run", {"viscosity": "0.02"}, [], history=history)
-        >>> "<title>First run</title>" in page, page.count("<figure")
+        >>> "<title>First run</title>" in page, page.count("<figcaption")
         (True, 1)
     """
     try:

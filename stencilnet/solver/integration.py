@@ -15,6 +15,7 @@ from torch import Tensor
 from stencilnet.errors import as_number, holds
 from stencilnet.solver.adaptive import solve_adaptively
 from stencilnet.solver.base import Forcing, Integrator, Step
+from stencilnet.solver.cell_picture import CellPicture
 from stencilnet.solver.checkpoint import run_segment
 from stencilnet.solver.compiling import compiler, retaining_graphs
 from stencilnet.solver.problem import (
@@ -36,7 +37,7 @@ _BLOWN = 1e30
 
 
 def rollout(
-    rhs: Callable[[Tensor], Tensor],
+    rhs: Callable[[Tensor], Tensor] | CellPicture,
     u0: Float[Tensor, "*batch x"] | Numbers,
     times: Float[Tensor, " time"] | Numbers,
     forcing: Forcing | None = None,
@@ -54,7 +55,8 @@ def rollout(
     untouched, at the price of a second run where there are gradients.
 
     Args:
-        rhs: the right-hand side `u -> u_t`, such as a `Discretization`.
+        rhs: the right-hand side `u -> u_t`, such as a `Discretization`; a picture of
+            the solution within cells under `ColeHopf`.
         u0: state at `times[0]`, the first of the states returned.
         times: strictly monotone; decreasing times integrate backward.
         forcing: `t -> f` with `f` broadcastable to `u0`, such as
@@ -96,6 +98,8 @@ def rollout(
         (4, 11, 32)
     """
     u, clock = as_state(u0), as_times(times)
+    # Whether it is a function or a picture is for the integrator to say.
+    method: Any = rhs
     if isinstance(steps, Adaptive):
         if checkpoint is not False or compile:
             raise ValueError(
@@ -103,14 +107,16 @@ def rollout(
                 "of steps, or drop checkpoint and compile."
             )
         pair = DormandPrince54 if integrator is None else _checked(integrator)
-        return solve_adaptively(rhs, u, clock, forcing, integrator=pair, steps=steps).u
+        return solve_adaptively(
+            method, u, clock, forcing, integrator=pair, steps=steps
+        ).u
     integrator = SSPRK3 if integrator is None else _checked(integrator)
     if not isinstance(checkpoint, bool):
         _positive("checkpoint", checkpoint)
     if forcing is not None:
         check_forcing(forcing, clock[0].to(u.device), u)
     knots = clock.tolist()
-    counts = _step_counts(rhs, u, knots, integrator, steps)
+    counts = _step_counts(method, u, knots, integrator, steps)
     context: AbstractContextManager[None] = nullcontext()
     if compile:
         if not integrator.compilable:
@@ -120,10 +126,10 @@ def rollout(
             )
         retained = checkpoint is not False
         context = retaining_graphs() if retained else context
-        faster = compiler(rhs, forcing, u.device, retained=retained)
-        step = integrator.bind_compiled(rhs, forcing, faster)
+        faster = compiler(method, forcing, u.device, retained=retained)
+        step = integrator.bind_compiled(method, forcing, faster)
     else:
-        step = integrator.bind(rhs, forcing)
+        step = integrator.bind(method, forcing)
     with context:
         solution = _isolated(_EqualSteps(step, knots, counts, checkpoint), u)
         if solution.dtype != u.dtype:

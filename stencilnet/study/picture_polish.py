@@ -8,7 +8,7 @@ import torch
 from scipy.optimize import minimize
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
-from stencilnet.discretizations import LearnedPicture, WenoParabola
+from stencilnet.discretizations import LearnedPicture
 from stencilnet.progress import Progress, no_progress
 from stencilnet.study.picture_training import (
     PictureHistory,
@@ -56,7 +56,8 @@ def polish_picture(
     dtype = picture.dtype
     picture.double()
     models = [shared(picture, regime) for regime in regimes]
-    history = _untrained(regimes) if history is None else history
+    if history is None:
+        history = PictureHistory(errors_of(regimes, [m.classical for m in models]))
     weights = [p for p in picture.network.parameters() if p.requires_grad]
     start = history.update[-1] if history.update else 0
     total = recipe.iterations * len(recipe.horizons)
@@ -107,12 +108,6 @@ def polish_picture(
         put(best.numpy())
         picture.to(dtype)
     return history
-
-
-def _untrained(regimes: Sequence[Regime]) -> PictureHistory:
-    """An empty history, with the errors of the classical picture."""
-    classical = [WenoParabola(r.equation, r.learning.grid) for r in regimes]
-    return PictureHistory(errors_of(regimes, classical))
 
 
 def _objective(

@@ -111,7 +111,7 @@ class PictureHistory:
     Attributes:
         update: of each validation.
         errors: relative L2 error of each regime there, by its name.
-        untrained: the same before training, of `WenoParabola`.
+        untrained: the same of the classical picture that training begins as.
     """
 
     untrained: dict[str, float]
@@ -188,7 +188,7 @@ def train_picture(
         WenoParabola(regime.equation, regime.learning.grid) for regime in regimes
     ]
     units = [_units(*pair, recipe) for pair in zip(regimes, classical, strict=True)]
-    history = PictureHistory(errors_of(regimes, classical))
+    history = PictureHistory(errors_of(regimes, [m.classical for m in models]))
     parameters = [p for p in picture.network.parameters() if p.requires_grad]
     optimizer = torch.optim.Adam(parameters)
     averages = [p.detach().clone() for p in parameters]

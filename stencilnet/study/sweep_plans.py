@@ -137,7 +137,9 @@ def _combined(
     """The study with one value for each key that varies."""
 
     def load(values: Mapping[str, Any]) -> Config:
-        overrides = [f"{key}={json.dumps(value)}" for key, value in values.items()]
+        overrides = [
+            f"{key}={json.dumps(value, default=str)}" for key, value in values.items()
+        ]
         return load_config(source, [*fixed, *overrides])
 
     try:
@@ -149,7 +151,9 @@ def _combined(
                 load({**values, **trial})
             except ValueError:
                 continue
-            words = " ".join(f"{k}=[{json.dumps(value)}]" for k, value in trial.items())
+            words = " ".join(
+                f"{k}=[{json.dumps(value, default=str)}]" for k, value in trial.items()
+            )
             raise ValueError(
                 f"{error} The values of a key that varies stand in brackets, lists "
                 f"among them in brackets of their own: {words}."
@@ -188,10 +192,13 @@ def _name(values: Mapping[str, Any], axes: Mapping[str, Sequence[Any]]) -> str:
 def _word(value: Any, others: Sequence[Any]) -> str:
     """A value in the name of a folder, and a digest where another would read alike."""
     word = _legible(value)
-    alike = {json.dumps(other) for other in others if _legible(other) == word}
+    alike = {
+        json.dumps(other, default=str) for other in others if _legible(other) == word
+    }
     if len(alike) == 1:
         return word
-    return f"{word}-{hashlib.sha256(json.dumps(value).encode()).hexdigest()[:6]}"
+    text = json.dumps(value, default=str)
+    return f"{word}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
 
 
 def _legible(value: Any) -> str:
