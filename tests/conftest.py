@@ -12,14 +12,11 @@ import pytest
 import torch
 from jaxtyping import install_import_hook
 
-# For good, as the wings are imported when they are first asked for. Checks of all calls
-# in inner loops triple the time of a test run: `test_typecheck.py` has them.
-OUTER = ("boundaries", "cli", "denoising", "report", "storage", "study")
-CHECKED = [f"stencilnet.{wing}" for wing in OUTER]
-if os.environ.get("STENCILNET_TYPECHECK") == "all":
-    CHECKED = ["stencilnet"]
-install_import_hook(CHECKED, "typecheck.checked")
-import stencilnet  # noqa: E402
+# For good, as the wings are imported when they are first asked for. It makes a test run
+# much slower: `test_typecheck.py` asks for it.
+if os.environ.get("STENCILNET_TYPECHECK"):
+    install_import_hook("stencilnet", "typecheck.checked")
+import stencilnet
 
 # Half of the time of small studies goes into files, on many a disk: memory is quicker,
 # where there is enough of it that may hold programs too.

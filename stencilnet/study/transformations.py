@@ -26,7 +26,7 @@ from stencilnet.study.initial import States
 def mirrored_states(states: States) -> States:
     """The mirror image `-u(-x)` of initial states, exact on any grid."""
 
-    def mirrored(grid: Grid) -> Float[Tensor, "sample x"]:
+    def mirrored(grid: Grid) -> Float[Tensor, "*samples x"]:
         # The point at 0 is its own image.
         return -states(grid).flip(-1).roll(1, -1)
 
