@@ -199,7 +199,7 @@ class TestRefusals:
             PictureRecipe(**settings)
 
     @pytest.mark.parametrize(
-        "settings", [{"iterations": 0}, {"cells": -1}, {"horizons": ()}]
+        "settings", [{"iterations": 1.5}, {"cells": -1}, {"horizons": ()}]
     )
     def test_polishes_that_cannot_be(self, settings):
         with pytest.raises(ValueError, match="whole number of at least 1|positive"):

@@ -313,9 +313,10 @@ def test_the_threshold_of_the_hybrid_parabola_is_where_both_weigh_the_same():
     assert not torch.allclose(face(peclet)[near], face(1e6)[near], atol=1e-3)
 
 
-@pytest.mark.parametrize("threshold", [0, -1.0, math.nan, math.inf])
+@pytest.mark.parametrize("threshold", [0, -1.0, math.nan, math.inf, "4", None])
 def test_a_threshold_that_is_no_peclet_number_is_refused(threshold):
-    with pytest.raises(ValueError, match="threshold"):
+    # A wrong type is an error of its own where types are checked at run time.
+    with pytest.raises((ValueError, TypeError), match="threshold"):
         HybridParabola(Burgers(0.1), Grid.line(16), threshold=threshold)
 
 

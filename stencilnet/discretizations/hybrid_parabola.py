@@ -69,7 +69,8 @@ class HybridParabola(SingleBranch):
         if grid.shape[-1] < 2 * _MARGIN + 1:
             raise ValueError(
                 f"Values at faces of order 9 need at least {2 * _MARGIN + 1} cells, "
-                f"not {grid.shape[-1]}: refine the grid."
+                f"not {grid.shape[-1]}: refine the grid, or take WenoParabola, which "
+                f"is base='weno' of a LearnedPicture."
             )
         self.threshold = number
         self._weno = Weno(self._equation, grid, order=7)
