@@ -1,6 +1,7 @@
 """Boundaries in configs, stores and stages."""
 
 import json
+from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
@@ -29,6 +30,7 @@ from stencilnet import (
     write_trajectories,
 )
 from stencilnet.boundaries import (
+    Boundary,
     Outflow,
     Prescribed,
     Wall,
@@ -300,3 +302,31 @@ def test_boundaries_of_ones_own_come_with_the_methods_that_have_them(tmp_path):
     assert float(certified["moment_residual"].max()) < 1e-9
     with pytest.raises(ValueError, match="Leaky"):
         compare({"weno_z": Weno(BURGERS, WALLED)}, dataset)
+
+
+@dataclass(frozen=True)
+class Leak(Boundary):
+    """A boundary with a parameter that it counts out itself."""
+
+    rate: float
+    half: float = field(init=False, default=0.5)
+
+    def __post_init__(self):
+        if not isinstance(self.rate, int | float):
+            raise TypeError("the rate is a number")
+
+    def continuation(self, ghosts, degree, *, averages):
+        return torch.zeros(1, ghosts).double(), torch.zeros(ghosts).double()
+
+
+def test_boundaries_of_ones_own_are_described_by_what_makes_them():
+    leak = Leak(2.0)
+    assert leak.spec() == {"name": "Leak", "rate": 2.0}
+    assert boundary_from_spec(leak.spec(), [Leak]) == leak
+    for spec, words in (
+        ({"name": "Leak"}, "Leak lacks a parameter: 'rate'"),
+        ({"name": "Leak", "rate": 1.0, "half": 1.0}, "no parameter 'half'"),
+        ({"name": "Leak", "rate": "x"}, "Leak cannot be made: the rate is a number"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            boundary_from_spec(spec, [Leak])

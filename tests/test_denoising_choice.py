@@ -253,3 +253,11 @@ def test_registries_are_read_only():
 def test_bad_values_are_refused_in_a_sentence(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_a_criterion_without_a_name_leaves_the_others_theirs():
+    class Bic(Criterion):
+        pass
+
+    assert Criterion.from_spec("sure") == Sure()
+    assert Bic not in Criterion.kinds().values()

@@ -881,3 +881,11 @@ def spatial_order(make, sizes):
         return float((u_t - state.burgers(grid, averages=averages)).abs().mean())
 
     return observed_order(error, sizes, floor=1e-11)
+
+
+def test_a_part_of_a_network_is_a_network():
+    network = MLP(8, 4).build(6, 3, seed=0)
+    first = network[:2]
+    x = torch.ones(2, 6).double()
+    assert torch.equal(network[2:](first(x)), network(x))
+    assert isinstance(network[0], torch.nn.Linear)

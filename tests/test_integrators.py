@@ -28,6 +28,7 @@ from stencilnet import (
 from stencilnet.equations import (
     Advection,
     AdvectionDiffusion,
+    DecayingWave,
     KortewegDeVries,
     Solitons,
 )
@@ -49,6 +50,7 @@ from stencilnet.solver import (
     Kutta3,
     Lawson,
     RungeKutta,
+    SemilinearIntegrator,
     TimeDifferencing,
 )
 from stencilnet.solver.exponential import phi_functions
@@ -693,3 +695,17 @@ def test_implicit_explicit_pairs_that_make_no_sense_are_refused():
         ImplicitExplicit(((), (1.0,)), ((0.0,), (0.0, 0.5)), order=1)
     with pytest.raises(ValueError, match="lies at time 1"):
         ImplicitExplicit(((), (0.5,)), ((0.0,), (0.0, 0.5)), order=1)
+
+
+def test_an_integrator_of_ones_own_takes_the_symbol_of_the_method():
+    class LawsonEuler(SemilinearIntegrator):
+        description, order = "Lawson's Euler method", 1
+
+        def scheme(self, symbol, dt, dtype):
+            return IntegratingFactor(Euler, symbol.to(dtype), dt)
+
+    method = PseudoSpectral(Burgers(viscosity=0.3), Grid.line(32))
+    wave = DecayingWave(viscosity=0.3)
+    u0, end = (wave.values(method.grid, t) for t in (0.0, 1.0))
+    u = rollout(method, u0, [0.0, 1.0], integrator=LawsonEuler(), steps=40)
+    assert (u[-1] - end).abs().max() < 0.02

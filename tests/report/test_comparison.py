@@ -174,3 +174,14 @@ def test_a_report_holds_tables_figures_and_data(make_comparison, tmp_path):
 def test_figures_survive_blow_ups(make_comparison, tmp_path):
     comparison = make_comparison({"bad": 0.1}, blow_ups=("bad",))
     assert write_report([comparison], tmp_path / "comparison")
+
+
+def test_ratios_of_spectra_leave_out_waves_that_the_reference_lacks(make_comparison):
+    comparison = make_comparison()
+    rounding = comparison["reference_spectrum"].copy()
+    rounding[:, 5:] = 1e-30 * rounding.max()
+    axis = spectra(comparison.assign(reference_spectrum=rounding)).axes[1]
+    for line in axis.get_lines()[1:]:
+        shown = np.isfinite(np.asarray(line.get_ydata(), dtype=float))
+        assert shown[:4].all()
+        assert not shown[4:].any()
