@@ -10,9 +10,8 @@ bounds their time from above; schemes tuned on training forcings and the best co
 stencil, trained here where it is missing, have no seconds: they were not timed.
 
 Speed-ups are at the error of the learned operator, against the front of each group of
-opponents; so are the solves until data and training have paid off. Training counts what
-an operator continues where the folder of `train_pictures.py` holds that. Cases are kept
-in `cases.jsonl` as they are measured: what was stopped goes on. Writes
+opponents; so are the solves until data and training have paid off. Cases are kept in
+`cases.jsonl` as they are measured: what was stopped goes on. Writes
 `runs/pareto/table.md`, `verdict.md`, which says who wins where, `fronts.png` and
 `result.json`.
 
@@ -298,7 +297,7 @@ paid: dict[str, dict[str, float]] = {name: {} for name in names}
 for name, prefix, points in (("p1", "", 64), ("p2", "p2_", 32)):
     gains = advantages(cases[name], points)
     if own := quickest(cases[name]["learned"], points):
-        cost = spent(own.method, constant_of(name)[1], folder)
+        cost = spent(own.method, constant_of(name)[1])
         paid[name] = solves_until_paid(cases[name], points, cost, samples)
     result |= {f"{prefix}{key}": value for key, value in (gains | paid[name]).items()}
 

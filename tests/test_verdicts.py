@@ -99,7 +99,7 @@ def test_lines_hold_the_fronts_of_what_was_timed():
     assert joined == [(0.4, 0.125), (8.0, 1 / 64)]
 
 
-def test_what_an_operator_continues_costs_too(tmp_path):
+def test_an_operator_costs_its_data_and_its_training(tmp_path):
     operator, stored = load_operator("burgers-p1-16")
     config = load_config("p1", ["data.training=10", "data.validation=2"])
 
@@ -107,14 +107,10 @@ def test_what_an_operator_continues_costs_too(tmp_path):
         kept = {"config": config.model_dump_json(), **attributes}
         save_operator(operator, tmp_path / f"{name}.zarr", attributes=kept)
 
-    store("first", seconds=100.0)
-    store("second", seconds=20.0, start="first")
-    store("third", seconds=3.0, start="elsewhere")
+    store("trained", seconds=100.0)
     store("silent")
-    path = tmp_path / "second.zarr"
-    assert spent(path, 0.5, tmp_path) == pytest.approx(6 + 120)
-    assert spent(tmp_path / "third.zarr", 0.5, tmp_path) == pytest.approx(6 + 3)
-    assert math.isnan(spent(tmp_path / "silent.zarr", 0.5, tmp_path))
+    assert spent(tmp_path / "trained.zarr", 0.5) == pytest.approx(6 + 100)
+    assert math.isnan(spent(tmp_path / "silent.zarr", 0.5))
     assert stored.attributes["seconds"] > 0
 
 

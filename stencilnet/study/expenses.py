@@ -39,24 +39,18 @@ def constant_stencil(config: Config, run: Path | str) -> tuple[Path, float]:
     return path, float(json.loads(record.read_text(encoding="utf-8")))
 
 
-def spent(operator: Path | str, each: float, folder: Path | str) -> float:
-    """Seconds for data and training of an operator, and of those that it continues.
+def spent(operator: Path | str, each: float) -> float:
+    """Seconds for data and training of an operator.
 
     Args:
-        operator: store, or name of a pretrained one.
+        operator: store, or name of a pretrained one. Its seconds are those of all
+            trainings that it continues.
         each: seconds that a trajectory of data takes.
-        folder: with the stores that others continue; those that are not there do not
-            count.
 
     Returns:
-        The sum; NaN if a store does not tell how long its training took.
+        The sum; NaN if the store does not tell how long its training took.
     """
     stored = load_operator(operator)[1]
     config = Config.model_validate_json(stored.attributes["config"])
-    total = each * (config.data.training + config.data.validation)
-    while True:
-        total += float(stored.attributes.get("seconds", math.nan))
-        earlier = local_path(folder) / f"{stored.attributes.get('start')}.zarr"
-        if not earlier.exists():
-            return total
-        stored = load_operator(earlier)[1]
+    count = config.data.training + config.data.validation
+    return each * count + float(stored.attributes.get("seconds", math.nan))
