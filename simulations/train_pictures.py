@@ -53,7 +53,7 @@ from stencilnet.study.regimes import Regime
 # Parameters
 
 
-# Problems beside those of the configs: with 0.6 of their viscosity. Half of it, where the
+# Problems beside those of the configs, with 0.6 of their viscosity: half of it, where
 # operators are compared, stays unseen.
 thinner = {"p1-thin": ("p1", 0.006), "p2-thin": ("p2", 0.012)}
 
@@ -131,8 +131,13 @@ plans = {
     ),
     "burgers": replace(
         late,
+        regimes=(
+            *late.regimes,
+            ("p1", 32, 0.4, THREE_DRIFTS),
+            ("p2", 16, 0.8, THREE_DRIFTS),
+        ),
         recipe=PictureRecipe(
-            updates=2_400, learning_rate=1.5e-3, horizons=(1, 2), validate_every=400
+            updates=2_400, learning_rate=6e-4, horizons=(1,), validate_every=400
         ),
         start="burgers-polished",
     ),
