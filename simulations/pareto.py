@@ -101,7 +101,8 @@ grids: dict[str, dict[str, tuple[int, ...]]] = {
     }
     for name, numbers in usual.items()
 }
-shares, spectral_steps = (0.6, 0.4, 0.9), {"p1": (0.0125, 0.025), "p2": (0.05, 0.1)}
+shares = (0.6, 0.4, 0.9)
+spectral_steps = {"p1": (0.00625, 0.0125, 0.025), "p2": (0.05, 0.1)}
 pictures = ("exact_parabola", "exact_weno", "exact_hybrid", "exact_subcell")
 picture_grids = {"p1": (16, 32, 64, 128, 256), "p2": (16, 32, 64, 128)}
 Choices = tuple[tuple[Splitting, float], ...]
