@@ -44,7 +44,8 @@ def spent(operator: Path | str, each: float) -> float:
 
     Args:
         operator: store, or name of a pretrained one. Its seconds are those of all
-            trainings that it continues.
+            trainings that it continues, and the data those of its own config, which
+            leaves out the other regimes of a picture.
         each: seconds that a trajectory of data takes.
 
     Returns:
