@@ -3,17 +3,15 @@
 P1 and P2 on 16 unseen forcings, batch 16, float32 states, one thread, all compiled but
 for the spectral methods, whose complex transforms do not gain. Classical methods at
 shares of their stable step, for "stable" is not accurate; exact evolution with several
-splittings, and the operators of the package at their own steps; those that
-`train_pictures.py --seed` left in `runs/train_pictures` add to the medians over seeds.
-Moving cells are in float64, start from the finest averages and are not compiled, which
-bounds their time from above; schemes tuned on training forcings and the best constant
-stencil, trained here where it is missing, have no seconds: they were not timed.
+splittings; operators at their own steps, medians over those of the package and what
+`train_pictures.py --seed` left in `runs/train_pictures`. Moving cells are in float64,
+start from the finest averages and are not compiled, which bounds their time from above;
+tuned schemes and the constant stencil were not timed.
 
 Speed-ups are at the error of the learned operator, against the front of each group of
 opponents; so are the solves until data and training have paid off. Cases are kept in
-`cases.jsonl` as they are measured: what was stopped goes on. Writes
-`runs/pareto/table.md`, `verdict.md`, which says who wins where, `fronts.png` and
-`result.json`.
+`cases.jsonl` as they are measured: what was stopped goes on. Writes `table.md`,
+`verdict.md`, which says who wins where, `fronts.png` and `result.json`.
 
     python simulations/pareto.py [--quick]
 """
@@ -36,9 +34,8 @@ from stencilnet.report import LABELS
 from stencilnet.report.fronts import fronts_figure
 from stencilnet.solver import (
     ETDRK4,
-    FIVE_DRIFTS,
-    FOUR_DRIFTS,
-    FOUR_LONG_DRIFTS,
+    SIX_DRIFTS,
+    SIX_LONG_DRIFTS,
     SSPRK3,
     THREE_DRIFTS,
     ColeHopf,
@@ -106,20 +103,16 @@ spectral_steps = {"p1": (0.00625, 0.0125, 0.025), "p2": (0.05, 0.1)}
 pictures = ("exact_parabola", "exact_weno", "exact_hybrid", "exact_subcell")
 picture_grids = {"p1": (16, 32, 64, 128, 256), "p2": (16, 32, 64, 128)}
 Choices = tuple[tuple[Splitting, float], ...]
+# Steps of exact evolution without learning, and of learned pictures by their grids.
+long = {"p1": SIX_DRIFTS, "p2": SIX_LONG_DRIFTS}
 splittings: dict[str, Choices] = {
-    "p1": ((THREE_DRIFTS, 0.4), (FOUR_DRIFTS, 1.6 / 3), (THREE_DRIFTS, 0.6)),
-    "p2": ((THREE_DRIFTS, 0.8), (FIVE_DRIFTS, 2.0), (FOUR_LONG_DRIFTS, 2.4)),
+    "p1": ((THREE_DRIFTS, 0.4), *((long["p1"], step) for step in (0.8, 1.0, 1.6))),
+    "p2": ((THREE_DRIFTS, 0.8), *((long["p2"], step) for step in (2.0, 2.8, 4.0))),
 }
-# Where the general operator is measured, with the splittings that may be best.
-short, long = (THREE_DRIFTS, 0.4), (FOUR_LONG_DRIFTS, 1.6)
-wide = ((THREE_DRIFTS, 0.6), (FOUR_DRIFTS, 0.8))
-general: dict[str, dict[int, Choices]] = {
-    "p1": {128: (short,), 64: (short, (FOUR_DRIFTS, 0.6)), 32: wide, 16: wide[1:]},
-    "p2": {
-        64: ((FOUR_LONG_DRIFTS, 1.2), long),
-        32: (long, (FIVE_DRIFTS, 2.0)),
-        16: ((FOUR_LONG_DRIFTS, 2.4),),
-    },
+own_steps: dict[tuple[str, int], tuple[float, ...]] = {
+    **{("p1", 128): (0.8,), ("p1", 64): (1.0, 1.2)},
+    **{("p1", points): (1.4, 1.6) for points in (32, 16)},
+    **{("p2", 64): (1.6, 2.0), ("p2", 32): (2.8, 3.2), ("p2", 16): (4.0, 4.8)},
 }
 mesh_grids = {"p1": (64, 128), "p2": (32, 64)}
 # Where the best constant stencil is trained, on how many forcings.
@@ -170,7 +163,8 @@ def constant_of(name: str) -> tuple[Path, float]:
 cases: dict[str, dict[str, list[Case]]] = {
     name: {group: [] for group in GROUPS} for name in names
 }
-jobs: list[tuple[str, str, str, Callable[[], Case]]] = []
+jobs: list[tuple[str, str, str, str | None, Callable[[], Case]]] = []
+of_stores: dict[tuple[str, str | None], list[Case]] = {}
 
 
 @cache
@@ -203,7 +197,7 @@ def add(
 
     if points <= finest:
         key = f"{place} {integrator} {step} {share} {path}"
-        jobs.append((name, group, key, run))
+        jobs.append((name, group, key, path, run))
 
 
 def add_moving_mesh(name: str, points: int) -> None:
@@ -218,7 +212,7 @@ def add_moving_mesh(name: str, points: int) -> None:
         return measure_moving_mesh("moving_mesh", mesh, problem, u0, **settings)
 
     if points <= finest:
-        jobs.append((name, "classical", f"{name} moving mesh {points}", run))
+        jobs.append((name, "classical", f"{name} moving mesh {points}", None, run))
 
 
 for name, methods in grids.items():
@@ -250,33 +244,39 @@ stores = {
 }
 for label, path in ((label, path) for label, paths in stores.items() for path in paths):
     operator, stored = load_operator(path)
-    if label != "burgers":
+    if label.endswith("-flux"):
         place = (label.split("-")[1], "learned", label, operator.grid.shape[-1])
         add(place, *habits(stored), path=path)
         continue
-    for name, table in general.items():
-        for points, choices in table.items():
-            for splitting, step in choices:
+    for (name, points), steps in own_steps.items():
+        if label in ("burgers", f"burgers-{name}-{points}"):
+            for step in steps:
                 place = (name, "learned", label, points)
-                add(place, ColeHopf(splitting), step, path=path)
+                add(place, ColeHopf(long[name]), step, path=path)
 conditions = machine() | {"samples": samples, "repeats": repeats, "finest": finest}
 log = CaseLog(study.folder / "cases.jsonl", conditions)
-for name, group, key, run in track(jobs, description="Cases"):
-    cases[name][group].append(log.measured(key, run))
+for name, group, key, source, run in track(jobs, description="Cases"):
+    case = log.measured(key, run)
+    cases[name][group].append(case)
+    of_stores.setdefault((name, source), []).append(case)
 
 # Errors
+
+
+def over_seeds(name: str, label: str, points: int) -> float:
+    """Median over an operator's trainings of the errors at their best steps."""
+    found = [errors(of_stores.get((name, path), []), points) for path in stores[label]]
+    return median(min(each, default=math.nan) for each in found)
+
 
 result: dict[str, Any] = {}
 for label in stores:
     if label != "burgers":
         _, name, size, *rest = label.split("-")
-        found = errors(cases[name]["learned"], int(size), label)
         key = f"{name}_{size}_{'flux' if rest else 'learned'}"
-        result[key] = median(found or [math.nan])
-for name, table in general.items():
-    for points in table:
-        found = errors(cases[name]["learned"], points, "burgers")
-        result[f"general_{name}_{points}"] = min(found, default=math.nan)
+        result[key] = over_seeds(name, label, int(size))
+for name, points in own_steps:
+    result[f"general_{name}_{points}"] = over_seeds(name, "burgers", points)
 for name, points in (("p1", 256), ("p1", 128), ("p1", 64), ("p2", 32)):
     found = errors(cases[name]["exact evolution"], points)
     result[f"classical_{name}_{points}"] = min(found, default=math.nan)
@@ -285,8 +285,8 @@ result["splitting_p1"] = measure(
     "splitting",
     WenoParabola(equation_of(config), problem.grid),
     problem,
-    integrator=ColeHopf(FOUR_DRIFTS, nodes=4),
-    step=1.6 / 3,
+    integrator=ColeHopf(SIX_DRIFTS, nodes=4),
+    step=0.8,
     dtype=torch.float64,
     compile=False,
     repeats=0,
@@ -304,12 +304,11 @@ for name, prefix, points in (("p1", "", 64), ("p2", "p2_", 32)):
 
 # Stability and symmetry of the general operator, over a warm-up and five windows
 
-if "burgers" in stores:
-    picture = load_operator("burgers")[0].on(Grid.line(64), equation_of(config))
-    waves = RandomForcing.sample(
-        4 if study.quick else 100, amplitude=0.5, wavenumbers=(3, 4, 5, 6), seed=4_000
-    )
-    result["blow_ups"], result["mirror"] = endurance(picture, waves, until=110)
+picture = load_operator("burgers")[0].on(Grid.line(64), equation_of(config))
+waves = RandomForcing.sample(
+    4 if study.quick else 100, amplitude=0.5, wavenumbers=(3, 4, 5, 6), seed=4_000
+)
+result["blow_ups"], result["mirror"] = endurance(picture, waves, until=110)
 elsewhere = study.options["generalization"] / "result.json"
 if elsewhere.exists():
     known = json.loads(elsewhere.read_text(encoding="utf-8"))

@@ -16,7 +16,19 @@ from stencilnet.discretizations.pictures import (
     WenoParabola,
 )
 from stencilnet.equations.exact import DecayingWave
-from stencilnet.solver import ETDRK4
+from stencilnet.solver import (
+    CHIN_4A,
+    CHIN_4B,
+    ETDRK4,
+    FIVE_DRIFTS,
+    FOUR_DRIFTS,
+    FOUR_LONG_DRIFTS,
+    SIX_DRIFTS,
+    SIX_LONG_DRIFTS,
+    STRANG,
+    THREE_DRIFTS,
+    Splitting,
+)
 from stencilnet.solver.exact_evolution import ColeHopf
 from stencilnet.solver.heat_kernel import (
     Reach,
@@ -24,13 +36,6 @@ from stencilnet.solver.heat_kernel import (
     drift,
     gauss_legendre,
     kernel_matrix,
-)
-from stencilnet.solver.splittings import (
-    CHIN_4A,
-    CHIN_4B,
-    STRANG,
-    THREE_DRIFTS,
-    Splitting,
 )
 
 PICTURES = [Linear, Parabola, WenoParabola, HybridParabola, SubCellShocks]
@@ -102,6 +107,27 @@ def test_splittings_reach_their_order_on_a_forced_problem(splitting, order):
     assert splitting.order == order
     observed = observed_order(error, [2, 4, 8] if order == 2 else [1, 2, 4])
     assert order - 0.4 < observed < order + 1.2
+
+
+def test_more_drifts_a_step_need_fewer_drifts_a_unit():
+    picture, u0, forcing = forced(128, viscosity=0.2)
+    picture = HybridParabola(picture.equation, picture.grid)
+    force = forcing.on(picture.grid, averages=True)
+
+    def error(splitting):
+        """After 36 drifts in all, by those of 144."""
+        steps = 36 // len(splitting.drifts)
+        few, many = (
+            final(picture, u0, 12.0, n, force, splitting=splitting, nodes=6)
+            for n in (steps, 4 * steps)
+        )
+        return float((few - many).abs().max())
+
+    named = (CHIN_4A, THREE_DRIFTS, FOUR_DRIFTS, FOUR_LONG_DRIFTS, FIVE_DRIFTS)
+    assert {splitting.order for splitting in (*named, SIX_DRIFTS)} == {4}
+    chin, three, four, four_long, five = (error(splitting) for splitting in named)
+    assert max(three, four, four_long, five) < 0.6 * chin
+    assert max(error(SIX_DRIFTS), error(SIX_LONG_DRIFTS)) < 0.6 * three
 
 
 def test_forcing_known_by_averages_converges_to_the_one_known_within_cells():

@@ -24,6 +24,17 @@ from stencilnet.solver.exponential import (
 )
 from stencilnet.solver.implicit_explicit import ARS222, ARS443, ImplicitExplicit
 from stencilnet.solver.integration import rollout, substeps_within
+from stencilnet.solver.named_splittings import (
+    CHIN_4A,
+    CHIN_4B,
+    FIVE_DRIFTS,
+    FOUR_DRIFTS,
+    FOUR_LONG_DRIFTS,
+    SIX_DRIFTS,
+    SIX_LONG_DRIFTS,
+    STRANG,
+    THREE_DRIFTS,
+)
 from stencilnet.solver.runge_kutta import (
     RK4,
     SSPRK3,
@@ -36,16 +47,7 @@ from stencilnet.solver.runge_kutta import (
     RungeKutta,
 )
 from stencilnet.solver.semilinear import SemilinearIntegrator
-from stencilnet.solver.splittings import (
-    CHIN_4A,
-    CHIN_4B,
-    FIVE_DRIFTS,
-    FOUR_DRIFTS,
-    FOUR_LONG_DRIFTS,
-    STRANG,
-    THREE_DRIFTS,
-    Splitting,
-)
+from stencilnet.solver.splittings import Splitting
 from stencilnet.solver.steps import Adaptive, StableStep
 
 __all__ = [
@@ -61,6 +63,8 @@ __all__ = [
     "IFRK4",
     "INTEGRATORS",
     "RK4",
+    "SIX_DRIFTS",
+    "SIX_LONG_DRIFTS",
     "SSPRK3",
     "STRANG",
     "THREE_DRIFTS",

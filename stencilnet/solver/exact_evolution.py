@@ -11,7 +11,8 @@ from torch import Tensor
 from stencilnet.solver.base import Compile, Forcing, Integrator, Step
 from stencilnet.solver.cell_picture import CellPicture
 from stencilnet.solver.exact_step import ExactStep, drifted, planned
-from stencilnet.solver.splittings import THREE_DRIFTS, Splitting
+from stencilnet.solver.named_splittings import THREE_DRIFTS
+from stencilnet.solver.splittings import Splitting
 
 
 @dataclass(frozen=True, eq=False)
