@@ -4,10 +4,10 @@ Rolls an operator out on its own grid, beside the classical methods of a config 
 exact evolution without learning, on unseen forcings: as trained; in the mirror image
 and in moving frames, which are the same problem for the equation; from other initial
 states; with half and twice the viscosity, 1.4 times the forcing, twice the domain and
-five times the window. Pictures of a cell take the splitting and step that are best for
-them on validation trajectories. Schemes tuned on the training forcings are among the
-opponents. Writes `runs/generalization/table.md` (a row per condition), `methods.md`
-(all methods), both as CSV too, and `result.json`.
+five times the window. Pictures of a cell, learned ones too, take the splitting and step
+that are best for them on validation trajectories. Schemes tuned on the training
+forcings are among the opponents. Writes `runs/generalization/table.md` (a row per
+condition), `methods.md` (all methods), both as CSV too, and `result.json`.
 
     python simulations/generalization.py [--quick] [--operator PATH] [--config p1]
 
@@ -23,13 +23,14 @@ from typing import Any
 
 from rich.progress import track
 
-from stencilnet.discretizations import CLASSICAL, PICTURES, classical
+from stencilnet.discretizations import CLASSICAL, PICTURES, Picture, classical
 from stencilnet.grid import Grid
 from stencilnet.report import LABELS, Rows, summarize
 from stencilnet.solver import (
-    FIVE_DRIFTS,
     FOUR_DRIFTS,
     FOUR_LONG_DRIFTS,
+    SIX_DRIFTS,
+    SIX_LONG_DRIFTS,
     THREE_DRIFTS,
     ColeHopf,
 )
@@ -43,6 +44,7 @@ from stencilnet.study import (
     load_operator,
     read_split,
 )
+from stencilnet.study.operators import moved
 
 # Parameters
 
@@ -126,9 +128,13 @@ splittings = {
     "three drifts": THREE_DRIFTS,
     "four drifts": FOUR_DRIFTS,
     "four long drifts": FOUR_LONG_DRIFTS,
-    "five drifts": FIVE_DRIFTS,
+    "six drifts": SIX_DRIFTS,
+    "six long drifts": SIX_LONG_DRIFTS,
 }
-strides = (4, 8, 12, 16, 20, 24)  # steps of pictures, in stored intervals
+strides = (4, 6, 8, 10, 12, 16, 20, 24, 28)  # steps of pictures, in stored intervals
+pictures = {name: PICTURES[name].label for name in PICTURES}
+if isinstance(learned, Picture):
+    pictures["learned"] = LABELS.get("learned", "learned")
 shown = "weno_z"
 
 # Data
@@ -147,12 +153,17 @@ for number, (condition, overrides) in enumerate(
 def evolved(
     condition: str, split: str, name: str, splitting: str, stride: int
 ) -> dict[str, Any]:
-    """Row of a picture without learning."""
+    """Row of a picture."""
     config = configs[condition]
     cells = config.comparison.points[0]
-    grid = Grid.line(cells, config.problem.length)
+    grid, equation = Grid.line(cells, config.problem.length), equation_of(config)
+    method = (
+        moved(learned, grid, equation)
+        if name == "learned"
+        else classical(name, equation, grid)
+    )
     compared = compare(
-        {name: classical(name, equation_of(config), grid)},
+        {name: method},
         read_split(config, runs[condition], split, cells, averages=True),
         integrators={name: ColeHopf(splittings[splitting])},
         steps={name: stride * config.problem.interval},
@@ -161,7 +172,7 @@ def evolved(
 
 
 choices = {}
-for name in track(PICTURES, description="Splittings"):
+for name in track(pictures, description="Splittings"):
     tried = {
         (splitting, stride): evolved(as_trained, "validation", name, splitting, stride)[
             "relative_l2"
@@ -189,7 +200,8 @@ for condition, config in track(configs.items(), description="Comparing"):
     labels = {name: LABELS.get(name, name) for name in rows}
     for name, (splitting, stride) in choices.items():
         step = stride * problem.interval
-        labels[name] = f"{PICTURES[name].label} ({splitting} of {step:g})"
+        labels[name] = f"{pictures[name]} ({splitting} of {step:g})"
+    rows["learned"] = exact.pop("learned", rows["learned"])
     for name, row in (rows | exact).items():
         blow_ups = f"{row['blow_ups']}/{row['samples']}"
         numbers = (row["relative_l2"], row["worst"], row["step"])

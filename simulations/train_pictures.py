@@ -23,9 +23,10 @@ from rich.console import Console
 from stencilnet.discretizations import MLP, LearnedPicture
 from stencilnet.progress import bars
 from stencilnet.solver import (
-    FIVE_DRIFTS,
     FOUR_DRIFTS,
     FOUR_LONG_DRIFTS,
+    SIX_DRIFTS,
+    SIX_LONG_DRIFTS,
     THREE_DRIFTS,
     ColeHopf,
     Splitting,
@@ -111,15 +112,14 @@ late = replace(
     recipe=PictureRecipe(updates=24_000, learning_rate=3e-3, horizons=(1, 2, 2, 3)),
     start="burgers-middle",
 )
-tuned = PictureRecipe(updates=8_000, learning_rate=3e-3)
-longer = replace(tuned, horizons=(1, 1, 2, 2, 3))
+tuned = PictureRecipe(updates=8_000, learning_rate=3e-3, horizons=(1, 1, 2))
 
 
-def specialist(
-    problem: str, cells: int, step: float, splitting: Splitting, recipe: PictureRecipe
-) -> Plan:
-    """One problem on one grid, from what was trained on all."""
-    return Plan(((problem, cells, step, splitting),), recipe, start="burgers-middle")
+def specialist(problem: str, cells: int, *steps: float) -> Plan:
+    """One problem on one grid, in long steps, from what was trained on all."""
+    splitting = {"p1": SIX_DRIFTS, "p2": SIX_LONG_DRIFTS}[problem]
+    regimes = tuple((problem, cells, step, splitting) for step in steps)
+    return Plan(regimes, tuned, start="burgers-middle")
 
 
 plans = {
@@ -141,30 +141,12 @@ plans = {
         ),
         start="burgers-polished",
     ),
+    "burgers-p1-64": specialist("p1", 64, 1.0, 1.2),
+    "burgers-p1-32": specialist("p1", 32, 1.6, 1.4),
+    "burgers-p1-16": specialist("p1", 16, 1.6, 1.4),
+    "burgers-p2-32": specialist("p2", 32, 2.8, 3.2),
+    "burgers-p2-16": specialist("p2", 16, 4.0, 4.8),
 }
-plans |= {
-    "burgers-p1-64": specialist(
-        "p1", 64, 0.4, THREE_DRIFTS, replace(tuned, updates=13_500)
-    ),
-    "burgers-p2-32": specialist(
-        "p2", 32, 2.0, FIVE_DRIFTS, replace(tuned, horizons=(1, 1, 1, 2, 3))
-    ),
-    "burgers-p2-16": specialist("p2", 16, 2.4, FOUR_LONG_DRIFTS, longer),
-}
-for name, begin, then in (
-    (
-        "burgers-p1-32",
-        specialist("p1", 32, 0.6, THREE_DRIFTS, tuned),
-        replace(tuned, updates=5_000, horizons=(2, 3, 4)),
-    ),
-    (
-        "burgers-p1-16",
-        specialist("p1", 16, 0.8, FOUR_DRIFTS, longer),
-        replace(tuned, horizons=(2, 3, 4, 6)),
-    ),
-):
-    plans[f"{name}-start"] = begin
-    plans[name] = replace(begin, recipe=then, start=f"{name}-start")
 
 study = Script.parse(
     __file__,
