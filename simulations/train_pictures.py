@@ -3,10 +3,10 @@
 Generates the trajectories of P1 and P2 where they are missing, trains one operator by
 its name, and writes `runs/train_pictures/NAME.zarr` with its recipe and history.
 `burgers` serves all regimes; it continues `burgers-polished`, which continues
-`burgers-late`, which continues `burgers-middle`, which continues `burgers-start`. The
-specialists continue `burgers-middle`, too, and on P1's coarse grids what comes out of
-that, `NAME-start`. What a plan starts from is trained first. All begin as
-`HybridParabola`; `--base weno` begins as WENO's parabola, in stores of their own.
+`burgers-late`, which continues `burgers-middle`, which continues `burgers-start`. What
+a plan starts from is trained first. The specialists continue `burgers`, that of the
+package where none was trained. All begin as `HybridParabola`; `--base weno` begins as
+WENO's parabola, in stores of their own.
 
     python simulations/train_pictures.py NAME [--quick] [--updates 20000]
 
@@ -16,6 +16,7 @@ those of one core, with what it started from.
 
 import time
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 from rich.console import Console
@@ -31,7 +32,6 @@ from stencilnet.solver import (
     ColeHopf,
     Splitting,
 )
-from stencilnet.storage import read_operator
 from stencilnet.study import (
     Script,
     certify,
@@ -41,6 +41,7 @@ from stencilnet.study import (
     read_split,
     store_path,
 )
+from stencilnet.study.operators import pretrained
 from stencilnet.study.picture_polish import polish_picture
 from stencilnet.study.picture_training import (
     PictureHistory,
@@ -116,10 +117,10 @@ tuned = PictureRecipe(updates=8_000, learning_rate=3e-3, horizons=(1, 1, 2))
 
 
 def specialist(problem: str, cells: int, *steps: float) -> Plan:
-    """One problem on one grid, in long steps, from what was trained on all."""
+    """One problem on one grid, in long steps, from the picture that serves all."""
     splitting = {"p1": SIX_DRIFTS, "p2": SIX_LONG_DRIFTS}[problem]
     regimes = tuple((problem, cells, step, splitting) for step in steps)
-    return Plan(regimes, tuned, start="burgers-middle")
+    return Plan(regimes, tuned, start="burgers")
 
 
 plans = {
@@ -208,9 +209,10 @@ else:
     from_seed = study.folder / f"{plan.start}{suffix}.zarr"
     first = study.folder / f"{plan.start}{begun_as}.zarr"
     origin = from_seed if from_seed.exists() else first
-    picture, _ = load_operator(origin)
+    if not origin.exists() and not begun_as and plan.start in pretrained():
+        origin = Path(plan.start)
+    picture, before = load_operator(origin)
     picture = picture.on(home.learning.grid, home.equation)
-    before = read_operator(origin)
     spent = before.attributes["seconds"]
 begun = time.process_time()
 with bars(Console()) as bar:

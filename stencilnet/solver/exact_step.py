@@ -217,10 +217,14 @@ class ExactStep:
         if key in self._kernels and not learned:
             return self._kernels[key]
         width = (4 * self._viscosity[..., 0] / self._dx**2).to(device)
-        matrices = [
-            kernel_matrix(width * (t * dt), reach, nodes, t * (frame * dt / self._dx))
-            for t in drifts
-        ]
+        # Splittings are symmetric: drifts of one length share a kernel.
+        kernels = {
+            t: kernel_matrix(
+                width * (t * dt), reach, nodes, t * (frame * dt / self._dx)
+            )
+            for t in dict.fromkeys(drifts)
+        }
+        matrices = [kernels[t] for t in drifts]
         if not learned:
             if len(self._kernels) >= _REMEMBERED:
                 del self._kernels[next(iter(self._kernels))]

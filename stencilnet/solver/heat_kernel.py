@@ -86,8 +86,8 @@ class Reach(NamedTuple):
 
 
 def _rounded_up(cells: float) -> int:
-    """An even number at most a quarter larger, as a compiler should meet few."""
-    step = 2 ** max(1, math.floor(math.log2(max(abs(cells), 1))) - 2)
+    """An even number at most a half larger, as a compiler should meet few."""
+    step = 2 ** max(1, math.floor(math.log2(max(abs(cells), 1))) - 1)
     return step * math.ceil(cells / step)
 
 
@@ -116,14 +116,15 @@ def kernel_matrix(
         kernel, which drops out of differences of `log(phi)`.
     """
     positions, weights = (value.to(width.device) for value in gauss_legendre(nodes))
-    cell = torch.arange(reach.cells, device=width.device) - reach.left
-    offset = cell.unsqueeze(-1) - torch.arange(reach.block, device=width.device)
+    # One value for each distance between a cell and a face, and copies of these.
+    offset = torch.arange(reach.cells + reach.block - 1, device=width.device)
+    offset = offset - (reach.left + reach.block - 1)
     # In double precision before a number is added, or torch rounds to single.
-    distance = positions.reshape(-1, 1, 1) + offset.to(positions) + shift
+    distance = positions.unsqueeze(-1) + offset.to(positions) + shift
     inside = (offset >= -reach.left) & (offset < reach.right)
-    kernel = (-(distance**2) / width[..., None, None, None]).exp()
-    weighted = weights.reshape(-1, 1, 1) * kernel
-    return torch.where(inside, weighted, 0.0).flatten(-3, -2)
+    kernel = weights.unsqueeze(-1) * (-(distance**2) / width[..., None, None]).exp()
+    around = torch.where(inside, kernel, 0.0).unfold(-1, reach.cells, 1)
+    return around.flip(-2).mT.flatten(-3, -2)
 
 
 def drift(
