@@ -31,6 +31,8 @@ from stencilnet.solver import (
     FIVE_DRIFTS,
     FOUR_DRIFTS,
     FOUR_LONG_DRIFTS,
+    SIX_DRIFTS,
+    SIX_LONG_DRIFTS,
     STRANG,
     THREE_DRIFTS,
     ColeHopf,
@@ -67,6 +69,8 @@ splittings = {
     "four": FOUR_DRIFTS,
     "five": FIVE_DRIFTS,
     "four_long": FOUR_LONG_DRIFTS,
+    "six": SIX_DRIFTS,
+    "six_long": SIX_LONG_DRIFTS,
 }
 # Steps for the splittings alone, such that drifts cost about as much.
 alone = {
@@ -75,18 +79,27 @@ alone = {
     ("p1", "4b"): (0.4,),
     ("p1", "three"): (0.4, 0.5, 0.6),
     ("p1", "four"): (1.6 / 3, 0.6, 0.8),
+    ("p1", "six"): (0.8, 1.0),
     ("p2", "three"): (0.8, 1.2, 1.6),
     ("p2", "four_long"): (1.6, 2.0),
     ("p2", "five"): (2.0,),
+    ("p2", "six_long"): (2.4, 2.8),
 }
 steps = {
-    "p1": (("three", 0.4), ("three", 0.6), ("four", 0.6), ("four", 0.8)),
+    "p1": (
+        ("three", 0.4),
+        ("three", 0.6),
+        ("four", 0.6),
+        ("four", 0.8),
+        *(("six", step) for step in (1.0, 1.2, 1.4, 1.6)),
+    ),
     "p2": (
         ("three", 0.8),
         ("four_long", 1.6),
         ("five", 2.0),
         ("four_long", 2.0),
         ("four_long", 2.4),
+        *(("six_long", step) for step in (2.8, 3.2, 4.0, 4.8)),
     ),
 }
 pictures = {

@@ -10,8 +10,9 @@ tuned schemes and the constant stencil were not timed.
 
 Speed-ups are at the error of the learned operator, against the front of each group of
 opponents; so are the solves until data and training have paid off. Cases are kept in
-`cases.jsonl` as they are measured: what was stopped goes on. Writes `table.md`,
-`verdict.md`, which says who wins where, `fronts.png` and `result.json`.
+`cases.jsonl` as they are measured: what was stopped goes on. Writes
+`runs/pareto/table.md`, `verdict.md`, which says who wins where, `fronts.png` and
+`result.json`.
 
     python simulations/pareto.py [--quick]
 """

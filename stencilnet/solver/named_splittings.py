@@ -141,15 +141,15 @@ SIX_DRIFTS = Splitting.symmetric(
 
 Example:
     >>> from stencilnet import Burgers, Grid, RandomForcing, rollout
-    >>> from stencilnet.discretizations import WenoParabola
+    >>> from stencilnet.discretizations import HybridParabola
     >>> from stencilnet.solver import SIX_DRIFTS, THREE_DRIFTS, ColeHopf
-    >>> picture = WenoParabola(Burgers(viscosity=0.1), Grid.line(32))
+    >>> picture = HybridParabola(Burgers(viscosity=0.1), Grid.line(32))
     >>> f = RandomForcing.sample(1, seed=0).on(picture.grid, averages=True)
     >>> errors = []
     >>> for splitting, steps in ((SIX_DRIFTS, 1), (THREE_DRIFTS, 2)):
     ...     exact = ColeHopf(splitting)
     ...     few, many = (
-    ...         rollout(picture, 0 * f(0.0), [0, 3], f, integrator=exact, steps=n)
+    ...         rollout(picture, 0 * f(0.0), [0, 4], f, integrator=exact, steps=n)
     ...         for n in (steps, 4 * steps)
     ...     )
     ...     errors.append(float((few - many).abs().max()))
