@@ -113,14 +113,18 @@ late = replace(
     recipe=PictureRecipe(updates=24_000, learning_rate=3e-3, horizons=(1, 2, 2, 3)),
     start="burgers-middle",
 )
-# Small batches leave a picture of one grid in the noise of its gradients.
-tuned = PictureRecipe(updates=6_000, learning_rate=3e-3, horizons=(1,), cells=4096)
+tuned = PictureRecipe(updates=8_000, learning_rate=3e-3, horizons=(1, 1, 2))
+# Smooth problems gain by larger batches, those with shocks do not.
+smooth = replace(tuned, updates=6_000, horizons=(1,), cells=4096)
 
 
-def specialist(problem: str, cells: int, step: float) -> Plan:
+def specialist(
+    problem: str, cells: int, *steps: float, recipe: PictureRecipe = tuned
+) -> Plan:
     """One problem on one grid, in long steps, from the picture that serves all."""
     splitting = {"p1": SIX_DRIFTS, "p2": SIX_LONG_DRIFTS}[problem]
-    return Plan(((problem, cells, step, splitting),), tuned, start="burgers")
+    regimes = tuple((problem, cells, step, splitting) for step in steps)
+    return Plan(regimes, recipe, start="burgers")
 
 
 plans = {
@@ -142,11 +146,11 @@ plans = {
         ),
         start="burgers-polished",
     ),
-    "burgers-p1-64": specialist("p1", 64, 1.2),
-    "burgers-p1-32": specialist("p1", 32, 1.6),
-    "burgers-p1-16": specialist("p1", 16, 1.6),
-    "burgers-p2-32": specialist("p2", 32, 2.8),
-    "burgers-p2-16": specialist("p2", 16, 4.0),
+    "burgers-p1-64": specialist("p1", 64, 1.0, 1.2),
+    "burgers-p1-32": specialist("p1", 32, 1.6, 1.4),
+    "burgers-p1-16": specialist("p1", 16, 1.6, 1.4),
+    "burgers-p2-32": specialist("p2", 32, 2.8, recipe=smooth),
+    "burgers-p2-16": specialist("p2", 16, 4.0, 4.8),
 }
 
 study = Script.parse(
