@@ -114,8 +114,8 @@ late = replace(
     start="burgers-middle",
 )
 tuned = PictureRecipe(updates=8_000, learning_rate=3e-3, horizons=(1, 1, 2))
-# Smooth problems gain by larger batches, those with shocks do not.
-smooth = replace(tuned, updates=6_000, horizons=(1,), cells=4096)
+# More cells an update helped this one on unseen forcings, the other specialists not.
+large_batches = replace(tuned, updates=6_000, horizons=(1,), cells=4096)
 
 
 def specialist(
@@ -149,7 +149,7 @@ plans = {
     "burgers-p1-64": specialist("p1", 64, 1.0, 1.2),
     "burgers-p1-32": specialist("p1", 32, 1.6, 1.4),
     "burgers-p1-16": specialist("p1", 16, 1.6, 1.4),
-    "burgers-p2-32": specialist("p2", 32, 2.8, recipe=smooth),
+    "burgers-p2-32": specialist("p2", 32, 2.8, recipe=large_batches),
     "burgers-p2-16": specialist("p2", 16, 4.0, 4.8),
 }
 
